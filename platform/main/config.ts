@@ -1,0 +1,53 @@
+/** What every role is started with. `up` writes it to DATA/config.json; a role reads it there and nowhere else. */
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+
+export type Engine = "wasmtime" | "jco";
+
+export interface NodeConfig {
+  name: string;
+  /** Network namespace of this node's agent and containerd; unset: the host's own. */
+  netns?: string;
+  /** The node's address, where its agent (port kubeletPort) is reached. */
+  address: string;
+  kubeletPort: number;
+  podCIDR: string;
+  /** This node's own containerd: DATA/nodes/NAME/containerd. */
+  containerdSocket: string;
+}
+
+export interface Config {
+  /** Absolute. Everything Capstan keeps is below it. */
+  dataDir: string;
+  api: { host: string; port: number };
+  console: { host: string; port: number };
+  /** postgres://… with credentials; the file is readable by its owner only. */
+  databaseUrl: string;
+  /** Set when the embedded PostgreSQL runs. */
+  postgres?: { port: number };
+  serviceCIDR: string;
+  podCIDR: string;
+  dns: { domain: string; address: string };
+  engine: Engine;
+  nodes: NodeConfig[];
+}
+
+/** File names below dataDir; made by `capstan up` (platform/main/pki.ts), read by the roles. */
+export const paths = (dataDir: string) => ({
+  config: join(dataDir, "config.json"),
+  /** The admin's, with embedded client certificate. */
+  kubeconfig: join(dataDir, "kubeconfig"),
+  /** Cluster authority: ca.crt, ca.key; apiserver.crt/.key; sa.key/sa.pub (token issuer). */
+  pki: join(dataDir, "pki"),
+  /** kubeconfig of a role: admin, controllers, scheduler, console (no identity of its own), node-NAME. */
+  roleKubeconfig: (role: string) => join(dataDir, "kubeconfigs", `${role}.kubeconfig`),
+  /** Compiled components by digest: sha256-HEX.wasm, with manifests in index.json. */
+  components: join(dataDir, "components"),
+  node: (name: string) => join(dataDir, "nodes", name),
+  logs: join(dataDir, "logs"),
+  run: join(dataDir, "run"),
+});
+
+export function readConfig(dataDir: string): Config {
+  return JSON.parse(readFileSync(paths(dataDir).config, "utf8")) as Config;
+}
