@@ -1,0 +1,119 @@
+/**
+ * What the node agent needs from others. Components fill `Runtime` (world runtime: plugins/cri) and
+ * `Network` (world network: plugins/cni); main wires them through the plugin host. Both reject with an Error whose
+ * message a person can act on; for a runtime's own refusal it is a RuntimeError.
+ */
+import type {
+  Container,
+  ContainerConfig,
+  ContainerStats,
+  ContainerStatus,
+  ExecSyncResult,
+  Image,
+  LinuxContainerResources,
+  PodSandbox,
+  PodSandboxConfig,
+  PodSandboxStatus,
+  RuntimeCondition,
+  VersionInfo,
+} from "./cri.ts";
+
+/** The runtime said no. `code` is the gRPC status (5 NotFound, 4 DeadlineExceeded, 14 Unavailable …). */
+export class RuntimeError extends Error {
+  readonly code: number;
+  constructor(code: number, message: string) {
+    super(message);
+    this.name = "RuntimeError";
+    this.code = code;
+  }
+}
+
+export const isRuntimeNotFound = (error: unknown): boolean => error instanceof RuntimeError && error.code === 5;
+
+/** CRI v1, one method per call. */
+export interface Runtime {
+  version(): Promise<VersionInfo>;
+  status(): Promise<RuntimeCondition[]>;
+  runPodSandbox(config: PodSandboxConfig): Promise<string>;
+  stopPodSandbox(sandboxId: string): Promise<void>;
+  removePodSandbox(sandboxId: string): Promise<void>;
+  /** `netns` is the path of the sandbox's network namespace; undefined for one on the host's network. */
+  podSandboxStatus(sandboxId: string): Promise<{ status: PodSandboxStatus; netns?: string }>;
+  listPodSandboxes(): Promise<PodSandbox[]>;
+  createContainer(sandboxId: string, config: ContainerConfig, sandbox: PodSandboxConfig): Promise<string>;
+  startContainer(containerId: string): Promise<void>;
+  /** Returns when the container has exited; SIGKILL after `timeoutSeconds` (0: at once). */
+  stopContainer(containerId: string, timeoutSeconds: number): Promise<void>;
+  removeContainer(containerId: string): Promise<void>;
+  containerStatus(containerId: string): Promise<ContainerStatus>;
+  listContainers(): Promise<Container[]>;
+  updateContainerResources(containerId: string, resources: LinuxContainerResources): Promise<void>;
+  reopenContainerLog(containerId: string): Promise<void>;
+  listContainerStats(): Promise<ContainerStats[]>;
+  execSync(containerId: string, command: string[], timeoutSeconds: number): Promise<ExecSyncResult>;
+  /** These three answer a URL on this node that takes a SPDY upgrade, good once and for a minute. */
+  exec(request: StreamRequest & { command: string[] }): Promise<string>;
+  attach(request: StreamRequest): Promise<string>;
+  portForward(sandboxId: string): Promise<string>;
+  listImages(): Promise<Image[]>;
+  /** Undefined when the image is not on this node. */
+  imageStatus(image: string): Promise<Image | undefined>;
+  /** Answers the image's reference. */
+  pullImage(image: string, auth: PullAuth | undefined, sandbox: PodSandboxConfig): Promise<string>;
+  removeImage(image: string): Promise<void>;
+}
+
+export interface StreamRequest {
+  containerId: string;
+  stdin: boolean;
+  stdout: boolean;
+  stderr: boolean;
+  tty: boolean;
+}
+
+export interface PullAuth {
+  username?: string;
+  password?: string;
+  auth?: string;
+  identityToken?: string;
+  serverAddress?: string;
+}
+
+/** One pod's place in the network. The agent makes the namespace (with the sandbox) and keeps the result. */
+export interface PodNetwork {
+  tenant: string;
+  podNamespace: string;
+  podName: string;
+  podUid: string;
+  /** The sandbox's id: CNI_CONTAINERID. */
+  containerId: string;
+  /** Path of the namespace: CNI_NETNS. Empty for `del` when the namespace is already gone. */
+  netns: string;
+  /** CNI_IFNAME: "eth0". */
+  ifname: string;
+  /** capabilities.portMappings of the CNI specification. */
+  portMappings: { hostPort: number; containerPort: number; protocol: "tcp" | "udp" | "sctp"; hostIP?: string }[];
+  annotations: Record<string, string>;
+}
+
+/** A CNI result (CNI specification 1.0, "Success"), the part the agent reads. */
+export interface NetworkResult {
+  cniVersion: string;
+  interfaces?: { name: string; mac?: string; sandbox?: string }[];
+  /** `address` in CIDR form; the first of each family becomes the pod's IP. */
+  ips: { address: string; gateway?: string; interface?: number }[];
+  routes?: { dst: string; gw?: string }[];
+  dns?: { nameservers?: string[]; domain?: string; search?: string[]; options?: string[] };
+}
+
+export interface Network {
+  /** Idempotent is not asked for: the agent calls `del` before it tries again. */
+  add(pod: PodNetwork): Promise<NetworkResult>;
+  /** Succeeds when nothing is there any more. */
+  del(pod: PodNetwork): Promise<void>;
+  check(pod: PodNetwork, result: NetworkResult): Promise<void>;
+  /** Rejects with why pods cannot be given a network; the node is then NotReady (NetworkPluginNotReady). */
+  status(): Promise<void>;
+  /** Frees what belongs to none of these sandboxes. */
+  gc(valid: { containerId: string; ifname: string }[]): Promise<void>;
+}
