@@ -42,6 +42,8 @@ export interface NewDocument {
   document: string;
   labels: Record<string, string>;
   fields: Record<string, string>;
+  /** metadata.deletionTimestamp is set: what a guard with `notTerminating` looks at. */
+  terminating: boolean;
 }
 
 export type Operation =
