@@ -1,0 +1,135 @@
+/** The structure of our own kinds (capstan.dev/v1), in the same facts as upstream's, so that they take the same way. */
+import type { GroupFacts, ResourceFacts, Schema } from "../schema.ts";
+
+const PREFIX = "dev.capstan.v1.";
+const string: Schema = { type: "string" };
+const boolean: Schema = { type: "boolean" };
+const integer: Schema = { type: "integer", format: "int64" };
+const number: Schema = { type: "number", format: "double" };
+const time: Schema = { ref: "io.k8s.apimachinery.pkg.apis.meta.v1.Time" };
+const ref = (name: string): Schema => ({ ref: PREFIX + name });
+const set = (items: Schema): Schema => ({ type: "array", items, listType: "set" });
+const list = (items: Schema): Schema => ({ type: "array", items, listType: "atomic" });
+const object = (properties: Record<string, Schema>, required: string[] = []): Schema => ({
+  type: "object",
+  properties,
+  ...(required.length > 0 ? { required } : {}),
+});
+const conditions: Schema = {
+  type: "array",
+  items: { ref: "io.k8s.apimachinery.pkg.apis.meta.v1.Condition" },
+  listType: "map",
+  listMapKeys: ["type"],
+  patchStrategy: "merge",
+  patchMergeKey: "type",
+};
+
+function kind(name: string): Record<string, Schema> {
+  const typed = { apiVersion: string, kind: string };
+  return {
+    [PREFIX + name]: {
+      ...object({
+        ...typed,
+        metadata: { ref: "io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta", default: {} },
+        spec: { ...ref(`${name}Spec`), default: {} },
+        status: { ...ref(`${name}Status`), default: {} },
+      }),
+      gvks: [{ group: "capstan.dev", version: "v1", kind: name }],
+    },
+    [`${PREFIX}${name}List`]: {
+      ...object(
+        {
+          ...typed,
+          metadata: { ref: "io.k8s.apimachinery.pkg.apis.meta.v1.ListMeta", default: {} },
+          items: { type: "array", items: ref(name) },
+        },
+        ["items"],
+      ),
+      gvks: [{ group: "capstan.dev", version: "v1", kind: `${name}List` }],
+    },
+  };
+}
+
+export const CAPSTAN_TYPES: Record<string, Schema> = {
+  ...kind("Plugin"),
+  [`${PREFIX}PluginSpec`]: object({
+    enabled: { ...boolean, default: true },
+    /** The WIT worlds the component implements: "filter", "score", "admission" … */
+    worlds: set(string),
+    witVersion: string,
+    digest: string,
+    /** Only for the worlds that ask: which requests reach the component. */
+    matchRules: list(ref("PluginMatchRule")),
+    /** The fields of objects that the component is shown, as JSON paths by resource. */
+    projection: { type: "object", values: list(string) },
+    capabilities: list(ref("PluginCapability")),
+    limits: ref("PluginLimits"),
+    failurePolicy: { ...string, enum: ["Fail", "Ignore"], default: "Fail" },
+    /** Names of the store guards this plugin stands for, e.g. "node-capacity". */
+    guards: set(string),
+    config: { type: "object", preserveUnknownFields: true },
+  }),
+  [`${PREFIX}PluginMatchRule`]: object({
+    apiGroups: set(string),
+    apiVersions: set(string),
+    operations: set(string),
+    resources: set(string),
+    scope: string,
+    namespaceSelector: { ref: "io.k8s.apimachinery.pkg.apis.meta.v1.LabelSelector" },
+    objectSelector: { ref: "io.k8s.apimachinery.pkg.apis.meta.v1.LabelSelector" },
+  }),
+  [`${PREFIX}PluginCapability`]: object(
+    { name: string, allow: list(string), config: { type: "object", preserveUnknownFields: true } },
+    ["name"],
+  ),
+  [`${PREFIX}PluginLimits`]: object({
+    memoryMiB: integer,
+    deadlineMilliseconds: integer,
+    instances: integer,
+    queue: integer,
+    fuel: integer,
+  }),
+  [`${PREFIX}PluginStatus`]: object({
+    conditions,
+    /** By "role/instance", e.g. "scheduler/0". */
+    hosts: { type: "object", values: ref("PluginHostStatus") },
+  }),
+  [`${PREFIX}PluginHostStatus`]: object({
+    engine: string,
+    state: string,
+    reason: string,
+    calls: integer,
+    errors: integer,
+    latency: ref("PluginLatency"),
+    instances: integer,
+    restarts: integer,
+    memoryBytes: integer,
+    lastSeen: time,
+  }),
+  [`${PREFIX}PluginLatency`]: object({
+    p50Milliseconds: number,
+    p99Milliseconds: number,
+    maxMilliseconds: number,
+    totalMilliseconds: number,
+  }),
+  ...kind("Tenant"),
+  [`${PREFIX}TenantSpec`]: object({}),
+  [`${PREFIX}TenantStatus`]: object({ phase: string, id: integer, conditions }),
+};
+
+export const CAPSTAN_GROUP: GroupFacts = { name: "capstan.dev", versions: ["v1"] };
+
+const resource = (name: string, plural: string): ResourceFacts => ({
+  group: "capstan.dev",
+  version: "v1",
+  resource: plural,
+  kind: name,
+  singular: name.toLowerCase(),
+  namespaced: false,
+  verbs: ["create", "delete", "deletecollection", "get", "list", "patch", "update", "watch"],
+  shortNames: [],
+  categories: [],
+  subresources: [{ name: "status", kind: name, verbs: ["get", "patch", "update"] }],
+});
+
+export const CAPSTAN_RESOURCES: ResourceFacts[] = [resource("Plugin", "plugins"), resource("Tenant", "tenants")];

@@ -1,0 +1,70 @@
+/** The compact form of an API type's structure: what OpenAPI says, without prose. */
+import type { GroupVersionKind, Json } from "./object.ts";
+
+export interface Schema {
+  /** Unset with `ref`, for "int-or-string" and "quantity" formats, and for fields that take any JSON. */
+  type?: "string" | "integer" | "number" | "boolean" | "object" | "array";
+  /** OpenAPI's formats (int32, int64, double, byte, date-time) and two of ours: "int-or-string" and "quantity". */
+  format?: string;
+  /** Name of a definition in `facts.types`. */
+  ref?: string;
+  /** Element of an array. */
+  items?: Schema;
+  /** Value of a map with free keys. */
+  values?: Schema;
+  properties?: Record<string, Schema>;
+  required?: string[];
+  /** For Go's value fields this is the zero value ("" or {}), which the server always writes. */
+  default?: Json;
+  enum?: Json[];
+  nullable?: boolean;
+  listType?: "atomic" | "set" | "map";
+  listMapKeys?: string[];
+  mapType?: "atomic" | "granular";
+  /** "merge", "replace", "retainKeys" or "merge,retainKeys". */
+  patchStrategy?: string;
+  patchMergeKey?: string;
+  unions?: Json[];
+  preserveUnknownFields?: boolean;
+  gvks?: GroupVersionKind[];
+}
+
+export interface SubresourceFacts {
+  /** "status", "scale", "log" … */
+  name: string;
+  /** Set where the subresource's object is of another group version than its resource's (scale: autoscaling/v1). */
+  group?: string;
+  version?: string;
+  kind: string;
+  verbs: string[];
+}
+
+/** One resource as discovery tells it. The server's list of served resources is a list of these. */
+export interface ResourceFacts {
+  group: string;
+  version: string;
+  resource: string;
+  kind: string;
+  singular: string;
+  namespaced: boolean;
+  /** In upstream's order; empty for a resource that has only subresources. */
+  verbs: string[];
+  shortNames: string[];
+  categories: string[];
+  subresources: SubresourceFacts[];
+  storageVersionHash?: string;
+}
+
+export interface GroupFacts {
+  name: string;
+  /** The preferred version first. */
+  versions: string[];
+}
+
+export interface Facts {
+  /** In upstream's order of priority; the core group ("") first. */
+  groups: GroupFacts[];
+  resources: ResourceFacts[];
+  /** By upstream's definition name, e.g. "io.k8s.api.core.v1.PodSpec". */
+  types: Record<string, Schema>;
+}
