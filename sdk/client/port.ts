@@ -18,6 +18,8 @@ export interface ListOptions {
   continue?: string;
   resourceVersion?: string;
   resourceVersionMatch?: "Exact" | "NotOlderThan";
+  /** Only metadata (PartialObjectMetadata): for loops that never read spec or status. */
+  metadataOnly?: boolean;
 }
 
 export interface WatchOptions {
@@ -25,7 +27,9 @@ export interface WatchOptions {
   labelSelector?: string;
   fieldSelector?: string;
   resourceVersion?: string;
+  /** WatchList: every present object as ADDED first, then a bookmark annotated `k8s.io/initial-events-end: "true"`. */
   sendInitialEvents?: boolean;
+  metadataOnly?: boolean;
   signal: AbortSignal;
 }
 
