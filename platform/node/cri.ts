@@ -1,7 +1,10 @@
 /**
  * The messages of CRI v1 (k8s.io/cri-api, runtime/v1/api.proto) that the agent uses, in proto3's JSON names.
- * Zero values are left out on the wire and come back as undefined or as the zero value; int64 are numbers (exact to 2^53).
+ * Protobuf's JSON mapping: enums by name, 64-bit integers as decimal text in answers (numbers are taken in requests), bytes
+ * as base64; what has its zero value may be missing, enums excepted.
  */
+export type Int64 = string | number;
+
 export interface Filter {
   id?: string;
   labelSelector?: Record<string, string>;
@@ -20,28 +23,26 @@ export interface RuntimeCondition {
   message?: string;
 }
 
-/** NamespaceMode: 0 POD, 1 CONTAINER, 2 NODE, 3 TARGET. */
-export const NamespaceMode = { POD: 0, CONTAINER: 1, NODE: 2, TARGET: 3 } as const;
+export type NamespaceMode = "POD" | "CONTAINER" | "NODE" | "TARGET";
 
 export interface NamespaceOption {
-  network?: number;
-  pid?: number;
-  ipc?: number;
+  network?: NamespaceMode;
+  pid?: NamespaceMode;
+  ipc?: NamespaceMode;
   targetId?: string;
 }
 
-/** profileType: 0 RuntimeDefault, 1 Unconfined, 2 Localhost. */
 export interface SecurityProfile {
-  profileType?: number;
+  profileType?: "RuntimeDefault" | "Unconfined" | "Localhost";
   localhostRef?: string;
 }
 
 export interface LinuxSandboxSecurityContext {
   namespaceOptions?: NamespaceOption;
-  runAsUser?: { value?: number };
-  runAsGroup?: { value?: number };
+  runAsUser?: { value?: Int64 };
+  runAsGroup?: { value?: Int64 };
   readonlyRootfs?: boolean;
-  supplementalGroups?: number[];
+  supplementalGroups?: Int64[];
   privileged?: boolean;
   seccomp?: SecurityProfile;
 }
@@ -58,7 +59,7 @@ export interface PodSandboxConfig {
   hostname?: string;
   logDirectory: string;
   dnsConfig?: { servers?: string[]; searches?: string[]; options?: string[] };
-  portMappings?: { protocol?: number; containerPort?: number; hostPort?: number; hostIp?: string }[];
+  portMappings?: { protocol?: "TCP" | "UDP" | "SCTP"; containerPort?: number; hostPort?: number; hostIp?: string }[];
   labels: Record<string, string>;
   annotations: Record<string, string>;
   linux?: {
@@ -70,14 +71,12 @@ export interface PodSandboxConfig {
   };
 }
 
-/** state: 0 SANDBOX_READY, 1 SANDBOX_NOTREADY. createdAt: nanoseconds since the epoch. */
-export const SandboxState = { READY: 0, NOTREADY: 1 } as const;
-
+/** createdAt: nanoseconds since the epoch. */
 export interface PodSandbox {
   id: string;
   metadata: PodSandboxMetadata;
-  state?: number;
-  createdAt?: number;
+  state: "SANDBOX_READY" | "SANDBOX_NOTREADY";
+  createdAt?: Int64;
   labels?: Record<string, string>;
   annotations?: Record<string, string>;
 }
@@ -88,10 +87,10 @@ export interface PodSandboxStatus extends PodSandbox {
 }
 
 export interface LinuxContainerResources {
-  cpuPeriod?: number;
-  cpuQuota?: number;
-  cpuShares?: number;
-  memoryLimitInBytes?: number;
+  cpuPeriod?: Int64;
+  cpuQuota?: Int64;
+  cpuShares?: Int64;
+  memoryLimitInBytes?: Int64;
   oomScoreAdj?: number;
   cpusetCpus?: string;
   cpusetMems?: string;
@@ -102,24 +101,23 @@ export interface LinuxContainerSecurityContext {
   capabilities?: { addCapabilities?: string[]; dropCapabilities?: string[] };
   privileged?: boolean;
   namespaceOptions?: NamespaceOption;
-  runAsUser?: { value?: number };
-  runAsGroup?: { value?: number };
+  runAsUser?: { value?: Int64 };
+  runAsGroup?: { value?: Int64 };
   runAsUsername?: string;
   readonlyRootfs?: boolean;
-  supplementalGroups?: number[];
+  supplementalGroups?: Int64[];
   noNewPrivs?: boolean;
   maskedPaths?: string[];
   readonlyPaths?: string[];
   seccomp?: SecurityProfile;
 }
 
-/** propagation: 0 private, 1 host to container, 2 bidirectional. */
 export interface Mount {
   containerPath: string;
   hostPath: string;
   readonly?: boolean;
   selinuxRelabel?: boolean;
-  propagation?: number;
+  propagation?: "PROPAGATION_PRIVATE" | "PROPAGATION_HOST_TO_CONTAINER" | "PROPAGATION_BIDIRECTIONAL";
 }
 
 export interface ContainerConfig {
@@ -140,8 +138,7 @@ export interface ContainerConfig {
   linux?: { resources?: LinuxContainerResources; securityContext?: LinuxContainerSecurityContext };
 }
 
-/** 0 CREATED, 1 RUNNING, 2 EXITED, 3 UNKNOWN. */
-export const ContainerState = { CREATED: 0, RUNNING: 1, EXITED: 2, UNKNOWN: 3 } as const;
+export type ContainerState = "CONTAINER_CREATED" | "CONTAINER_RUNNING" | "CONTAINER_EXITED" | "CONTAINER_UNKNOWN";
 
 export interface Container {
   id: string;
@@ -149,16 +146,16 @@ export interface Container {
   metadata: { name: string; attempt?: number };
   image?: { image?: string };
   imageRef?: string;
-  state?: number;
-  createdAt?: number;
+  state: ContainerState;
+  createdAt?: Int64;
   labels?: Record<string, string>;
   annotations?: Record<string, string>;
 }
 
-/** Times: nanoseconds since the epoch (rounded to what a double holds); 0 or undefined when it has not happened. */
+/** Times: nanoseconds since the epoch; 0 or undefined when it has not happened. */
 export interface ContainerStatus extends Omit<Container, "podSandboxId"> {
-  startedAt?: number;
-  finishedAt?: number;
+  startedAt?: Int64;
+  finishedAt?: Int64;
   exitCode?: number;
   reason?: string;
   message?: string;
@@ -170,8 +167,8 @@ export interface Image {
   id: string;
   repoTags?: string[];
   repoDigests?: string[];
-  size?: number;
-  uid?: { value?: number };
+  size?: Int64;
+  uid?: { value?: Int64 };
   username?: string;
   pinned?: boolean;
 }
@@ -184,7 +181,7 @@ export interface ExecSyncResult {
 
 export interface ContainerStats {
   attributes: { id: string; metadata?: { name: string }; labels?: Record<string, string> };
-  cpu?: { timestamp?: number; usageCoreNanoSeconds?: { value?: number } };
-  memory?: { timestamp?: number; workingSetBytes?: { value?: number } };
-  writableLayer?: { usedBytes?: { value?: number } };
+  cpu?: { timestamp?: Int64; usageCoreNanoSeconds?: { value?: Int64 } };
+  memory?: { timestamp?: Int64; workingSetBytes?: { value?: Int64 } };
+  writableLayer?: { usedBytes?: { value?: Int64 } };
 }
