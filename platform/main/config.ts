@@ -19,6 +19,11 @@ export interface NodeConfig {
 export interface Config {
   /** Absolute. Everything Capstan keeps is below it. */
   dataDir: string;
+  /**
+   * Six hexadecimal digits derived from dataDir. Every name that the whole host shares carries it (bridge `capXXXXXX`, nft table
+   * `capstan_XXXXXX`, namespaces, cgroups, mounts), so that several instances live on one machine and each removes only its own.
+   */
+  instance: string;
   api: { host: string; port: number };
   console: { host: string; port: number };
   /** postgres://… with credentials; the file is readable by its owner only. */

@@ -1,0 +1,40 @@
+// Plain JavaScript for the Node that happens to be installed: makes node_modules (with the pinned Node in it) current.
+import { spawnSync } from "node:child_process";
+import { existsSync, statSync } from "node:fs";
+import { dirname } from "node:path";
+import { fileURLToPath } from "node:url";
+
+export const projectDir = dirname(dirname(dirname(fileURLToPath(import.meta.url))));
+const node = `${projectDir}/node_modules/node/bin/node`;
+
+/** npm writes node_modules/.package-lock.json at the end of an install: older than the lockfile means out of date. */
+function current() {
+  const installed = `${projectDir}/node_modules/.package-lock.json`;
+  return (
+    existsSync(node) &&
+    existsSync(installed) &&
+    statSync(installed).mtimeMs >= statSync(`${projectDir}/package-lock.json`).mtimeMs
+  );
+}
+
+/** @returns {Promise<string>} the pinned Node's path */
+export async function ensureToolchain() {
+  const major = Number(process.versions.node.split(".")[0]);
+  if (major < 20) {
+    console.error(`Capstan's first command needs Node 20 or newer; this is ${process.version}. Install a newer one and run it again.`);
+    process.exit(1);
+  }
+  if (current()) return node;
+  const started = Date.now();
+  console.log("• npm packages and the pinned Node: installing (about a minute the first time) …");
+  const result = spawnSync("npm", ["ci", "--no-audit", "--no-fund", "--loglevel=error"], {
+    cwd: projectDir,
+    stdio: ["ignore", "inherit", "inherit"],
+  });
+  if (result.status !== 0 || !existsSync(node)) {
+    console.error("npm ci did not finish: the lines above say why. When the network is back, run the same command again.");
+    process.exit(1);
+  }
+  console.log(`✓ npm packages and the pinned Node  ${((Date.now() - started) / 1000).toFixed(1)} s`);
+  return node;
+}

@@ -1,0 +1,189 @@
+/** From the command line's options and what an earlier `up` chose, the Config that every role is started with. */
+import { createHash, randomBytes } from "node:crypto";
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { networkInterfaces } from "node:os";
+import { join, resolve } from "node:path";
+import { parseArgs } from "node:util";
+import { type Config, type Engine, type NodeConfig, paths, readConfig } from "./config.ts";
+import { UserError } from "./steps.ts";
+
+export interface Options {
+  dataDir: string;
+  apiPort?: number;
+  consolePort?: number;
+  kubeletPort?: number;
+  postgresPort?: number;
+  databaseUrl?: string;
+  nodes?: number;
+  engine?: Engine;
+  podCIDR?: string;
+  serviceCIDR?: string;
+  role?: string;
+  yes: boolean;
+}
+
+export const optionHelp = `options:
+  --data-dir PATH       where everything is kept (default: .capstan in the clone)
+  --api-port N          the Kubernetes API (default 6443)
+  --console-port N      the web console (default 8080)
+  --kubelet-port N      the node agent (default 10250)
+  --postgres-port N     the embedded PostgreSQL (default 54329)
+  --database-url URL    a PostgreSQL of your own instead of the embedded one (or DATABASE_URL)
+  --nodes N             node agents on this machine, each in a network namespace of its own when there are several; 0 for none
+  --engine wasmtime|jco what runs components (default wasmtime where its addon is built)
+  --pod-cidr, --service-cidr  address ranges (default: the first free ones from 10.244.0.0/16 and 10.96.0.0/16)
+  --role NAME           run one role in the foreground: apiserver, controllers, scheduler, console, node-NAME
+  --yes                 do not ask`;
+
+const projectDir = resolve(import.meta.dirname, "../..");
+export { projectDir };
+
+function numberOption(name: string, text: string | undefined, min: number, max: number): number | undefined {
+  if (text === undefined) return undefined;
+  const value = Number(text);
+  if (!Number.isInteger(value) || value < min || value > max)
+    throw new UserError(`--${name} takes a whole number from ${min} to ${max}, not "${text}"`, "npm run up -- --help");
+  return value;
+}
+
+export function parseOptions(argv: string[]): { options: Options; positionals: string[]; help: boolean } {
+  const names = ["data-dir", "api-port", "console-port", "kubelet-port", "postgres-port", "database-url", "nodes", "engine", "pod-cidr", "service-cidr", "role"] as const;
+  const string = { type: "string" as const };
+  let parsed: ReturnType<typeof parseArgs>;
+  try {
+    parsed = parseArgs({
+      args: argv,
+      allowPositionals: true,
+      options: {
+        ...Object.fromEntries(names.map((name) => [name, string])),
+        yes: { type: "boolean", short: "y" },
+        help: { type: "boolean", short: "h" },
+      },
+    });
+  } catch (error) {
+    throw new UserError(error instanceof Error ? error.message : String(error), "npx capstan --help");
+  }
+  const value = (name: (typeof names)[number]) => {
+    const given = parsed.values[name];
+    return typeof given === "string" ? given : undefined;
+  };
+  const engine = value("engine");
+  if (engine !== undefined && engine !== "wasmtime" && engine !== "jco")
+    throw new UserError(`--engine is wasmtime or jco, not "${engine}"`, "npm run up -- --engine wasmtime");
+  return {
+    options: {
+      dataDir: resolve(value("data-dir") ?? process.env["CAPSTAN_DATA_DIR"] ?? join(projectDir, ".capstan")),
+      apiPort: numberOption("api-port", value("api-port"), 1, 65535),
+      consolePort: numberOption("console-port", value("console-port"), 1, 65535),
+      kubeletPort: numberOption("kubelet-port", value("kubelet-port"), 1, 65535),
+      postgresPort: numberOption("postgres-port", value("postgres-port"), 1, 65535),
+      databaseUrl: value("database-url") ?? process.env["DATABASE_URL"],
+      nodes: numberOption("nodes", value("nodes"), 0, 16),
+      engine,
+      podCIDR: value("pod-cidr"),
+      serviceCIDR: value("service-cidr"),
+      role: value("role"),
+      yes: parsed.values["yes"] === true,
+    },
+    positionals: parsed.positionals,
+    help: parsed.values["help"] === true,
+  };
+}
+
+export const instanceOf = (dataDir: string): string => createHash("sha256").update(dataDir).digest("hex").slice(0, 6);
+
+/** Where the instances of one machine see each other's address ranges. */
+const INSTANCES = "/run/capstan";
+
+interface Claim {
+  podCIDR: string;
+  serviceCIDR: string;
+}
+
+function otherClaims(instance: string): Claim[] {
+  if (!existsSync(INSTANCES)) return [];
+  return readdirSync(INSTANCES)
+    .filter((name) => name.endsWith(".json") && name !== `${instance}.json`)
+    .map((name) => JSON.parse(readFileSync(join(INSTANCES, name), "utf8")) as Claim);
+}
+
+/** A range that neither an address of this host nor another instance uses. All candidates are /16. */
+function freeRange(candidates: readonly string[], taken: readonly string[]): string {
+  const prefix = (address: string) => address.split(".").slice(0, 2).join(".");
+  const host = Object.values(networkInterfaces()).flatMap((list) => list ?? []);
+  const used = new Set([...taken, ...host.map((i) => i.address)].map(prefix));
+  const free = candidates.find((candidate) => !used.has(prefix(candidate)));
+  if (!free) throw new UserError("no free private address range is left on this machine", "npm run up -- --pod-cidr A.B.0.0/16 --service-cidr C.D.0.0/16");
+  return free;
+}
+
+const podRanges = Array.from({ length: 10 }, (_, i) => `10.${244 - i}.0.0/16`);
+const serviceRanges = Array.from({ length: 10 }, (_, i) => `10.${96 + i}.0.0/16`);
+
+export function hostAddress(): string {
+  const all = Object.entries(networkInterfaces()).flatMap(([name, list]) => (list ?? []).map((i) => ({ name, ...i })));
+  const usable = all.filter((i) => i.family === "IPv4" && !i.internal && !/^(cap|docker|veth|cni|br-)/.test(i.name));
+  return usable[0]?.address ?? "127.0.0.1";
+}
+
+/** The nth address of a range: nth(“10.96.0.0/16”, 10) is 10.96.0.10. */
+export function nthAddress(cidr: string, n: number): string {
+  const base = (cidr.split("/")[0] ?? "").split(".").reduce((sum, part) => sum * 256 + Number(part), 0) + n;
+  return [24, 16, 8, 0].map((shift) => Math.floor(base / 2 ** shift) % 256).join(".");
+}
+
+/** Node `index` gets the index-th /24 of the pod range. */
+export const podRangeOfNode = (podCIDR: string, index: number): string => `${nthAddress(podCIDR, index * 256)}/24`;
+
+function nodesOf(options: Options, before: Config | undefined, podCIDR: string, dataDir: string): NodeConfig[] {
+  const count = options.nodes ?? before?.nodes.length ?? 1;
+  if (before && before.nodes.length === count && options.kubeletPort === undefined) return before.nodes;
+  return Array.from({ length: count }, (_, index) => {
+    const name = `node-${index + 1}`;
+    return {
+      name,
+      address: hostAddress(),
+      kubeletPort: options.kubeletPort ?? 10250,
+      podCIDR: podRangeOfNode(podCIDR, index),
+      containerdSocket: join(paths(dataDir).node(name), "containerd", "containerd.sock"),
+    };
+  });
+}
+
+/** Keeps what an earlier `up` chose; options win over it. Written with 0600: it holds the database's password. */
+export function makeConfig(options: Options, engine: Engine): Config {
+  const { dataDir } = options;
+  const file = paths(dataDir).config;
+  const before = existsSync(file) ? readConfig(dataDir) : undefined;
+  const instance = instanceOf(dataDir);
+  const claims = otherClaims(instance);
+  const podCIDR = options.podCIDR ?? before?.podCIDR ?? freeRange(podRanges, claims.map((c) => c.podCIDR));
+  const serviceCIDR = options.serviceCIDR ?? before?.serviceCIDR ?? freeRange(serviceRanges, claims.map((c) => c.serviceCIDR));
+  const port = options.postgresPort ?? before?.postgres?.port ?? 54329;
+  const embedded = before?.postgres ? before.databaseUrl : `postgres://capstan:${randomBytes(18).toString("base64url")}@127.0.0.1:${port}/capstan`;
+  const own = options.databaseUrl ?? (before && !before.postgres ? before.databaseUrl : undefined);
+  return {
+    dataDir,
+    instance,
+    api: { host: before?.api.host ?? "0.0.0.0", port: options.apiPort ?? before?.api.port ?? 6443 },
+    console: { host: "127.0.0.1", port: options.consolePort ?? before?.console.port ?? 8080 },
+    databaseUrl: own ?? embedded.replace(/:\d+\/capstan$/, `:${port}/capstan`),
+    ...(own ? {} : { postgres: { port } }),
+    serviceCIDR,
+    podCIDR,
+    dns: { domain: "cluster.local", address: nthAddress(serviceCIDR, 10) },
+    engine,
+    nodes: nodesOf(options, before, podCIDR, dataDir),
+  };
+}
+
+export function writeConfig(config: Config): void {
+  mkdirSync(config.dataDir, { recursive: true, mode: 0o711 });
+  writeFileSync(paths(config.dataDir).config, JSON.stringify(config, null, 2), { mode: 0o600 });
+  if (process.getuid?.() !== 0) return;
+  mkdirSync(INSTANCES, { recursive: true });
+  const claim: Claim = { podCIDR: config.podCIDR, serviceCIDR: config.serviceCIDR };
+  writeFileSync(join(INSTANCES, `${config.instance}.json`), JSON.stringify(claim));
+}
+
+export const releaseClaim = (instance: string): void => rmSync(join(INSTANCES, `${instance}.json`), { force: true });
