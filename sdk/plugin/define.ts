@@ -1,0 +1,153 @@
+/**
+ * For guests: one function per world. A plugin's `plugin.ts` exports what they return under the world's name:
+ *
+ *     export const filter = defineFilter({ sync(delta) { … }, evaluate(pods, nodes) { … } });
+ *
+ * A plugin of several worlds exports several; `filter` and `score` of one plugin share one node table, so their `sync` is
+ * given once, by `nodes`. What a hook throws becomes its failure: a PluginFailure as it is, anything else InternalError; in hooks
+ * that cannot fail (filter, score) it is logged and ends the instance.
+ */
+import log from "capstan:plugin/log@1.0.0";
+import { failureOf } from "./failure.ts";
+import type {
+  Attachment,
+  Mutation,
+  NodeDelta,
+  PodClass,
+  ReconcileOutcome,
+  ReconcileRequest,
+  Review,
+  Verdicts,
+  Watch,
+} from "./types.ts";
+
+const logged = (thrown: unknown): void => {
+  const stack = thrown instanceof Error && thrown.stack ? `\n${thrown.stack}` : "";
+  log.write("error", `${failureOf(thrown).message}${stack}`);
+};
+
+/** A hook whose answer is `result<…, failure>`. */
+const failing =
+  <A extends unknown[], R>(hook: (...args: A) => R) =>
+  (...args: A): R => {
+    try {
+      return hook(...args);
+    } catch (thrown) {
+      const failure = failureOf(thrown);
+      if (failure.reason === "InternalError") logged(thrown);
+      throw failure;
+    }
+  };
+
+/** A hook that cannot fail: the instance ends, and the log says why. */
+const trapping =
+  <A extends unknown[], R>(hook: (...args: A) => R) =>
+  (...args: A): R => {
+    try {
+      return hook(...args);
+    } catch (thrown) {
+      logged(thrown);
+      throw thrown;
+    }
+  };
+
+const absent = (hook: string) => (): never => {
+  throw new Error(`${hook} is not implemented by this plugin; its manifest must not list it`);
+};
+
+export interface NodesHooks {
+  sync(delta: NodeDelta): void;
+}
+export const defineNodes = (hooks: NodesHooks) => ({ sync: trapping((delta: NodeDelta) => hooks.sync(delta)) });
+
+export interface FilterHooks {
+  evaluate(pods: PodClass[], nodes: ArrayLike<number>): Verdicts[];
+}
+export const defineFilter = (hooks: FilterHooks) => ({
+  evaluate: trapping((pods: PodClass[], nodes: ArrayLike<number>) => hooks.evaluate(pods, nodes)),
+});
+
+export interface ScoreHooks {
+  score(pods: PodClass[], nodes: ArrayLike<number>): ArrayLike<number>[];
+  /** Left out: scores are 0–100 already, and the manifest's hooks for score are ["score"]. */
+  normalize?(scores: ArrayLike<number>): ArrayLike<number>;
+}
+export const defineScore = (hooks: ScoreHooks) => ({
+  score: trapping((pods: PodClass[], nodes: ArrayLike<number>) => hooks.score(pods, nodes)),
+  normalize: trapping((scores: ArrayLike<number>) => hooks.normalize?.(scores) ?? scores),
+});
+
+export interface AdmissionHooks {
+  mutate?(review: Review): Mutation;
+  /** Answers warnings. */
+  validate?(review: Review): string[];
+}
+export const defineAdmission = (hooks: AdmissionHooks) => ({
+  mutate: failing((review: Review) => (hooks.mutate ?? absent("mutate"))(review)),
+  validate: failing((review: Review) => (hooks.validate ?? absent("validate"))(review)),
+});
+
+export interface ControllerHooks {
+  watches(): Watch[];
+  reconcile(request: ReconcileRequest): ReconcileOutcome | undefined;
+}
+export const defineController = (hooks: ControllerHooks) => ({
+  watches: trapping(() => hooks.watches()),
+  reconcile: failing((request: ReconcileRequest) => hooks.reconcile(request) ?? { requeueMs: 0 }),
+});
+
+/** CRI's methods: a request message in, a response message out (protobuf's JSON form, parsed). */
+export const RUNTIME_METHODS = [
+  "version",
+  "status",
+  "runPodSandbox",
+  "stopPodSandbox",
+  "removePodSandbox",
+  "podSandboxStatus",
+  "listPodSandbox",
+  "createContainer",
+  "startContainer",
+  "stopContainer",
+  "removeContainer",
+  "listContainers",
+  "containerStatus",
+  "updateContainerResources",
+  "reopenContainerLog",
+  "containerStats",
+  "listContainerStats",
+  "execSync",
+  "exec",
+  "attach",
+  "portForward",
+  "pullImage",
+  "imageStatus",
+  "listImages",
+  "removeImage",
+  "imageFsInfo",
+] as const;
+export type RuntimeMethod = (typeof RUNTIME_METHODS)[number];
+export type RuntimeHooks = Record<RuntimeMethod, (request: Record<string, unknown>) => object>;
+
+export function defineRuntime(hooks: RuntimeHooks): Record<RuntimeMethod, (request: string) => string> {
+  const wrapped = RUNTIME_METHODS.map((method) => [
+    method,
+    failing((request: string) => JSON.stringify(hooks[method](JSON.parse(request)))),
+  ]);
+  return Object.fromEntries(wrapped);
+}
+
+export interface NetworkHooks {
+  /** Answers the CNI result. */
+  add(attachment: Attachment): object;
+  del(attachment: Attachment): void;
+  check(attachment: Attachment): void;
+  status(): void;
+  gc(valid: [containerId: string, interfaceName: string][]): void;
+}
+export const defineNetwork = (hooks: NetworkHooks) => ({
+  add: failing((attachment: Attachment) => JSON.stringify(hooks.add(attachment))),
+  del: failing((attachment: Attachment) => hooks.del(attachment)),
+  check: failing((attachment: Attachment) => hooks.check(attachment)),
+  status: failing(() => hooks.status()),
+  gc: failing((valid: [string, string][]) => hooks.gc(valid)),
+});

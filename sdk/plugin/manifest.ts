@@ -1,0 +1,124 @@
+/**
+ * The manifest: `capstan.plugin.json` in the author's tree, and (with the component's digest) the spec of an object of kind
+ * Plugin (capstan.dev/v1). Parsed once where it enters. Guests never import this file.
+ */
+import { z } from "zod";
+import type { ObjectMeta } from "../api/object.ts";
+
+export const WORLDS = ["filter", "score", "admission", "controller", "runtime", "network"] as const;
+export type World = (typeof WORLDS)[number];
+
+/** Hooks that a world's component may leave out by not listing them under `hooks`. */
+export const WORLD_HOOKS: Record<World, readonly string[]> = {
+  filter: ["sync", "evaluate"],
+  score: ["sync", "score", "normalize"],
+  admission: ["mutate", "validate"],
+  controller: ["watches", "reconcile"],
+  runtime: ["*"],
+  network: ["add", "del", "check", "status", "gc"],
+};
+
+const reason = z.string().min(1).max(500).describe("shown to the person who approves");
+const word = z.string().regex(/^[a-z0-9]([a-z0-9-]*[a-z0-9])?$/);
+
+/** One granted capability. Paths may contain {dataDir}, {runDir} and what else the role defines ({containerdSocket} …). */
+export const capabilitySchema = z.discriminatedUnion("name", [
+  z.object({ name: z.literal("api"), reason, access: z.enum(["read", "write"]).default("read") }),
+  z.object({ name: z.literal("grpc"), reason, sockets: z.record(word, z.string().min(1)) }),
+  /** Programs: a name to an absolute path, or to a bare program name that is looked for in the system's directories. */
+  z.object({ name: z.literal("exec"), reason, programs: z.record(word, z.string().min(1)) }),
+  z.object({ name: z.literal("files"), reason, trees: z.record(word, z.string().min(1)) }),
+]);
+export type Capability = z.infer<typeof capabilitySchema>;
+
+const matchSchema = z.object({
+  /** "" is the core group; "*" any. */
+  groups: z.array(z.string()).default(["*"]),
+  resources: z.array(z.string()).min(1).describe('"pods", "pods/status", "*"'),
+  operations: z.array(z.enum(["CREATE", "UPDATE", "DELETE", "CONNECT"])).min(1),
+  namespaces: z.array(z.string()).optional(),
+});
+export type MatchRule = z.infer<typeof matchSchema>;
+
+const contextSchema = z.object({
+  group: z.string(),
+  version: z.string(),
+  resource: z.string(),
+  /** There are none in the namespace: the hook is not called. */
+  skipWhenEmpty: z.boolean().default(false),
+});
+
+const limitsSchema = z.object({
+  memoryMiB: z.number().int().min(4).max(1024).default(64),
+  /** The host's own waiting inside the call (capability calls) counts. */
+  deadlineMs: z.number().int().min(1).max(600_000).default(1000),
+  /** By hook, where one needs longer ("pullImage"). */
+  hookDeadlinesMs: z.record(z.string(), z.number().int().min(1).max(3_600_000)).default({}),
+  instances: z.number().int().min(1).max(64).default(1),
+  queue: z.number().int().min(1).max(100_000).default(1000),
+});
+
+export const manifestSchema = z.object({
+  name: word.max(63),
+  version: z.string().regex(/^\d+\.\d+\.\d+/),
+  description: z.string().max(500).default(""),
+  witVersion: z.literal("v1"),
+  worlds: z.array(z.enum(WORLDS)).min(1),
+  /** Hooks by world; a world that is not listed has all of its hooks. What is not listed is never called. */
+  hooks: z.partialRecord(z.enum(WORLDS), z.array(z.string())).default({}),
+  /** Admission: which requests. */
+  match: z.array(matchSchema).default([]),
+  /** Dotted paths by subject ("pod", "node", "object"); a subject that is not listed crosses whole. */
+  projection: z.record(z.string(), z.array(z.string())).default({}),
+  /** Admission: objects of the request's namespace that the host hands over with each review. */
+  context: z.array(contextSchema).default([]),
+  capabilities: z.array(capabilitySchema).default([]),
+  limits: limitsSchema.prefault({}),
+  /** What a hook's error or absence does to its request. */
+  failurePolicy: z.enum(["Fail", "Ignore"]).default("Fail"),
+  /** Guards of the store that stand only while the plugin is enabled ("node-capacity"). */
+  guards: z.array(z.string()).default([]),
+  /** Score: how much its scores count. */
+  weight: z.number().int().min(1).max(100).default(1),
+  /** JSON Schema of `config`. */
+  configSchema: z.record(z.string(), z.unknown()).default({}),
+  config: z.record(z.string(), z.unknown()).default({}),
+});
+export type Manifest = z.infer<typeof manifestSchema>;
+
+/** Plugin.spec: the manifest without its name, the digest, and whether it is called. */
+export const pluginSpecSchema = manifestSchema.omit({ name: true }).extend({
+  /** "sha256:HEX" of the component. */
+  digest: z.string().regex(/^sha256:[0-9a-f]{64}$/),
+  enabled: z.boolean().default(true),
+});
+export type PluginSpec = z.infer<typeof pluginSpecSchema>;
+
+/** What one process says about a plugin; Plugin.status.hosts["role/instance"]. */
+export interface PluginHostStatus {
+  state: string;
+  /** Why, when the state is not serving. */
+  message?: string;
+  engine: string;
+  digest: string;
+  calls: number;
+  /** By kind: trap, deadline, memory, denied, failure, unavailable. */
+  errors: Record<string, number>;
+  latencyMs: { mean: number; max: number };
+  instances: number;
+  restarts: number;
+  memoryBytes: number;
+  updatedAt: string;
+}
+
+export interface Plugin {
+  apiVersion: "capstan.dev/v1";
+  kind: "Plugin";
+  metadata: ObjectMeta;
+  spec: z.input<typeof pluginSpecSchema>;
+  status?: { hosts?: Record<string, PluginHostStatus> };
+}
+
+export const PLUGINS = { group: "capstan.dev", version: "v1", resource: "plugins" } as const;
+
+export const parseManifest = (value: unknown): Manifest => manifestSchema.parse(value);
