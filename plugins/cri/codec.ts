@@ -1,0 +1,257 @@
+/**
+ * Protocol buffers (proto3) between bytes and their JSON mapping, driven by the tables in generated.ts. Unknown fields are skipped; zero values are neither written nor read, except that an enum is
+ * always given, since its zero means something ("SANDBOX_READY").
+ */
+import { base64Decode, base64Encode, utf8Decode, utf8Encode } from "#sdk/plugin/bytes.ts";
+import { enums, messages } from "./generated.ts";
+
+export type Value = null | boolean | number | string | Value[] | { [key: string]: Value | undefined };
+export type Message = { [key: string]: Value | undefined };
+
+interface Field {
+  number: number;
+  name: string;
+  type: string;
+  kind: "one" | "many" | "map";
+}
+
+const VARINT = 0;
+const FIXED64 = 1;
+const BYTES = 2;
+const FIXED32 = 5;
+
+const parsed = new Map<string, Field[]>();
+
+function fieldsOf(message: string): Field[] {
+  const known = parsed.get(message);
+  if (known !== undefined) return known;
+  const text = messages[message];
+  if (text === undefined) throw new Error(`CRI has no message ${message}`);
+  const fields = text === "" ? [] : text.split(";").map(parseField);
+  parsed.set(message, fields);
+  return fields;
+}
+
+function parseField(text: string): Field {
+  const [number = "", name = "", type = ""] = text.split(" ");
+  const mark = type.charAt(0);
+  const kind = mark === "*" ? "many" : mark === "{" ? "map" : "one";
+  return { number: Number(number), name, type: kind === "one" ? type : type.slice(1), kind };
+}
+
+// ---- writing
+
+class Writer {
+  readonly bytes: number[] = [];
+
+  varint(value: bigint): void {
+    let rest = BigInt.asUintN(64, value);
+    while (rest > 127n) {
+      this.bytes.push(Number(rest & 127n) | 128);
+      rest >>= 7n;
+    }
+    this.bytes.push(Number(rest));
+  }
+
+  tag(field: number, wire: number): void {
+    this.varint(BigInt(field * 8 + wire));
+  }
+
+  block(field: number, bytes: ArrayLike<number>): void {
+    this.tag(field, BYTES);
+    this.varint(BigInt(bytes.length));
+    for (let i = 0; i < bytes.length; i++) this.bytes.push(bytes[i] ?? 0);
+  }
+}
+
+const wrong = (where: string, wanted: string): Error => new Error(`${where}: expected ${wanted}`);
+
+function integer(value: Value, type: string, where: string): bigint {
+  const names = enums[type];
+  if (names !== undefined && typeof value === "string") {
+    for (const number of Object.keys(names)) if (names[Number(number)] === value) return BigInt(number);
+    throw wrong(where, `one of ${Object.values(names).join(", ")}`);
+  }
+  if (typeof value === "boolean" && type === "bool") return value ? 1n : 0n;
+  if (typeof value === "number" && Number.isSafeInteger(value)) return BigInt(value);
+  if (typeof value === "string" && /^-?\d+$/.test(value)) return BigInt(value);
+  throw wrong(where, type);
+}
+
+function isVarint(type: string): boolean {
+  return type in enums || type === "bool" || /^u?int(32|64)$/.test(type);
+}
+
+function writeOne(out: Writer, field: Field, value: Value, where: string, keepZero: boolean): void {
+  const { number, type } = field;
+  if (isVarint(type)) {
+    const whole = integer(value, type, where);
+    if (whole === 0n && !keepZero) return;
+    out.tag(number, VARINT);
+    out.varint(whole);
+  } else if (type === "string" || type === "bytes") {
+    if (typeof value !== "string") throw wrong(where, type === "string" ? "a text" : "base64");
+    if (value === "" && !keepZero) return;
+    out.block(number, type === "string" ? utf8Encode(value) : base64Decode(value));
+  } else if (type === "double") {
+    if (typeof value !== "number") throw wrong(where, "a number");
+    const eight = new Uint8Array(8);
+    new DataView(eight.buffer).setFloat64(0, value, true);
+    out.tag(number, FIXED64);
+    out.bytes.push(...eight);
+  } else {
+    out.block(number, write(type, asMessage(value, where), where).bytes);
+  }
+}
+
+function asMessage(value: Value | undefined, where: string): Message {
+  if (typeof value !== "object" || value === null || Array.isArray(value)) throw wrong(where, "an object");
+  return value;
+}
+
+function write(message: string, object: Message, where: string): Writer {
+  const out = new Writer();
+  for (const field of fieldsOf(message)) {
+    const value = object[field.name];
+    if (value === undefined || value === null) continue;
+    const here = `${where}.${field.name}`;
+    if (field.kind === "many") {
+      if (!Array.isArray(value)) throw wrong(here, "a list");
+      for (const one of value) writeOne(out, field, one, here, true);
+    } else if (field.kind === "map") {
+      const entries = asMessage(value, here);
+      for (const key of Object.keys(entries)) {
+        const entry = new Writer();
+        entry.block(1, utf8Encode(key));
+        writeOne(entry, { ...field, number: 2 }, entries[key] ?? "", here, true);
+        out.block(field.number, entry.bytes);
+      }
+    } else {
+      writeOne(out, field, value, here, false);
+    }
+  }
+  return out;
+}
+
+/** The wire form of a message given in its JSON mapping. Throws an Error that names the wrong field. */
+export function encode(message: string, object: Message): Uint8Array {
+  return new Uint8Array(write(message, object, message).bytes);
+}
+
+// ---- reading
+
+class Reader {
+  private readonly bytes: Uint8Array;
+  at: number;
+  readonly end: number;
+
+  constructor(bytes: Uint8Array, at: number, end: number) {
+    this.bytes = bytes;
+    this.at = at;
+    this.end = end;
+  }
+
+  varint(): bigint {
+    let value = 0n;
+    for (let shift = 0n; shift < 70n; shift += 7n) {
+      const byte = this.bytes[this.at++];
+      if (byte === undefined || this.at > this.end) break;
+      value |= BigInt(byte & 127) << shift;
+      if (byte < 128) return BigInt.asUintN(64, value);
+    }
+    throw new Error("the runtime's answer is cut short");
+  }
+
+  skip(bytes: number): Uint8Array {
+    const from = this.at;
+    this.at += bytes;
+    if (this.at > this.end) throw new Error("the runtime's answer is cut short");
+    return this.bytes.subarray(from, this.at);
+  }
+
+  block(): Uint8Array {
+    return this.skip(Number(this.varint()));
+  }
+
+  skipField(wire: number): void {
+    if (wire === VARINT) this.varint();
+    else if (wire === FIXED64) this.skip(8);
+    else if (wire === BYTES) this.block();
+    else if (wire === FIXED32) this.skip(4);
+    else throw new Error(`the runtime's answer has a field of wire type ${wire}`);
+  }
+}
+
+function readVarint(type: string, raw: bigint): Value {
+  const names = enums[type];
+  if (names !== undefined) return names[Number(raw)] ?? Number(raw);
+  if (type === "bool") return raw !== 0n;
+  if (type === "int64") return BigInt.asIntN(64, raw).toString();
+  if (type === "uint64") return raw.toString();
+  return Number(type === "int32" ? BigInt.asIntN(32, raw) : BigInt.asUintN(32, raw));
+}
+
+function readOne(input: Reader, type: string, wire: number): Value {
+  if (isVarint(type)) return readVarint(type, input.varint());
+  if (type === "double") {
+    const eight = input.skip(8);
+    return new DataView(eight.buffer, eight.byteOffset, 8).getFloat64(0, true);
+  }
+  if (wire !== BYTES) throw new Error(`the runtime's answer has ${type} as wire type ${wire}`);
+  const block = input.block();
+  if (type === "string") return utf8Decode(block);
+  if (type === "bytes") return base64Encode(block);
+  return decode(type, block);
+}
+
+const zeroOf = (type: string): Value => (type === "string" || type === "bytes" ? "" : isVarint(type) ? 0 : {});
+
+function readEntry(block: Uint8Array, type: string): [string, Value] {
+  const input = new Reader(block, 0, block.length);
+  let key = "";
+  let value = zeroOf(type);
+  while (input.at < input.end) {
+    const tag = Number(input.varint());
+    if (tag >> 3 === 1) key = utf8Decode(input.block());
+    else if (tag >> 3 === 2) value = readOne(input, type, tag & 7);
+    else input.skipField(tag & 7);
+  }
+  return [key, value];
+}
+
+function readMany(input: Reader, type: string, wire: number, into: Value[]): void {
+  if (wire !== BYTES || !isVarint(type)) {
+    into.push(readOne(input, type, wire));
+    return;
+  }
+  const block = input.block();
+  const packed = new Reader(block, 0, block.length);
+  while (packed.at < packed.end) into.push(readVarint(type, packed.varint()));
+}
+
+/** A message in its JSON mapping from its wire form. Throws an Error for bytes that are none. */
+export function decode(message: string, bytes: Uint8Array): Message {
+  const fields = fieldsOf(message);
+  const object: Message = {};
+  for (const field of fields)
+    if (field.kind === "one" && field.type in enums) object[field.name] = enums[field.type]?.[0] ?? 0;
+  const input = new Reader(bytes, 0, bytes.length);
+  while (input.at < input.end) {
+    const tag = Number(input.varint());
+    const field = fields.find((one) => one.number === tag >> 3);
+    if (field === undefined) {
+      input.skipField(tag & 7);
+    } else if (field.kind === "many") {
+      const list = object[field.name];
+      const into = Array.isArray(list) ? list : [];
+      object[field.name] = into;
+      readMany(input, field.type, tag & 7, into);
+    } else if (field.kind === "map") {
+      const [key, value] = readEntry(input.block(), field.type);
+      object[field.name] = { ...asMessage(object[field.name] ?? {}, field.name), [key]: value };
+    } else {
+      object[field.name] = readOne(input, field.type, tag & 7);
+    }
+  }
+  return object;
+}
