@@ -1,0 +1,154 @@
+/**
+ * Label selectors, as text ("app=web,tier in (a,b),!canary") and as LabelSelector objects: one form inside,
+ * the syntax and messages of apimachinery's `labels`.
+ */
+import type { LabelSelector } from "./generated/types.ts";
+import { isLabelValue, isQualifiedName } from "./names.ts";
+import type { StatusCause } from "./status.ts";
+
+export type LabelOperator = "=" | "==" | "!=" | "in" | "notin" | "exists" | "!" | "gt" | "lt";
+
+export interface LabelRequirement {
+  key: string;
+  operator: LabelOperator;
+  values: readonly string[];
+}
+
+/** All must hold; an empty one matches everything. */
+export type LabelRequirements = readonly LabelRequirement[];
+export type Labels = Readonly<Record<string, string>>;
+
+const own = (labels: Labels, key: string): string | undefined =>
+  Object.hasOwn(labels, key) ? labels[key] : undefined;
+
+const INTEGER = /^[+-]?\d+$/;
+const integer = (text: string | undefined): bigint | undefined =>
+  text !== undefined && INTEGER.test(text) ? BigInt(text.replace(/^\+/, "")) : undefined;
+
+export function matchesRequirement({ key, operator, values }: LabelRequirement, labels: Labels): boolean {
+  const value = own(labels, key);
+  switch (operator) {
+    case "=":
+    case "==":
+    case "in":
+      return value !== undefined && values.includes(value);
+    case "!=":
+    case "notin":
+      return value === undefined || !values.includes(value);
+    case "exists":
+      return value !== undefined;
+    case "!":
+      return value === undefined;
+    case "gt":
+    case "lt": {
+      const left = integer(value);
+      const right = integer(values[0]);
+      if (left === undefined || right === undefined) return false;
+      return operator === "gt" ? left > right : left < right;
+    }
+  }
+}
+
+export const matchesLabels = (selector: LabelRequirements, labels: Labels | undefined): boolean =>
+  selector.every((requirement) => matchesRequirement(requirement, labels ?? {}));
+
+/** The same check upstream makes for every requirement; throws an Error with its message. */
+function requirement(key: string, operator: LabelOperator, values: readonly string[]): LabelRequirement {
+  const errors = isQualifiedName(key).length > 0 ? [`key: Invalid value: ${quote(key)}: ${isQualifiedName(key).join("; ")}`] : [];
+  const list = `[]string{${values.map(quote).join(", ")}}`;
+  if ((operator === "in" || operator === "notin") && values.length === 0) {
+    errors.push(`values: Invalid value: ${list}: for 'in', 'notin' operators, values set can't be empty`);
+  }
+  if ((operator === "exists" || operator === "!") && values.length > 0) {
+    errors.push(`values: Invalid value: ${list}: values set must be empty for exists and does not exist`);
+  }
+  values.forEach((value, i) => {
+    if ((operator === "gt" || operator === "lt") && !INTEGER.test(value)) {
+      errors.push(`values[${i}]: Invalid value: ${quote(value)}: for 'Gt', 'Lt' operators, the value must be an integer`);
+    }
+    const wrong = isLabelValue(value);
+    if (wrong.length > 0) errors.push(`values[${i}][${key}]: Invalid value: ${quote(value)}: ${wrong.join("; ")}`);
+  });
+  if (errors.length > 0) throw new Error(errors.length === 1 ? errors[0] : `[${errors.join(", ")}]`);
+  return { key, operator, values };
+}
+
+const quote = (text: string): string => JSON.stringify(text);
+const byKey = (a: LabelRequirement, b: LabelRequirement): number => (a.key < b.key ? -1 : a.key > b.key ? 1 : 0);
+
+/**
+ * A selector object's requirements; an unset one matches nothing (undefined), an empty one everything.
+ * Throws an Error for what `validateLabelSelector` finds wrong.
+ */
+export function labelRequirements(selector: LabelSelector | undefined | null): LabelRequirements | undefined {
+  if (selector === undefined || selector === null) return undefined;
+  const equal = Object.entries(selector.matchLabels ?? {}).map(([key, value]) => requirement(key, "=", [value]));
+  const operators: Record<string, LabelOperator> = { In: "in", NotIn: "notin", Exists: "exists", DoesNotExist: "!" };
+  const expressions = (selector.matchExpressions ?? []).map(({ key, operator, values }) => {
+    const known = Object.hasOwn(operators, operator) ? operators[operator] : undefined;
+    if (known === undefined) throw new Error(`${quote(operator)} is not a valid label selector operator`);
+    return requirement(key, known, values ?? []);
+  });
+  return [...equal, ...expressions].sort(byKey);
+}
+
+/** Whether a selector object selects these labels; unset selects nothing. */
+export function selectsLabels(selector: LabelSelector | undefined | null, labels: Labels | undefined): boolean {
+  const requirements = labelRequirements(selector);
+  return requirements !== undefined && matchesLabels(requirements, labels);
+}
+
+export function formatLabelSelector(selector: LabelRequirements): string {
+  return selector
+    .map(({ key, operator, values }) => {
+      const text = [...values].sort().join(",");
+      if (operator === "exists") return key;
+      if (operator === "!") return `!${key}`;
+      if (operator === "in" || operator === "notin") return `${key} ${operator} (${text})`;
+      return `${key}${operator === "gt" ? ">" : operator === "lt" ? "<" : operator}${text}`;
+    })
+    .join(",");
+}
+
+const cause = (reason: string, field: string, message: string): StatusCause => ({ reason, message, field });
+
+/** What upstream's ValidateLabelSelector finds, as causes of a 422. `path` is where the selector stands. */
+export function validateLabelSelector(selector: LabelSelector | undefined, path: string): StatusCause[] {
+  const causes = validateLabels(selector?.matchLabels, `${path}.matchLabels`);
+  selector?.matchExpressions?.forEach((expression, i) => {
+    const at = `${path}.matchExpressions[${i}]`;
+    const { key, operator, values = [] } = expression;
+    if (operator === "In" || operator === "NotIn") {
+      if (values.length === 0) {
+        const message = "Required value: must be specified when `operator` is 'In' or 'NotIn'";
+        causes.push(cause("FieldValueRequired", `${at}.values`, message));
+      }
+    } else if (operator === "Exists" || operator === "DoesNotExist") {
+      if (values.length > 0) {
+        const message = "Forbidden: may not be specified when `operator` is 'Exists' or 'DoesNotExist'";
+        causes.push(cause("FieldValueForbidden", `${at}.values`, message));
+      }
+    } else {
+      const message = `Invalid value: ${quote(operator)}: not a valid selector operator`;
+      causes.push(cause("FieldValueInvalid", `${at}.operator`, message));
+    }
+    causes.push(...invalidEach(key, isQualifiedName(key), `${at}.key`));
+    values.forEach((value, j) => {
+      causes.push(...invalidEach(value, isLabelValue(value), `${at}.values[${j}]`));
+    });
+  });
+  return causes;
+}
+
+const invalidEach = (value: string, messages: string[], field: string): StatusCause[] =>
+  messages.map((message) => cause("FieldValueInvalid", field, `Invalid value: ${quote(value)}: ${message}`));
+
+/** What upstream's ValidateLabels finds in metadata.labels, matchLabels, a nodeSelector … */
+export function validateLabels(labels: Labels | undefined, path: string): StatusCause[] {
+  return Object.entries(labels ?? {}).flatMap(([key, value]) => [
+    ...invalidEach(key, isQualifiedName(key), path),
+    ...invalidEach(value, isLabelValue(value), path),
+  ]);
+}
+
+export { parseLabelSelector } from "./labels-parse.ts";
