@@ -93,6 +93,11 @@ export interface Scope {
   resource: string;
   namespace?: string;
   name?: string;
+  /**
+   * Only objects whose selectable field has this value; a watch also gets the change by which an object loses it. Served from
+   * an index where the store keeps one (pods by spec.nodeName). The caller still applies its selectors.
+   */
+  field?: { name: string; value: string };
 }
 
 /** Decides on labels and fields alone; undefined means everything matches. */

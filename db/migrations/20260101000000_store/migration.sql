@@ -91,3 +91,12 @@ EXCEPTION WHEN feature_not_supported THEN
   RAISE NOTICE 'this PostgreSQL has no lz4; documents are compressed by pglz';
 END
 $$;
+
+-- The database's last word in the committer's statement: anything but the rows that were decided upon aborts the transaction.
+CREATE FUNCTION "expect_rows"(actual BIGINT, expected BIGINT) RETURNS VOID LANGUAGE plpgsql AS $$
+BEGIN
+  IF actual <> expected THEN
+    RAISE EXCEPTION 'expected % rows, found %', expected, actual USING ERRCODE = 'CA001';
+  END IF;
+END
+$$;

@@ -1,0 +1,81 @@
+/** A real PostgreSQL for one test file: a temporary cluster on a free port, migrated, gone afterwards. */
+import { type ChildProcess, spawn } from "node:child_process";
+import { once } from "node:events";
+import { chmodSync, mkdtempSync, rmSync } from "node:fs";
+import { createServer } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { prepare, waitReady } from "./embedded.ts";
+import { migrate } from "./migrate.ts";
+
+export interface TestDatabase {
+  url: string;
+  dataDir: string;
+  /** kill -9 of the postmaster. */
+  kill(): Promise<void>;
+  /** Starts it again after `kill` or `stop`. */
+  start(): Promise<void>;
+  /** A clean stop. */
+  stop(): Promise<void>;
+  /** Stops it and removes everything. */
+  remove(): Promise<void>;
+}
+
+export async function freePort(): Promise<number> {
+  const server = createServer().listen(0, "127.0.0.1");
+  await once(server, "listening");
+  const address = server.address();
+  server.close();
+  await once(server, "close");
+  if (address === null || typeof address === "string") throw new Error("no port");
+  return address.port;
+}
+
+/** `migrated: false` gives an empty database. */
+export async function withTestDatabase(options: { migrated?: boolean } = {}): Promise<TestDatabase> {
+  const base = mkdtempSync(join(tmpdir(), "capstan-db-"));
+  chmodSync(base, 0o755);
+  const port = await freePort();
+  const cluster = { dataDir: join(base, "data"), port, passwordFile: join(base, "password"), volatile: true };
+  let child: ChildProcess | undefined;
+  let url = "";
+  const killAtExit = () => void child?.kill("SIGKILL");
+
+  const start = async () => {
+    const prepared = await prepare(cluster);
+    url = prepared.databaseUrl;
+    const { file, args, ...how } = prepared.command;
+    const log: string[] = [];
+    child = spawn(file, args, { ...how, stdio: ["ignore", "ignore", "pipe"] });
+    child.stderr?.on("data", (chunk: Buffer) => {
+      log.push(chunk.toString());
+      if (log.length > 50) log.shift();
+    });
+    const failed = once(child, "exit").then(() => Promise.reject(new Error(`PostgreSQL ended: ${log.join("")}`)));
+    failed.catch(() => undefined);
+    await Promise.race([waitReady(url), failed]);
+  };
+  const end = async (signal: NodeJS.Signals) => {
+    if (!child || child.exitCode !== null || child.signalCode !== null) return;
+    const exit = once(child, "exit");
+    child.kill(signal);
+    await exit;
+  };
+  await start();
+  process.on("exit", killAtExit);
+  if (options.migrated !== false) await migrate(url);
+  return {
+    get url() {
+      return url;
+    },
+    dataDir: cluster.dataDir,
+    kill: () => end("SIGKILL"),
+    stop: () => end("SIGINT"),
+    start,
+    remove: async () => {
+      await end("SIGINT");
+      process.off("exit", killAtExit);
+      rmSync(base, { recursive: true, force: true });
+    },
+  };
+}
