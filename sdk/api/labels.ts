@@ -18,8 +18,7 @@ export interface LabelRequirement {
 export type LabelRequirements = readonly LabelRequirement[];
 export type Labels = Readonly<Record<string, string>>;
 
-const own = (labels: Labels, key: string): string | undefined =>
-  Object.hasOwn(labels, key) ? labels[key] : undefined;
+const own = (labels: Labels, key: string): string | undefined => (Object.hasOwn(labels, key) ? labels[key] : undefined);
 
 const INTEGER = /^[+-]?\d+$/;
 const integer = (text: string | undefined): bigint | undefined =>
@@ -54,7 +53,8 @@ export const matchesLabels = (selector: LabelRequirements, labels: Labels | unde
 
 /** The same check upstream makes for every requirement; throws an Error with its message. */
 function requirement(key: string, operator: LabelOperator, values: readonly string[]): LabelRequirement {
-  const errors = isQualifiedName(key).length > 0 ? [`key: Invalid value: ${quote(key)}: ${isQualifiedName(key).join("; ")}`] : [];
+  const errors =
+    isQualifiedName(key).length > 0 ? [`key: Invalid value: ${quote(key)}: ${isQualifiedName(key).join("; ")}`] : [];
   const list = `[]string{${values.map(quote).join(", ")}}`;
   if ((operator === "in" || operator === "notin") && values.length === 0) {
     errors.push(`values: Invalid value: ${list}: for 'in', 'notin' operators, values set can't be empty`);
@@ -64,7 +64,9 @@ function requirement(key: string, operator: LabelOperator, values: readonly stri
   }
   values.forEach((value, i) => {
     if ((operator === "gt" || operator === "lt") && !INTEGER.test(value)) {
-      errors.push(`values[${i}]: Invalid value: ${quote(value)}: for 'Gt', 'Lt' operators, the value must be an integer`);
+      errors.push(
+        `values[${i}]: Invalid value: ${quote(value)}: for 'Gt', 'Lt' operators, the value must be an integer`,
+      );
     }
     const wrong = isLabelValue(value);
     if (wrong.length > 0) errors.push(`values[${i}][${key}]: Invalid value: ${quote(value)}: ${wrong.join("; ")}`);

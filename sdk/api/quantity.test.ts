@@ -1,21 +1,54 @@
-import { deepEqual, equal, throws } from "node:assert/strict";
-import test from "node:test";
-import { parseQuantity, quantityMilli, quantityValue } from "./quantity.ts";
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import {
+  addQuantities,
+  canonicalQuantity,
+  compareQuantities,
+  formatQuantity,
+  parseQuantity,
+  quantityMilliValue,
+  quantityValue,
+  subtractQuantities,
+} from "./quantity.ts";
 
-test("quantities of every suffix have their value", () => {
-  const texts = ["1", "100m", "1.5", "2Ki", "128Mi", "1Gi", "1k", "5M", "1e3", "1E", ".5", "-1", "1u"];
-  deepEqual(texts.map(parseQuantity), [1, 0.1, 1.5, 2048, 134217728, 1073741824, 1000, 5e6, 1000, 1e18, 0.5, -1, 1e-6]);
+test("quantities are written in their canonical form", () => {
+  const cases: [string | number, string][] = [
+    ["0", "0"],
+    [7, "7"],
+    [0.5, "500m"],
+    ["1.5", "1500m"],
+    ["1.5Gi", "1536Mi"],
+    ["1024Ki", "1Mi"],
+    ["1000m", "1"],
+    ["1000", "1k"],
+    ["2000M", "2G"],
+    ["512", "512"],
+    ["100Mi", "100Mi"],
+    ["0.5Ki", "512"],
+    ["0.1m", "100u"],
+    ["0.1n", "1n"],
+    ["1e3", "1e3"],
+    ["12E6", "12e6"],
+    ["1.5e0", "1500e-3"],
+    ["-1.5", "-1500m"],
+    ["9999999Ei", "9223372036854775807"],
+  ];
+  for (const [input, text] of cases) assert.equal(canonicalQuantity(input), text, String(input));
 });
 
-test("what is no quantity is refused", () => {
-  for (const text of ["", "1 Gi", "abc", "1ki", "--1", "1.2.3"]) equal(parseQuantity(text), undefined, text);
-  throws(() => quantityValue("x"), /is not a quantity/);
+test("arithmetic is exact and compares across suffixes", () => {
+  const sum = addQuantities(parseQuantity("100m"), parseQuantity("0.9"));
+  assert.equal(formatQuantity(sum), "1");
+  assert.equal(formatQuantity(subtractQuantities(parseQuantity("1Gi"), parseQuantity("1Mi"))), "1023Mi");
+  assert.equal(compareQuantities(parseQuantity("1Ki"), parseQuantity("1024")), 0);
+  assert.ok(compareQuantities(parseQuantity("1G"), parseQuantity("1Gi")) < 0);
+  assert.equal(quantityMilliValue(parseQuantity("250m")), 250);
+  assert.equal(quantityValue(parseQuantity("1500m")), 2);
 });
 
-test("millicores and bytes are rounded up", () => {
-  equal(quantityMilli("100m"), 100);
-  equal(quantityMilli("0.0001"), 1);
-  equal(quantityMilli("1.001"), 1001);
-  equal(quantityValue("1.5"), 2);
-  equal(quantityValue("0.1Ki"), 103);
+test("what is no quantity is refused with upstream's message", () => {
+  const message = "quantities must match the regular expression '^([+-]?[0-9.]+)([eEinumkKMGTP]*[-+]?[0-9]*)$'";
+  assert.throws(() => parseQuantity(""), { message });
+  assert.throws(() => parseQuantity("No Good"), { message });
+  assert.throws(() => parseQuantity("1Kim"), { message: "unable to parse quantity's suffix" });
 });

@@ -14,8 +14,16 @@ export interface Schema {
   values?: Schema;
   properties?: Record<string, Schema>;
   required?: string[];
-  /** For Go's value fields this is the zero value ("" or {}), which the server always writes. */
+  /** As OpenAPI says it: mostly Go's zero values ("", {}, 0), a few real ones ("TCP"). `zero` says what is written. */
   default?: Json;
+  /** What is written when the field is absent; unset: nothing is. A struct's {} is filled by its own fields' zeros. */
+  zero?: Json;
+  /** A Go pointer: an empty value that was sent is kept. Other fields drop "", 0, false, [] and {} where `zero` is unset. */
+  pointer?: boolean;
+  /** The Go type where it is not the usual one for the schema, for the wording of decoding errors: "v1.ResourceList". */
+  goType?: string;
+  /** Embedded Go structs on the way to the field, for the same wording: "ProbeHandler.". */
+  goPath?: string;
   enum?: Json[];
   nullable?: boolean;
   listType?: "atomic" | "set" | "map";

@@ -1,7 +1,7 @@
 /**
- * Writes sdk/api/generated from a folder of upstream facts: `node sdk/api/generate/main.ts FACTS_DIR`, by hand, when
- * the Kubernetes version rises. FACTS_DIR holds `openapi-v3/`, `discovery/` and `bootstrap/` as a server of that version
- * answers them.
+ * Writes sdk/api/generated from a folder of upstream facts: `node sdk/api/generate/main.ts FACTS_DIR GOLANG_JSON`, by
+ * hand, when the Kubernetes version rises. FACTS_DIR holds `openapi-v3/`, `discovery/` and `bootstrap/` as a server of
+ * that version answers them; GOLANG_JSON is what the program in ./golang prints (it needs Go).
  */
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
@@ -9,6 +9,7 @@ import type { Facts, ResourceFacts, Schema } from "../schema.ts";
 import { readBootstrap } from "./bootstrap.ts";
 import { CAPSTAN_GROUP, CAPSTAN_RESOURCES, CAPSTAN_TYPES } from "./capstan.ts";
 import { readGroups, readResources } from "./discovery.ts";
+import { addGoFacts } from "./golang.ts";
 import { reachable, readDefinitions } from "./openapi.ts";
 import { typescript } from "./typescript.ts";
 
@@ -36,12 +37,13 @@ function rootsOf(resources: readonly ResourceFacts[], definitions: ReadonlyMap<s
     .map(([name]) => name);
 }
 
-function main(folder: string): void {
+function main(folder: string, golang: string): void {
   const upstream = readGroups(join(folder, "discovery"));
   const resources = [...readResources(join(folder, "discovery"), upstream), ...CAPSTAN_RESOURCES];
   const definitions = readDefinitions(join(folder, "openapi-v3"));
   for (const [name, schema] of Object.entries(CAPSTAN_TYPES)) definitions.set(name, schema);
   const types = reachable(definitions, [...META, ...rootsOf(resources, definitions)]);
+  addGoFacts(types, golang);
   const facts: Facts = { groups: [...upstream, CAPSTAN_GROUP], resources, types };
   const out = (name: string, text: string) => writeFileSync(join(import.meta.dirname, "../generated", name), text);
   out("facts.json", lines(facts));
@@ -60,10 +62,10 @@ function lines(facts: Facts): string {
   return `{"groups":${list(facts.groups)},\n"resources":${list(facts.resources)},\n"types":{\n${types.join(",\n")}\n}}\n`;
 }
 
-const folder = process.argv[2];
-if (folder === undefined) {
-  process.stderr.write("usage: node sdk/api/generate/main.ts FACTS_DIR\n");
+const [, , folder, golang] = process.argv;
+if (folder === undefined || golang === undefined) {
+  process.stderr.write("usage: node sdk/api/generate/main.ts FACTS_DIR GOLANG_JSON\n");
   process.exitCode = 2;
 } else {
-  main(folder);
+  main(folder, golang);
 }
