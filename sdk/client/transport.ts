@@ -55,11 +55,11 @@ const streamLimit = (p: Pooled): number =>
 export function createTransport(options: TransportOptions): Transport {
   const pool: Pooled[] = [];
   const backoff = createBackoff(50, 2_000);
-  let dialling: Promise<Pooled> | undefined;
+  let dialling: Promise<void> | undefined;
   let waitMs = 0;
   const closing = new AbortController();
 
-  const dial = async (): Promise<Pooled> => {
+  const dial = async (): Promise<void> => {
     if (waitMs > 0) await pause(waitMs, closing.signal);
     if (closing.signal.aborted) throw unavailable("the client is closed");
     try {
@@ -70,30 +70,31 @@ export function createTransport(options: TransportOptions): Transport {
       keepAlive(session);
       backoff.reset();
       waitMs = 0;
-      return pooled;
     } catch (error) {
       waitMs = backoff.nextMs();
       throw unavailable(`cannot connect to ${options.origin}: ${messageOf(error)}`);
     }
   };
 
+  /** Takes a place on a session; everybody who waits for the same dial looks again, because its places are few too. */
   const acquire = async (): Promise<Pooled> => {
-    const ready = pool.filter(usable).sort((a, b) => a.open - b.open);
-    const free = ready.find((p) => p.open < streamLimit(p));
-    if (free) return free;
-    const least = ready[0];
-    if (least && ready.length >= SESSIONS_MAX) return least;
-    dialling ??= dial().finally(() => {
-      dialling = undefined;
-    });
-    return dialling;
+    for (;;) {
+      const ready = pool.filter(usable).sort((a, b) => a.open - b.open);
+      const least = ready[0];
+      if (least && (least.open < streamLimit(least) || ready.length >= SESSIONS_MAX)) {
+        least.open++;
+        return least;
+      }
+      dialling ??= dial().finally(() => {
+        dialling = undefined;
+      });
+      await dialling;
+    }
   };
 
   return {
     async send(headers, body, signal, headTimeoutMs) {
       const pooled = await acquire();
-      if (signal?.aborted) throw unavailable("the request was aborted");
-      pooled.open++;
       try {
         return await exchange(pooled, headers, body, signal, headTimeoutMs);
       } catch (error) {
@@ -150,6 +151,16 @@ function keepAlive(session: ClientHttp2Session): void {
   });
 }
 
+function open(pooled: Pooled, headers: Record<string, string>, endStream: boolean, signal: AbortSignal | undefined) {
+  try {
+    if (signal?.aborted) throw new Error("the request was aborted");
+    return pooled.session.request(headers, { endStream });
+  } catch (error) {
+    pooled.open--;
+    throw error;
+  }
+}
+
 function exchange(
   pooled: Pooled,
   headers: Record<string, string>,
@@ -158,7 +169,7 @@ function exchange(
   headTimeoutMs: number | undefined,
 ): Promise<Exchange> {
   return new Promise((resolve, reject) => {
-    const stream = pooled.session.request(headers, { endStream: body === undefined });
+    const stream = open(pooled, headers, body === undefined, signal);
     const cancel = () => stream.close(constants.NGHTTP2_CANCEL);
     const timer =
       headTimeoutMs === undefined
