@@ -10,9 +10,11 @@ describe("the runtime component", () => {
       asked.push(`${socket} ${method} ${JSON.stringify(decode("ContainerStatusRequest", request))}`);
       return encode("ContainerStatusResponse", { status: { id: "c", state: "CONTAINER_EXITED", exitCode: 137 } });
     });
-    const answer: unknown = JSON.parse(hooks.containerStatus('{"containerId":"c"}'));
+    const answer = hooks.containerStatus({ containerId: "c" });
     assert.deepEqual(asked, ['runtime /runtime.v1.RuntimeService/ContainerStatus {"containerId":"c"}']);
-    assert.deepEqual(answer, { status: { id: "c", state: "CONTAINER_EXITED", exitCode: 137 } });
+    assert.deepEqual(answer, {
+      status: { id: "c", state: "CONTAINER_EXITED", exitCode: 137, stopSignal: "RUNTIME_DEFAULT" },
+    });
   });
 
   it("finds images at the image service", () => {
@@ -20,7 +22,7 @@ describe("the runtime component", () => {
       assert.equal(method, "/runtime.v1.ImageService/ListImages");
       return encode("ListImagesResponse", { images: [{ id: "sha256:1", repoTags: ["a:1"], size: 5 }] });
     });
-    assert.deepEqual(JSON.parse(hooks.listImages("{}")), {
+    assert.deepEqual(hooks.listImages({}), {
       images: [{ id: "sha256:1", repoTags: ["a:1"], size: "5" }],
     });
   });

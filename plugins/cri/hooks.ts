@@ -1,4 +1,4 @@
-/** World runtime's hooks as CRI v1 calls: JSON text to protobuf, one unary call, protobuf to JSON text. */
+/** World runtime's hooks as CRI v1 calls: a message in its JSON mapping to protobuf, one unary call, and back. */
 import { decode, encode, type Message } from "./codec.ts";
 
 /** gRPC by a socket's granted name (sdk/plugin/grpc.ts); a timeout of 0 is the deadline of the call into the component. */
@@ -39,20 +39,16 @@ const imageCalls = {
   imageFsInfo: "ImageFsInfo",
 } as const;
 
-export type HookName = keyof typeof runtimeCalls | keyof typeof imageCalls;
-export type Hooks = Record<HookName, (request: string) => string>;
+type HookName = keyof typeof runtimeCalls | keyof typeof imageCalls;
+export type Hooks = Record<HookName, (request: Record<string, unknown>) => object>;
 
 export function createHooks(unary: Unary): Hooks {
-  const hooks: Partial<Hooks> = {};
-  const add = (calls: Record<string, string>, service: string) => {
-    for (const [hook, call] of Object.entries(calls))
-      hooks[hook as HookName] = (request) => {
-        const asked = encode(`${call}Request`, JSON.parse(request) as Message);
-        const answer = unary(SOCKET, `/runtime.v1.${service}/${call}`, asked, 0);
-        return JSON.stringify(decode(`${call}Response`, answer));
-      };
+  const hookOf = (service: string, call: string) => (request: Record<string, unknown>) => {
+    const asked = encode(`${call}Request`, request as Message);
+    return decode(`${call}Response`, unary(SOCKET, `/runtime.v1.${service}/${call}`, asked, 0));
   };
-  add(runtimeCalls, "RuntimeService");
-  add(imageCalls, "ImageService");
-  return hooks as Hooks;
+  const all: [string, Hooks[HookName]][] = [];
+  for (const [hook, call] of Object.entries(runtimeCalls)) all.push([hook, hookOf("RuntimeService", call)]);
+  for (const [hook, call] of Object.entries(imageCalls)) all.push([hook, hookOf("ImageService", call)]);
+  return Object.fromEntries(all) as Hooks;
 }
