@@ -4,7 +4,7 @@ import type { GroupVersionKind, Json } from "./object.ts";
 export interface Schema {
   /** Unset with `ref`, for "int-or-string" and "quantity" formats, and for fields that take any JSON. */
   type?: "string" | "integer" | "number" | "boolean" | "object" | "array";
-  /** OpenAPI's formats (int32, int64, double, byte, date-time) and two of ours: "int-or-string" and "quantity". */
+  /** OpenAPI's formats (int32, int64, double, byte, date-time) and ours: "int-or-string", "quantity", "micro-time", "raw" (any JSON). */
   format?: string;
   /** Name of a definition in `facts.types`. */
   ref?: string;

@@ -13,8 +13,9 @@ const isObject = (value: Json | undefined): value is JsonObject =>
 const SPECIAL: Record<string, Schema> = {
   "io.k8s.apimachinery.pkg.util.intstr.IntOrString": { format: "int-or-string" },
   "io.k8s.apimachinery.pkg.api.resource.Quantity": { format: "quantity" },
-  "io.k8s.apimachinery.pkg.runtime.RawExtension": { type: "object", preserveUnknownFields: true },
-  "io.k8s.apimachinery.pkg.apis.meta.v1.FieldsV1": { type: "object", preserveUnknownFields: true },
+  "io.k8s.apimachinery.pkg.apis.meta.v1.MicroTime": { type: "string", format: "micro-time" },
+  "io.k8s.apimachinery.pkg.runtime.RawExtension": { type: "object", format: "raw", preserveUnknownFields: true },
+  "io.k8s.apimachinery.pkg.apis.meta.v1.FieldsV1": { type: "object", format: "raw", preserveUnknownFields: true },
   "io.k8s.apimachinery.pkg.apis.meta.v1.Patch": { type: "object", preserveUnknownFields: true },
 };
 

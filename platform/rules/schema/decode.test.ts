@@ -1,0 +1,126 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import type { JsonObject } from "#sdk/api/object.ts";
+import { DecodeError, decode, strictMessages } from "./decode.ts";
+import { applyDefaults, fillZeros } from "./fill.ts";
+import { scanJson } from "./scan.ts";
+import { validateSchema } from "./validate.ts";
+
+const POD = "io.k8s.api.core.v1.Pod";
+const CONFIG_MAP = "io.k8s.api.core.v1.ConfigMap";
+const pod = (spec: JsonObject): JsonObject => ({ apiVersion: "v1", kind: "Pod", metadata: { name: "p" }, spec });
+const container = (fields: JsonObject): JsonObject => pod({ containers: [{ name: "c", ...fields }] });
+
+const refused = (value: JsonObject, definition: string, message: string) =>
+  assert.throws(
+    () => decode(value, definition),
+    (error) => error instanceof DecodeError && error.message === message,
+    message,
+  );
+
+test("wrong types are told as encoding/json tells them, embedded structs and named types included", () => {
+  const at = "json: cannot unmarshal";
+  const into = "into Go struct field";
+  refused({ data: [] }, CONFIG_MAP, `${at} array ${into} ConfigMap.data of type map[string]string`);
+  refused({ data: { a: 7 } }, CONFIG_MAP, `${at} number ${into} ConfigMap.data of type string`);
+  refused(pod({ containers: {} }), POD, `${at} object ${into} PodSpec.spec.containers of type []v1.Container`);
+  refused(pod({ containers: [[]] }), POD, `${at} array ${into} PodSpec.spec.containers of type v1.Container`);
+  refused(
+    container({ resources: { limits: [] } }),
+    POD,
+    `${at} array ${into} ResourceRequirements.spec.containers.resources.limits of type v1.ResourceList`,
+  );
+  refused(
+    container({ livenessProbe: { httpGet: [] } }),
+    POD,
+    `${at} array ${into} Probe.spec.containers.livenessProbe.ProbeHandler.httpGet of type v1.HTTPGetAction`,
+  );
+  refused(
+    container({ livenessProbe: { httpGet: { port: 99999999999 } } }),
+    POD,
+    `${at} number 99999999999 ${into} HTTPGetAction.spec.containers.livenessProbe.ProbeHandler.httpGet.port of type int32`,
+  );
+  refused(
+    container({ ports: [{ containerPort: "x" }] }),
+    POD,
+    `${at} string ${into} ContainerPort.spec.containers.ports.containerPort of type int32`,
+  );
+  refused(
+    container({ resources: { requests: { cpu: "No Good" } } }),
+    POD,
+    "quantities must match the regular expression '^([+-]?[0-9.]+)([eEinumkKMGTP]*[-+]?[0-9]*)$'",
+  );
+  refused({ data: { a: "a*==" } }, "io.k8s.api.core.v1.Secret", "illegal base64 data at input byte 1");
+});
+
+test("unknown fields are dropped and told with their paths", () => {
+  const { object, unknown } = decode({ ...container({ foo: 1 }), bar: null }, POD);
+  assert.deepEqual(object, container({}));
+  assert.deepEqual(strictMessages([], unknown), ['unknown field "spec.containers[0].foo"', 'unknown field "bar"']);
+});
+
+test("nulls and empty values that Go does not write are dropped; pointers and written zeros are kept", () => {
+  const { object } = decode(
+    {
+      metadata: { name: "p", labels: {}, annotations: null, deletionGracePeriodSeconds: 0 },
+      spec: { containers: [], hostNetwork: false, terminationGracePeriodSeconds: 0, nodeName: "" },
+    },
+    POD,
+  );
+  assert.deepEqual(object, {
+    metadata: { name: "p", deletionGracePeriodSeconds: 0 },
+    spec: { containers: [], terminationGracePeriodSeconds: 0 },
+  });
+  assert.deepEqual(decode({ data: { a: null } }, CONFIG_MAP).object, { data: { a: "" } });
+});
+
+test("quantities and times come out canonical", () => {
+  const { object } = decode(
+    { ...container({ resources: { requests: { cpu: 0.5 } } }), status: { startTime: "2024-01-01T02:00:00.5+02:00" } },
+    POD,
+  );
+  assert.deepEqual(object["status"], { startTime: "2024-01-01T00:00:00Z" });
+  assert.deepEqual(object["spec"], { containers: [{ name: "c", resources: { requests: { cpu: "500m" } } }] });
+});
+
+test("a key named __proto__ is data like any other", () => {
+  const { object } = decode(JSON.parse('{"data":{"__proto__":"x"}}') as JsonObject, CONFIG_MAP);
+  assert.equal(JSON.stringify(object), '{"data":{"__proto__":"x"}}');
+});
+
+test("fields that stand twice are found at any depth, escapes and strings do not confuse", () => {
+  const text =
+    '{"metadata":{"name":"a","na\\u006de":"b"},"spec":{"containers":[{"x":"}"},{"image":"\\"{,","image":1}]},"a":[1,{"b":1}],"c":{"b":1}}';
+  assert.deepEqual(scanJson(text).duplicates, ["metadata.name", "spec.containers[1].image"]);
+  assert.equal(scanJson('{"a":[{"b":[]}]}').depth, 4);
+});
+
+test("absent fields get OpenAPI's real defaults, and at last what Go always writes", () => {
+  const object = container({ ports: [{ containerPort: 80 }] });
+  applyDefaults(object, POD);
+  fillZeros(object, POD);
+  assert.deepEqual(object, {
+    ...pod({ containers: [{ name: "c", ports: [{ containerPort: 80, protocol: "TCP" }], resources: {} }] }),
+    status: {},
+  });
+  const role: JsonObject = {};
+  fillZeros(role, "io.k8s.api.rbac.v1.ClusterRole");
+  assert.deepEqual(role, { metadata: {}, rules: null });
+});
+
+test("our own kinds are checked and defaulted by their schema", () => {
+  const plugin: JsonObject = {
+    metadata: { name: "p" },
+    spec: { failurePolicy: "Maybe", capabilities: [{}], enabled: false },
+  };
+  const { object } = decode(plugin, "dev.capstan.v1.Plugin");
+  applyDefaults(object, "dev.capstan.v1.Plugin");
+  assert.deepEqual(object["spec"], { failurePolicy: "Maybe", capabilities: [{}], enabled: false });
+  assert.deepEqual(
+    validateSchema(object, "dev.capstan.v1.Plugin").map((c) => `${c.field}: ${c.message}`),
+    [
+      'spec.failurePolicy: Unsupported value: "Maybe": supported values: "Fail", "Ignore"',
+      "spec.capabilities[0].name: Required value",
+    ],
+  );
+});
