@@ -1,0 +1,47 @@
+/** What the network changes on the host's own namespace, in words, and how it is taken back. */
+import { join } from "node:path";
+import { networkNames } from "../names.ts";
+import { forgetForwarding } from "./prepare.ts";
+import { type RunProgram, runProgram } from "./program.ts";
+import { restoreSysctls } from "./sysctl.ts";
+
+export const sysctlRecordFile = (dataDir: string): string => join(dataDir, "host-sysctls.json");
+
+/** For a person, before anything is changed. */
+export function hostChanges(o: { instance: string; nodes: number }): string[] {
+  const names = networkNames(o.instance);
+  const common = [
+    "kernel setting net.ipv4.ip_forward = 1 (packets are forwarded to and from pods)",
+    "kernel setting net.bridge.bridge-nf-call-iptables = 1, where the kernel has it",
+    `interface ${names.balancerLink} with the addresses of load balancers, once there are any`,
+    "where the FORWARD policy of iptables is DROP: rules that except the interfaces named here",
+  ];
+  return o.nodes > 1
+    ? [
+        `interface ${names.nodeBridge}, and for each node a network namespace ${names.namespace("NODE")} on it with routes to its pods`,
+        `nftables table ip ${names.nodeTable} (the nodes' way out)`,
+        ...common,
+      ]
+    : [
+        `interface ${names.podBridge} (the bridge of the pods)`,
+        `nftables table ip ${names.table} (services, and the pods' way out)`,
+        ...common,
+      ];
+}
+
+/** Takes back what is in the host's namespace; returns a line for each thing that was there. */
+export async function undoHostChanges(
+  o: { instance: string; dataDir: string },
+  run: RunProgram = runProgram,
+): Promise<string[]> {
+  const names = networkNames(o.instance);
+  const lines: string[] = [];
+  for (const table of [names.table, names.nodeTable])
+    if ((await run("nft", ["delete", "table", "ip", table])).code === 0)
+      lines.push(`nftables table ip ${table} is removed`);
+  for (const link of [names.podBridge, names.nodeBridge, names.balancerLink]) {
+    await forgetForwarding(link, run);
+    if ((await run("ip", ["link", "delete", link])).code === 0) lines.push(`interface ${link} is removed`);
+  }
+  return [...lines, ...(await restoreSysctls(run, sysctlRecordFile(o.dataDir)))];
+}

@@ -1,0 +1,120 @@
+/** What a node's network stands on: programs, kernel, forwarding, and the bridge with the gateway's address. */
+import { cidrOf, nth } from "./addresses.ts";
+import { mustRun, type RunProgram } from "./program.ts";
+import { BRIDGE_FILTER, IP_FORWARD, readSysctl, setSysctl } from "./sysctl.ts";
+
+export interface NodeNetworkOptions {
+  bridge: string;
+  /** This node's pods. The bridge gets the first address. */
+  podCIDR: string;
+  serviceCIDR: string;
+  run: RunProgram;
+  /** Where changed kernel settings of the host are written down; unset in a node's own namespace, which goes as a whole. */
+  recordFile?: string;
+}
+
+export interface PreparedNetwork {
+  /** The bridge's address: the pods' gateway, and where the node's DNS listens. */
+  gateway: string;
+  /** Whether bridged packets pass netfilter. */
+  bridgeFilter: boolean;
+  /** What works less well than it could, one sentence each. */
+  warnings: string[];
+}
+
+const programs: readonly { program: string; args: readonly string[]; from: string }[] = [
+  { program: "nft", args: ["--version"], from: "nftables" },
+  { program: "conntrack", args: ["--version"], from: "conntrack" },
+  { program: "ip", args: ["-V"], from: "iproute2" },
+];
+
+/** What is missing for services and pod networks here, one sentence each with the way to mend it. Changes nothing. */
+export async function missingForNetwork(run: RunProgram): Promise<string[]> {
+  const missing: string[] = [];
+  for (const { program, args, from } of programs)
+    if ((await run(program, args)).code === 127) missing.push(`${program} is not installed: apt-get install ${from}`);
+  if (missing.length > 0) return missing;
+  // A check (-c) goes through the kernel without changing it.
+  const probe =
+    "add table ip capstan_probe\nadd chain ip capstan_probe x { type nat hook output priority -100; }\nadd rule ip capstan_probe x tcp dport 1 dnat ip to numgen random mod 2 map { 0 : 127.0.0.1 . 1, 1 : 127.0.0.1 . 2 }\nadd rule ip capstan_probe x fib daddr type local return\n";
+  const result = await run("nft", ["-c", "-f", "-"], { input: probe });
+  if (result.code !== 0)
+    missing.push(
+      `the kernel refuses nftables rules (${result.stderr.trim().split("\n")[0]}); it needs CONFIG_NF_TABLES with NFT_NAT, NFT_NUMGEN, NFT_FIB and NFT_MASQ (modprobe nf_tables), and this process CAP_NET_ADMIN`,
+    );
+  return missing;
+}
+
+/** Idempotent. Throws with what is missing, in words for a person. */
+export async function prepareNodeNetwork(options: NodeNetworkOptions): Promise<PreparedNetwork> {
+  const { run, bridge, recordFile } = options;
+  const missing = await missingForNetwork(run);
+  if (missing.length > 0) throw new Error(`the network cannot work on this node: ${missing.join("; ")}`);
+  await setSysctl(IP_FORWARD, "1", run, recordFile);
+  const range = cidrOf(options.podCIDR);
+  const gateway = nth(range, 1);
+  await ensureBridge(bridge, `${gateway}/${range.prefix}`, run);
+  const warnings: string[] = [];
+  const bridgeFilter = await filterBridges(run, recordFile);
+  if (!bridgeFilter)
+    warnings.push(
+      "this kernel has no br_netfilter: pods that reach a neighbour through a service are seen with the node's address instead of their own",
+    );
+  await routeToServices(options, gateway, run);
+  await allowForwarding(bridge, run);
+  return { gateway, bridgeFilter, warnings };
+}
+
+/** A bridge with an address, up. Its hardware address is fixed: otherwise it would change with every pod that comes. */
+export async function ensureBridge(name: string, address: string, run: RunProgram): Promise<void> {
+  if ((await run("ip", ["link", "show", "dev", name])).code !== 0) {
+    const octets = (address.split("/")[0] ?? "").split(".").map((n) => Number(n).toString(16).padStart(2, "0"));
+    await mustRun(run, "ip", ["link", "add", name, "address", `0a:58:${octets.join(":")}`, "type", "bridge"]);
+  }
+  await mustRun(run, "ip", ["address", "replace", address, "brd", "+", "dev", name]);
+  await mustRun(run, "ip", ["link", "set", "dev", name, "up"]);
+}
+
+async function filterBridges(run: RunProgram, recordFile: string | undefined): Promise<boolean> {
+  if ((await readSysctl(BRIDGE_FILTER, run)) === undefined) await run("modprobe", ["br_netfilter"]);
+  if ((await readSysctl(BRIDGE_FILTER, run)) === undefined) return false;
+  await setSysctl(BRIDGE_FILTER, "1", run, recordFile);
+  return true;
+}
+
+/**
+ * The kernel looks for a route before it lets nftables choose an endpoint; a machine without a default route (a laptop
+ * without network) has none to service addresses.
+ */
+async function routeToServices(
+  { serviceCIDR, bridge }: NodeNetworkOptions,
+  gateway: string,
+  run: RunProgram,
+): Promise<void> {
+  if ((await run("ip", ["route", "get", nth(cidrOf(serviceCIDR), 1)])).code === 0) return;
+  await mustRun(run, "ip", ["route", "replace", serviceCIDR, "dev", bridge, "src", gateway]);
+}
+
+const ruleFor = (direction: "-i" | "-o", link: string) => [
+  direction,
+  link,
+  "-m",
+  "comment",
+  "--comment",
+  "capstan",
+  "-j",
+  "ACCEPT",
+];
+
+/** Docker and firewalls set the policy of FORWARD to DROP: then our links are excepted from it. */
+export async function allowForwarding(link: string, run: RunProgram): Promise<void> {
+  const policy = await run("iptables", ["-S", "FORWARD"]);
+  if (policy.code !== 0 || !policy.stdout.startsWith("-P FORWARD DROP")) return;
+  for (const direction of ["-i", "-o"] as const)
+    if ((await run("iptables", ["-C", "FORWARD", ...ruleFor(direction, link)])).code !== 0)
+      await mustRun(run, "iptables", ["-I", "FORWARD", ...ruleFor(direction, link)]);
+}
+
+export async function forgetForwarding(link: string, run: RunProgram): Promise<void> {
+  for (const direction of ["-i", "-o"] as const) await run("iptables", ["-D", "FORWARD", ...ruleFor(direction, link)]);
+}

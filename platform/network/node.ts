@@ -1,0 +1,82 @@
+/**
+ * The network half of the node agent: bridge, service proxy and DNS of one node. The role "node" starts it, in the node's
+ * network namespace; what it has set up in the kernel stays when the process ends.
+ */
+import { type Log, messageOf } from "#platform/base/log.ts";
+import type { Client } from "#sdk/client/port.ts";
+import { DNS_PORT, startDns } from "./dns/dns.ts";
+import { prepareNodeNetwork } from "./host/prepare.ts";
+import { type RunProgram, runProgram } from "./host/program.ts";
+import { networkNames } from "./names.ts";
+import { startProxy } from "./proxy/proxy.ts";
+
+export interface NetworkOptions {
+  client: Client;
+  log: Log;
+  signal: AbortSignal;
+  instance: string;
+  node: { name: string; podCIDR: string };
+  /** All nodes' pods. */
+  podCIDR: string;
+  serviceCIDR: string;
+  dns: { domain: string; address: string };
+  /** For changed kernel settings; unset when the node has a namespace of its own. */
+  recordFile?: string;
+  /** What the agent knows about its pods' addresses before the API does. */
+  tenantOfAddress?(address: string): string | undefined;
+  run?: RunProgram;
+}
+
+export interface RunningNetwork {
+  /** The pods' gateway. */
+  gateway: string;
+  /** Resolves when services are programmed and DNS answers. */
+  ready: Promise<void>;
+  stopped: Promise<void>;
+}
+
+/** Rejects, with what is missing on this machine, when no network is possible here. */
+export async function startNetwork(options: NetworkOptions): Promise<RunningNetwork> {
+  const { client, log, signal, node, run = runProgram } = options;
+  const { podBridge, table } = networkNames(options.instance);
+  const prepared = await prepareNodeNetwork({
+    bridge: podBridge,
+    podCIDR: node.podCIDR,
+    serviceCIDR: options.serviceCIDR,
+    run,
+    recordFile: options.recordFile,
+  });
+  for (const warning of prepared.warnings) log.warn(warning);
+  const dns = await startDns({
+    client,
+    log,
+    signal,
+    nodeName: node.name,
+    domain: options.dns.domain,
+    serviceAddress: options.dns.address,
+    listen: { address: prepared.gateway, port: DNS_PORT },
+    podCIDR: options.podCIDR,
+    tenantOfAddress: options.tenantOfAddress,
+  });
+  const proxy = startProxy({
+    client,
+    log,
+    signal,
+    run,
+    settings: {
+      table,
+      nodeName: node.name,
+      bridge: podBridge,
+      nodePodCIDR: node.podCIDR,
+      podCIDR: options.podCIDR,
+      serviceCIDR: options.serviceCIDR,
+      bridgeFilter: prepared.bridgeFilter,
+      dns: { serviceAddress: options.dns.address, address: dns.address, port: dns.port },
+    },
+  });
+  const stopped = Promise.all([dns.stopped, proxy.stopped]).then(
+    () => undefined,
+    (error: unknown) => log.error("the network stopped", { error: messageOf(error) }),
+  );
+  return { gateway: prepared.gateway, ready: Promise.all([dns.ready, proxy.ready]).then(() => undefined), stopped };
+}

@@ -1,0 +1,286 @@
+/**
+ * Services as nftables rules, in the way of kube-proxy's nftables mode: a packet's (address, protocol, port) is looked up
+ * in a verdict map, so that the cost does not grow with the number of services.
+ *
+ *   nat prerouting/output → services → @service-ips, @service-nodeports → svc-… (choose an endpoint, dnat)
+ *                                                      or ext-… (from outside: masquerade or local endpoints) → svc-…/loc-…
+ *   filter prerouting/output (before nat) → @firewall-ips → fw-…            loadBalancerSourceRanges
+ *   filter input/forward/output (after nat) → unserved → @no-endpoint-…     reject (no endpoints) or drop (none here)
+ *   nat postrouting → masquerade: marked, hairpin, and pods' traffic that leaves the cluster
+ */
+import { createHash } from "node:crypto";
+import { isIPv4 } from "node:net";
+import { keyOf } from "#sdk/client/port.ts";
+import { parseCidr } from "../host/addresses.ts";
+import { type EndpointSlice, PROXY_NAME_LABEL, type Service, type ServicePort } from "../objects.ts";
+import { type Backend, backendsOf, isPort, type PortBackends } from "./endpoints.ts";
+import { emptyRuleset, type NftSet, type Ruleset } from "./ruleset.ts";
+
+export interface ProxySettings {
+  /** nftables table of family ip. */
+  table: string;
+  nodeName: string;
+  /** Bridge of this node's pods. */
+  bridge: string;
+  /** This node's pods. */
+  nodePodCIDR: string;
+  /** All nodes' pods. */
+  podCIDR: string;
+  serviceCIDR: string;
+  /** Bridged packets pass netfilter (br_netfilter); without it same-bridge service traffic must be masqueraded. */
+  bridgeFilter: boolean;
+  /** This node's DNS server, reached at the cluster's DNS address. */
+  dns?: { serviceAddress: string; address: string; port: number };
+}
+
+/** The bit that says "masquerade me"; the same that kube-proxy uses. */
+const MARK = "0x4000";
+const setMark = `meta mark set meta mark or ${MARK}`;
+const ADDRESS_KEY = "type ipv4_addr . inet_proto . inet_service : verdict;";
+const PORT_KEY = "type inet_proto . inet_service : verdict;";
+
+/** Sets that all services share: declared by the base, filled by each service. */
+const shared = {
+  "service-ips": { kind: "map", declaration: ADDRESS_KEY },
+  "service-nodeports": { kind: "map", declaration: PORT_KEY },
+  "no-endpoint-services": { kind: "map", declaration: ADDRESS_KEY },
+  "no-endpoint-nodeports": { kind: "map", declaration: PORT_KEY },
+  "firewall-ips": { kind: "map", declaration: ADDRESS_KEY },
+  hairpin: { kind: "set", declaration: "type ipv4_addr . ipv4_addr;" },
+} as const satisfies Record<string, Omit<NftSet, "elements">>;
+type Shared = keyof typeof shared;
+export const SHARED_SETS: ReadonlySet<string> = new Set(Object.keys(shared));
+
+const localPort = "fib daddr type local ip daddr != 127.0.0.0/8 meta l4proto . th dport vmap";
+const byAddress = "ip daddr . meta l4proto . th dport vmap";
+
+/** What is there before any service. */
+export function renderBase(settings: ProxySettings): Ruleset {
+  const base = emptyRuleset();
+  for (const [name, set] of Object.entries(shared)) base.sets.set(name, { ...set, elements: new Map() });
+  const chain = (name: string, rules: string[], hook?: string) =>
+    base.chains.set(name, hook === undefined ? { rules } : { hook, rules });
+  chain("reject-chain", ["reject"]);
+  chain("services", [...dnsRules(settings), `${byAddress} @service-ips`, `${localPort} @service-nodeports`]);
+  chain("unserved", [
+    `${byAddress} @no-endpoint-services`,
+    `${localPort} @no-endpoint-nodeports`,
+    `ip daddr ${settings.serviceCIDR} goto reject-chain`,
+  ]);
+  chain("nat-prerouting", ["jump services"], "type nat hook prerouting priority -100;");
+  chain("nat-output", ["jump services"], "type nat hook output priority -100;");
+  chain("nat-postrouting", masqueradeRules(settings), "type nat hook postrouting priority 100;");
+  for (const hook of ["prerouting", "output"])
+    chain(`firewall-${hook}`, [`ct state new ${byAddress} @firewall-ips`], `type filter hook ${hook} priority -110;`);
+  for (const hook of ["input", "forward", "output"])
+    chain(`filter-${hook}`, ["ct state new jump unserved"], `type filter hook ${hook} priority 0;`);
+  return base;
+}
+
+function dnsRules({ dns }: ProxySettings): string[] {
+  if (!dns) return [];
+  return ["udp", "tcp"].map((p) => `ip daddr ${dns.serviceAddress} ${p} dport 53 dnat to ${dns.address}:${dns.port}`);
+}
+
+function masqueradeRules(settings: ProxySettings): string[] {
+  const { nodePodCIDR, podCIDR, bridge } = settings;
+  return [
+    `meta mark and ${MARK} == ${MARK} meta mark set meta mark xor ${MARK} masquerade fully-random`,
+    "ct status dnat ip saddr . ip daddr @hairpin masquerade fully-random",
+    ...(settings.bridgeFilter ? [] : [`ct status dnat ip saddr ${nodePodCIDR} ip daddr ${nodePodCIDR} masquerade`]),
+    // Pods keep their addresses among each other, on every node; only what leaves the cluster takes the node's.
+    `ip saddr ${nodePodCIDR} ip daddr != { ${podCIDR}, 224.0.0.0/4 } oifname != "${bridge}" masquerade fully-random`,
+  ];
+}
+
+/** One service's part of the table, and where its UDP flows go (for conntrack). */
+export interface Fragment {
+  ruleset: Ruleset;
+  /** "address:port" of the service → endpoints "address:port"; UDP only. */
+  udp: Map<string, Set<string>>;
+}
+
+const ignored = (service: Service) =>
+  service.spec?.type === "ExternalName" ||
+  !isIPv4(service.spec?.clusterIP ?? "") ||
+  service.metadata.labels?.[PROXY_NAME_LABEL] !== undefined;
+
+/** Undefined for a service that needs no rules (headless, ExternalName, another proxy's). */
+export function renderService(
+  service: Service,
+  slices: readonly EndpointSlice[],
+  settings: ProxySettings,
+): Fragment | undefined {
+  if (ignored(service)) return undefined;
+  const ruleset = emptyRuleset();
+  for (const [name, set] of Object.entries(shared)) ruleset.sets.set(name, { ...set, elements: new Map() });
+  const fragment: Fragment = { ruleset, udp: new Map() };
+  for (const port of service.spec?.ports ?? [])
+    if (isPort(port.port)) new PortWriter(fragment, service, port, slices, settings).write();
+  return fragment;
+}
+
+const hash = (text: string) => createHash("sha256").update(text).digest("hex").slice(0, 10);
+const NAME_CHARACTERS_MAX = 110;
+
+/** Writes the rules of one port of one service into its fragment. */
+class PortWriter {
+  private readonly suffix: string;
+  private readonly protocol: string;
+  private readonly backends: PortBackends;
+  private readonly spec: NonNullable<Service["spec"]>;
+  private readonly fragment: Fragment;
+  private readonly service: Service;
+  private readonly port: ServicePort;
+  private readonly settings: ProxySettings;
+
+  constructor(
+    fragment: Fragment,
+    service: Service,
+    port: ServicePort,
+    slices: readonly EndpointSlice[],
+    settings: ProxySettings,
+  ) {
+    this.fragment = fragment;
+    this.service = service;
+    this.port = port;
+    this.settings = settings;
+    this.spec = service.spec ?? {};
+    this.protocol = (port.protocol ?? "TCP").toLowerCase();
+    const name = `${keyOf(service)}/${this.protocol}/${port.port}`;
+    this.suffix = `${hash(name)}/${name.replace(/[^A-Za-z0-9/._-]/g, "_")}`.slice(0, NAME_CHARACTERS_MAX);
+    this.backends = backendsOf(port, slices, settings.nodeName);
+  }
+
+  write(): void {
+    const { cluster, local } = this.backends;
+    const outside = this.outsideAddresses();
+    const nodePort = isPort(this.port.nodePort) ? this.port.nodePort : undefined;
+    const external = outside.length > 0 || nodePort !== undefined;
+    const internalLocal = this.spec.internalTrafficPolicy === "Local";
+    const externalLocal = this.spec.externalTrafficPolicy === "Local";
+    const clusterIP = this.spec.clusterIP ?? "";
+    if (cluster.length > 0) this.balance("svc", cluster);
+    if (local.length > 0 && (internalLocal || (external && externalLocal))) this.balance("loc", local);
+    if (cluster.length > 0 && external) this.writeExternal(externalLocal, local.length > 0);
+    for (const backend of local) this.element("hairpin", `${backend.address} . ${backend.address}`, "");
+
+    // No endpoint at all: refused at once. None on this node, where the policy asks for one: dropped, as upstream does.
+    const refusal = cluster.length === 0 ? "goto reject-chain" : "drop";
+    const [inChain, inOk] = internalLocal ? ["loc", local.length > 0] : ["svc", cluster.length > 0];
+    if (inOk) this.toService(clusterIP, `goto ${inChain}-${this.suffix}`);
+    else this.element("no-endpoint-services", this.key(clusterIP), refusal);
+    const outOk = externalLocal ? local.length > 0 : cluster.length > 0;
+    for (const address of outside) {
+      if (cluster.length > 0) this.toService(address, `goto ext-${this.suffix}`);
+      if (!outOk) this.element("no-endpoint-services", this.key(address), refusal);
+    }
+    if (nodePort !== undefined) {
+      if (cluster.length > 0)
+        this.element("service-nodeports", `${this.protocol} . ${nodePort}`, `goto ext-${this.suffix}`);
+      if (!outOk) this.element("no-endpoint-nodeports", `${this.protocol} . ${nodePort}`, refusal);
+    }
+    this.writeFirewall();
+  }
+
+  private key(address: string): string {
+    return `${address} . ${this.protocol} . ${this.port.port}`;
+  }
+
+  private element(set: Shared, key: string, value: string): void {
+    this.fragment.ruleset.sets.get(set)!.elements.set(key, value);
+  }
+
+  private chain(kind: string, rules: string[]): void {
+    this.fragment.ruleset.chains.set(`${kind}-${this.suffix}`, { rules });
+  }
+
+  private toService(address: string, verdict: string): void {
+    this.element("service-ips", this.key(address), verdict);
+    if (this.protocol === "udp")
+      this.fragment.udp.set(
+        `${address}:${this.port.port}`,
+        new Set(this.backends.cluster.map((b) => `${b.address}:${b.port}`)),
+      );
+  }
+
+  /** External IPs, and load balancer addresses whose traffic arrives here unchanged (ipMode VIP). */
+  private outsideAddresses(): string[] {
+    return [...new Set([...(this.spec.externalIPs ?? []).filter((ip) => isIPv4(ip)), ...this.balancerAddresses()])];
+  }
+
+  private balancerAddresses(): string[] {
+    if (this.spec.type !== "LoadBalancer") return [];
+    return (this.service.status?.loadBalancer?.ingress ?? []).flatMap((ingress) =>
+      ingress.ip !== undefined && isIPv4(ingress.ip) && ingress.ipMode !== "Proxy" ? [ingress.ip] : [],
+    );
+  }
+
+  private writeExternal(externalLocal: boolean, hasLocal: boolean): void {
+    const all = `goto svc-${this.suffix}`;
+    if (!externalLocal) {
+      this.chain("ext", [setMark, all]);
+      return;
+    }
+    // Pods and the node itself are inside: they may use every endpoint. Others keep their address and stay on this node.
+    this.chain("ext", [
+      `ip saddr ${this.settings.podCIDR} ${all}`,
+      `fib saddr type local ${setMark}`,
+      `fib saddr type local ${all}`,
+      ...(hasLocal ? [`goto loc-${this.suffix}`] : []),
+    ]);
+  }
+
+  private writeFirewall(): void {
+    const ranges = (this.spec.loadBalancerSourceRanges ?? []).filter((range) => parseCidr(range.trim()));
+    const addresses = this.balancerAddresses();
+    if (ranges.length === 0 || addresses.length === 0) return;
+    const allowed = [...new Set(ranges.map((range) => range.trim()))];
+    this.chain("fw", [...allowed.map((range) => `ip saddr ${range} return`), "drop"]);
+    for (const address of addresses) this.element("firewall-ips", this.key(address), `goto fw-${this.suffix}`);
+  }
+
+  /** A chain that sends to one of the endpoints, each equally often. */
+  private balance(kind: "svc" | "loc", backends: Backend[]): void {
+    const fromOutside =
+      kind === "svc" ? [`ip daddr ${this.spec.clusterIP} ip saddr != ${this.settings.podCIDR} ${setMark}`] : [];
+    if (this.spec.sessionAffinity === "ClientIP") {
+      this.balanceSticky(kind, backends, fromOutside);
+      return;
+    }
+    const [only] = backends;
+    const target =
+      backends.length === 1
+        ? `dnat to ${only!.address}:${only!.port}`
+        : `dnat ip to numgen random mod ${backends.length} map { ${backends
+            .map((b, i) => `${i} : ${b.address} . ${b.port}`)
+            .join(", ")} }`;
+    this.chain(kind, [...fromOutside, `meta l4proto ${this.protocol} ${target}`]);
+  }
+
+  /** With ClientIP affinity each endpoint has a set of the clients it served, and goes on serving until they time out. */
+  private balanceSticky(kind: "svc" | "loc", backends: Backend[], first: string[]): void {
+    const seconds = this.spec.sessionAffinityConfig?.clientIP?.timeoutSeconds ?? 10_800;
+    const names = backends.map((backend) => {
+      const name = `${hash(`${this.suffix} ${backend.address} ${backend.port} ${seconds}`)}/${backend.address}/${backend.port}`;
+      this.fragment.ruleset.sets.set(`aff-${name}`, {
+        kind: "set",
+        declaration: `type ipv4_addr; flags dynamic,timeout; timeout ${seconds}s;`,
+        dynamic: true,
+        elements: new Map(),
+      });
+      this.fragment.ruleset.chains.set(`ep-${name}`, {
+        rules: [
+          `update @aff-${name} { ip saddr }`,
+          `meta l4proto ${this.protocol} dnat to ${backend.address}:${backend.port}`,
+        ],
+      });
+      return name;
+    });
+    this.chain(kind, [
+      ...first,
+      ...names.map((name) => `ip saddr @aff-${name} goto ep-${name}`),
+      `numgen random mod ${names.length} vmap { ${names.map((name, i) => `${i} : goto ep-${name}`).join(", ")} }`,
+    ]);
+  }
+}

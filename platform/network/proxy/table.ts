@@ -1,0 +1,67 @@
+/** Our table in the kernel: what is in it, transactions on it, its removal. */
+import { messageOf } from "#platform/base/log.ts";
+import type { RunProgram } from "../host/program.ts";
+import { type ExistingNames, type Ruleset, rebuild, resync } from "./ruleset.ts";
+
+interface NftList {
+  nftables: {
+    chain?: { table: string; name: string };
+    set?: { table: string; name: string; flags?: string[]; timeout?: number };
+    map?: { table: string; name: string };
+  }[];
+}
+
+export interface NftTable {
+  /** One transaction. Throws with nft's words; then nothing has changed. */
+  transact(script: string): Promise<void>;
+  /** Makes the table exactly this, whatever is in it. */
+  replace(ruleset: Ruleset): Promise<void>;
+  /** Whether the table is still there (an administrator's `nft flush ruleset` removes it). */
+  present(): Promise<boolean>;
+  remove(): Promise<void>;
+}
+
+/** An error's text for people: nft echoes the whole line and marks it; the first lines say what is wrong. */
+const shorten = (text: string) => text.trim().split("\n").slice(0, 3).join(" ").slice(0, 500);
+
+export function createNftTable(table: string, run: RunProgram): NftTable {
+  const transact = async (script: string) => {
+    if (script === "") return;
+    const result = await run("nft", ["-f", "-"], { input: script });
+    if (result.code !== 0) throw new Error(`nft refused the rules of table ip ${table}: ${shorten(result.stderr)}`);
+  };
+  const listed = async (what: "chains" | "sets" | "maps") => {
+    const result = await run("nft", ["-j", "list", what, "ip"]);
+    if (result.code !== 0) throw new Error(`nft list ${what}: ${shorten(result.stderr)}`);
+    return (JSON.parse(result.stdout) as NftList).nftables;
+  };
+  const existing = async (): Promise<ExistingNames> => {
+    const [chains, sets, maps] = [await listed("chains"), await listed("sets"), await listed("maps")];
+    return {
+      chains: chains.flatMap(({ chain }) => (chain?.table === table ? [chain.name] : [])),
+      sets: [
+        ...sets.flatMap(({ set }) =>
+          set?.table === table ? [{ name: set.name, kind: "set" as const, dynamic: set.timeout !== undefined }] : [],
+        ),
+        ...maps.flatMap(({ map }) =>
+          map?.table === table ? [{ name: map.name, kind: "map" as const, dynamic: false }] : [],
+        ),
+      ],
+    };
+  };
+  return {
+    transact,
+    async replace(ruleset) {
+      try {
+        await transact(resync(table, await existing(), ruleset));
+      } catch (error) {
+        // A table of another version may declare the same names differently: only then everything is made anew.
+        await transact(rebuild(table, ruleset)).catch((second: unknown) => {
+          throw new Error(`${messageOf(second)} (and before that: ${messageOf(error)})`);
+        });
+      }
+    },
+    present: async () => (await run("nft", ["list", "chain", "ip", table, "services"])).code === 0,
+    remove: () => transact(`add table ip ${table}\ndelete table ip ${table}\n`),
+  };
+}
