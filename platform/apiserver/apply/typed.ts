@@ -1,0 +1,291 @@
+/**
+ * Walks over typed values: what structured-merge-diff's typed package does. `undefined` is "absent", `null` is an explicit
+ * null. Values are never changed; results share structure with their inputs.
+ */
+import type { Json, JsonObject } from "#sdk/api/object.ts";
+import { deepEqual } from "./equal.ts";
+import { emptySet, type FieldSet, fieldElement, insert, keyElement, type Scalar, valueElement } from "./field-set.ts";
+import { hasOwn, isObject, own, put } from "./json.ts";
+import { type ApplyType, DEDUCED, UNTYPED } from "./types.ts";
+
+export type Value = Json | undefined;
+
+/** How a value of this type is handled, after looking at the value where the type leaves it open. */
+type Shape = "leaf" | "map" | "list";
+
+export function shapeOf(type: ApplyType, value: Value): Shape {
+  if (type.kind === "any") return isObject(value) ? "map" : "leaf";
+  if (type.kind === "scalar" || type.atomic) return "leaf";
+  if (value === undefined || value === null) return type.kind;
+  if (type.kind === "map") return isObject(value) ? "map" : "leaf";
+  return Array.isArray(value) ? "list" : "leaf";
+}
+
+const isNothing = (value: Value): boolean =>
+  value === undefined ||
+  value === null ||
+  (Array.isArray(value) ? value.length === 0 : isObject(value) && Object.keys(value).length === 0);
+
+/** The type of one key of a map or struct. */
+export function childType(type: ApplyType, key: string): ApplyType {
+  if (type.kind === "any") return DEDUCED;
+  return type.fields.get(key)?.type ?? type.element ?? (type.preservesUnknown ? DEDUCED : UNTYPED);
+}
+
+/** The path element of a list item; throws Error when the item has no identity. */
+export function itemElement(type: ApplyType, item: Json): string {
+  if (type.keys.length === 0) {
+    if (typeof item === "object") throw new Error("associative list without keys has an element that is not a scalar");
+    return valueElement(item as Scalar);
+  }
+  if (!isObject(item)) throw new Error("associative list with keys may not have non-map elements");
+  const entries: [string, Json][] = [];
+  for (const name of type.keys) {
+    const value = own(item, name) ?? type.element?.fields.get(name)?.default;
+    if (value !== undefined) entries.push([name, value]);
+  }
+  if (entries.length === 0) {
+    throw new Error(
+      `associative list with keys has an element that omits all key fields ${JSON.stringify(type.keys)} (and doesn't have default values for any key fields)`,
+    );
+  }
+  return keyElement(entries);
+}
+
+// Comparison
+
+export interface Comparison {
+  removed: FieldSet;
+  modified: FieldSet;
+  added: FieldSet;
+}
+
+/**
+ * What changes from `left` to `right`, by leaf. Absent value fields of structs count as their zero ({}, ""), as they do in
+ * Go, where a struct always has them.
+ */
+export function compare(type: ApplyType, left: Value, right: Value): Comparison {
+  const result: Comparison = { removed: emptySet(), modified: emptySet(), added: emptySet() };
+  compareAt(type, left, right, [], result);
+  return result;
+}
+
+function leaf(left: Value, right: Value, path: string[], out: Comparison): void {
+  if (left === undefined) insert(out.added, path);
+  else if (right === undefined) insert(out.removed, path);
+  else if (!deepEqual(left, right)) insert(out.modified, path);
+}
+
+function compareAt(type: ApplyType, left: Value, right: Value, path: string[], out: Comparison): void {
+  if (left === right) return;
+  const shape = shapeOf(type, right ?? left);
+  if (shape === "leaf" || (isNothing(left) && isNothing(right) && !hasZeros(type, left, right))) {
+    leaf(left, right, path, out);
+    return;
+  }
+  if (shape === "map") {
+    if (left !== null && right !== null && !sameShape(left, right)) {
+      leaf(left, right, path, out);
+      return;
+    }
+    compareMaps(type, left as JsonObject | null | undefined, right as JsonObject | null | undefined, path, out);
+  } else compareLists(type, left as Json[] | null | undefined, right as Json[] | null | undefined, path, out);
+  if (left === undefined) insert(out.added, path);
+  else if (right === undefined) insert(out.removed, path);
+}
+
+const sameShape = (left: Value, right: Value): boolean =>
+  left === undefined || right === undefined || Array.isArray(left) === Array.isArray(right);
+
+/** An absent or empty struct that has value fields is not a leaf: its value fields are. */
+function hasZeros(type: ApplyType, left: Value, right: Value): boolean {
+  if (type.kind !== "map" || (isObject(left) && isObject(right))) return false;
+  for (const field of type.fields.values()) if (field.zero !== undefined) return true;
+  return false;
+}
+
+function compareMaps(
+  type: ApplyType,
+  left: JsonObject | null | undefined,
+  right: JsonObject | null | undefined,
+  path: string[],
+  out: Comparison,
+): void {
+  const at = (key: string, a: Value, b: Value) => {
+    path.push(fieldElement(key));
+    compareAt(childType(type, key), a, b, path, out);
+    path.pop();
+  };
+  const valueIn = (map: JsonObject | null | undefined, key: string): Value =>
+    map ? (own(map, key) ?? zeroOf(type, key, map)) : undefined;
+  for (const key in left ?? {}) {
+    const value = own(left as JsonObject, key);
+    if (value !== undefined) at(key, value, valueIn(right, key));
+  }
+  for (const key in right ?? {}) {
+    const value = own(right as JsonObject, key);
+    if (value !== undefined && !(left && own(left, key) !== undefined)) at(key, valueIn(left, key), value);
+  }
+  if (!left !== !right) compareZeros(type, left, right, at);
+}
+
+/** Value fields that neither side spells out, where the struct itself appears or goes. */
+function compareZeros(
+  type: ApplyType,
+  left: JsonObject | null | undefined,
+  right: JsonObject | null | undefined,
+  at: (key: string, a: Value, b: Value) => void,
+): void {
+  const present = left ?? right;
+  for (const [name, field] of type.fields) {
+    if (field.zero === undefined || (present && own(present, name) !== undefined)) continue;
+    at(name, left ? field.zero : undefined, right ? field.zero : undefined);
+  }
+}
+
+function zeroOf(type: ApplyType, key: string, map: JsonObject): Value {
+  return hasOwn(map, key) && map[key] === null ? null : type.fields.get(key)?.zero;
+}
+
+function byElement(type: ApplyType, list: Json[] | null | undefined): Map<string, Json[]> {
+  const items = new Map<string, Json[]>();
+  for (const item of list ?? []) {
+    const element = itemElement(type, item);
+    const same = items.get(element);
+    if (same) same.push(item);
+    else items.set(element, [item]);
+  }
+  return items;
+}
+
+function compareLists(
+  type: ApplyType,
+  left: Json[] | null | undefined,
+  right: Json[] | null | undefined,
+  path: string[],
+  out: Comparison,
+): void {
+  if (left && right && deepEqual(left, right)) return;
+  const lefts = byElement(type, left);
+  const rights = byElement(type, right);
+  const itemType = type.element ?? UNTYPED;
+  for (const element of new Set([...lefts.keys(), ...rights.keys()])) {
+    const ls = lefts.get(element) ?? [];
+    const rs = rights.get(element) ?? [];
+    path.push(element);
+    if (ls.length <= 1 && rs.length <= 1) compareAt(itemType, ls[0], rs[0], path, out);
+    else compareDuplicates(itemType, ls, rs, path, out);
+    path.pop();
+  }
+}
+
+/** Items that share their identity are owned as one leaf. */
+function compareDuplicates(type: ApplyType, ls: Json[], rs: Json[], path: string[], out: Comparison): void {
+  if (ls.length >= 2 && rs.length >= 2) {
+    if (!deepEqual(ls, rs)) insert(out.modified, path);
+  } else if (ls.length >= 2) {
+    if (rs.length > 0) compareAt(type, undefined, rs[0], path, out);
+    insert(out.removed, path);
+  } else {
+    if (ls.length > 0) compareAt(type, ls[0], undefined, path, out);
+    insert(out.added, path);
+  }
+}
+
+// Field sets
+
+/** The fields that a configuration speaks about. */
+export function toFieldSet(type: ApplyType, value: Value): FieldSet {
+  const set = emptySet();
+  collect(type, value, [], set);
+  return set;
+}
+
+function collect(type: ApplyType, value: Value, path: string[], set: FieldSet): void {
+  const shape = shapeOf(type, value);
+  if (shape === "leaf") insert(set, path);
+  else if (value === null || value === undefined) return;
+  else if (shape === "map") collectMap(type, value as JsonObject, path, set);
+  else collectList(type, value as Json[], path, set);
+}
+
+function collectMap(type: ApplyType, value: JsonObject, path: string[], set: FieldSet): void {
+  for (const key of Object.keys(value)) {
+    const child = value[key];
+    if (child === undefined) continue;
+    path.push(fieldElement(key));
+    collect(childType(type, key), child, path, set);
+    const empty = child === null || (isObject(child) && Object.keys(child).length === 0);
+    if (empty || !type.fields.has(key)) insert(set, path);
+    path.pop();
+  }
+}
+
+function collectList(type: ApplyType, list: Json[], path: string[], set: FieldSet): void {
+  for (const [element, items] of byElement(type, list)) {
+    path.push(element);
+    if (items.length === 1) collect(type.element ?? UNTYPED, items[0], path, set);
+    insert(set, path);
+    path.pop();
+  }
+}
+
+// Removal
+
+/** The value without the members of `set`; undefined when nothing is left of it. */
+export function removeItems(type: ApplyType, value: Json, set: FieldSet): Value {
+  const shape = shapeOf(type, value);
+  if (shape === "leaf") return type.kind === "scalar" ? value : undefined;
+  if (isNothing(value)) return undefined;
+  if (shape === "list") return removeFromList(type, value as Json[], set);
+  const out: JsonObject = {};
+  for (const [key, child] of Object.entries(value as JsonObject)) {
+    const node = set.children.get(fieldElement(key));
+    if (child === undefined || node?.member) continue;
+    const rest = node ? removeItems(childType(type, key), child, node) : child;
+    if (rest !== undefined) put(out, key, rest);
+  }
+  return Object.keys(out).length > 0 ? out : undefined;
+}
+
+function removeFromList(type: ApplyType, list: Json[], set: FieldSet): Value {
+  const out: Json[] = [];
+  for (const item of list) {
+    const node = set.children.get(itemElement(type, item));
+    if (node?.member) continue;
+    const rest = node ? removeItems(type.element ?? UNTYPED, item, node) : item;
+    out.push(rest ?? null);
+  }
+  return out.length > 0 ? out : undefined;
+}
+
+// Sets against types
+
+/** Adds the structs on the way to each member: a declared field that contains a member is a member. */
+export function withNamedFields(type: ApplyType | undefined, set: FieldSet): FieldSet {
+  const out: FieldSet = { member: set.member, children: new Map() };
+  for (const [element, child] of set.children) {
+    const name = element.startsWith("f:") ? element.slice(2) : undefined;
+    const declared = name !== undefined && type?.kind === "map" && type.fields.has(name);
+    const below = name !== undefined && type ? childType(type, name) : type?.element;
+    const node = withNamedFields(below, child);
+    if (declared && child.children.size > 0) node.member = true;
+    out.children.set(element, node);
+  }
+  return out;
+}
+
+/** Ownership written down when a type was still granular: whoever owned parts of a now atomic value owns the value. */
+export function reconcileWithType(type: ApplyType, set: FieldSet): FieldSet {
+  if (set.children.size === 0 || type.kind === "any" || type.kind === "scalar") return set;
+  if (type.atomic) return { member: true, children: new Map() };
+  let out: FieldSet | undefined;
+  for (const [element, child] of set.children) {
+    const below = element.startsWith("f:") ? childType(type, element.slice(2)) : (type.element ?? UNTYPED);
+    const node = reconcileWithType(below, child);
+    if (node === child) continue;
+    out ??= { member: set.member, children: new Map(set.children) };
+    out.children.set(element, node);
+  }
+  return out ?? set;
+}
