@@ -60,7 +60,8 @@ export function renderBase(settings: ProxySettings): Ruleset {
   for (const [name, set] of Object.entries(shared)) base.sets.set(name, { ...set, elements: new Map() });
   const chain = (name: string, rules: string[], hook?: string) =>
     base.chains.set(name, hook === undefined ? { rules } : { hook, rules });
-  chain("reject-chain", ["reject"]);
+  // ICMP is limited in rate, a reset is not: every refused connection learns it at once.
+  chain("reject-chain", ["meta l4proto tcp reject with tcp reset", "reject"]);
   chain("services", [...dnsRules(settings), `${byAddress} @service-ips`, `${localPort} @service-nodeports`]);
   chain("unserved", [
     `${byAddress} @no-endpoint-services`,
