@@ -1,0 +1,188 @@
+/**
+ * Resources as the kubelet gives them to the kernel: quality of service, shares and quotas, and a cgroup per pod that holds
+ * the sum of its containers (kubernetes/pkg/kubelet/cm, helpers_linux.go). Works on cgroups v1 in separate hierarchies and v2.
+ */
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmdirSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import type { Container, Pod } from "#sdk/api/generated/types.ts";
+import { parseQuantity, quantityMilliValue, quantityValue } from "#sdk/api/quantity.ts";
+import type { LinuxContainerResources } from "./cri.ts";
+
+export type QosClass = "Guaranteed" | "Burstable" | "BestEffort";
+
+const PERIOD_US = 100_000;
+const QUOTA_US_MIN = 1000;
+const SHARES_MIN = 2;
+const SHARES_MAX = 262_144;
+const ROOT = "/sys/fs/cgroup";
+
+type Side = "requests" | "limits";
+const amount = (container: Container, side: Side, name: string): string | number | undefined =>
+  container.resources?.[side]?.[name];
+
+export const cpuMilli = (container: Container, side: Side): number => {
+  const value = amount(container, side, "cpu");
+  return value === undefined ? 0 : quantityMilliValue(parseQuantity(value));
+};
+export const memoryBytes = (container: Container, side: Side): number => {
+  const value = amount(container, side, "memory");
+  return value === undefined ? 0 : quantityValue(parseQuantity(value));
+};
+
+const containersOf = (pod: Pod): Container[] => [...(pod.spec?.initContainers ?? []), ...(pod.spec?.containers ?? [])];
+
+/** pod/qos: every container with equal limits and requests of both is Guaranteed, none with any is BestEffort. */
+export function qosClass(pod: Pod): QosClass {
+  let any = false;
+  let all = true;
+  for (const container of containersOf(pod)) {
+    for (const of of [cpuMilli, memoryBytes]) {
+      const [request, limit] = [of(container, "requests"), of(container, "limits")];
+      if (request > 0 || limit > 0) any = true;
+      if (limit === 0 || (request !== 0 && request !== limit)) all = false;
+    }
+  }
+  return !any ? "BestEffort" : all ? "Guaranteed" : "Burstable";
+}
+
+const readText = (file: string): string => (existsSync(file) ? readFileSync(file, "utf8").trim() : "");
+
+export const isSidecar = (container: Container): boolean => container.restartPolicy === "Always";
+
+/** What a pod takes of its node: the larger of its containers' sum and each init container, with sidecars before it. */
+export function podRequest(pod: Pod, of: typeof cpuMilli, side: Side = "requests"): number {
+  const asked = (container: Container) =>
+    side === "requests" ? of(container, "requests") || of(container, "limits") : of(container, side);
+  let sum = (pod.spec?.containers ?? []).reduce((total, container) => total + asked(container), 0);
+  let sidecars = 0;
+  let most = 0;
+  for (const container of pod.spec?.initContainers ?? []) {
+    if (isSidecar(container)) sidecars += asked(container);
+    most = Math.max(most, sidecars + (isSidecar(container) ? 0 : asked(container)));
+  }
+  sum += sidecars;
+  return Math.max(sum, most);
+}
+
+export const sharesOf = (milli: number): number =>
+  Math.min(SHARES_MAX, Math.max(SHARES_MIN, Math.floor((milli * 1024) / 1000)));
+const quotaOf = (milli: number): number => Math.max(QUOTA_US_MIN, Math.floor((milli * PERIOD_US) / 1000));
+
+/** kubelet/qos: what the kernel kills first when the machine is out of memory. */
+export function oomScoreAdj(pod: Pod, container: Container, machineBytes: number): number {
+  const qos = qosClass(pod);
+  if (qos === "Guaranteed" || (pod.spec?.priority ?? 0) >= 2_000_000_000) return -997;
+  if (qos === "BestEffort") return 1000;
+  const adjust = 1000 - Math.floor((1000 * memoryBytes(container, "requests")) / machineBytes);
+  return adjust < 3 ? 3 : adjust === 1000 ? 999 : adjust;
+}
+
+export function containerResources(pod: Pod, container: Container, machineBytes: number): LinuxContainerResources {
+  const limit = cpuMilli(container, "limits");
+  const request = container.resources?.requests?.["cpu"] === undefined ? limit : cpuMilli(container, "requests");
+  const memory = memoryBytes(container, "limits");
+  return {
+    cpuShares: sharesOf(request),
+    ...(limit > 0 ? { cpuPeriod: PERIOD_US, cpuQuota: quotaOf(limit) } : {}),
+    ...(memory > 0 ? { memoryLimitInBytes: memory } : {}),
+    oomScoreAdj: oomScoreAdj(pod, container, machineBytes),
+  };
+}
+
+/** Makes and removes the pods' own cgroups. */
+export interface CgroupHost {
+  /** Creates the pod's cgroup with its limits (idempotent); answers the path for CRI's cgroup_parent. */
+  ensure(pod: Pod): string;
+  /** Succeeds when it is gone; false while processes are in it. */
+  remove(pod: Pod): boolean;
+}
+
+export function createCgroups(cgroupRoot: string): CgroupHost {
+  const unified = existsSync(join(ROOT, "cgroup.controllers"));
+  const pathOf = (pod: Pod): string => {
+    const qos = qosClass(pod);
+    const parent = qos === "Guaranteed" ? [] : [qos.toLowerCase()];
+    return ["", cgroupRoot, ...parent, `pod${pod.metadata.uid}`].join("/");
+  };
+  const hierarchies = (): string[] => (unified ? [ROOT] : readdirSync(ROOT).map((name) => join(ROOT, name)));
+  return {
+    ensure(pod) {
+      const path = pathOf(pod);
+      if (unified) writeUnified(path, pod);
+      else writeSeparate(path, pod);
+      return path;
+    },
+    remove(pod) {
+      let gone = true;
+      for (const root of hierarchies()) {
+        try {
+          rmdirSync(join(root, pathOf(pod)));
+        } catch (error) {
+          if (!(error instanceof Error && "code" in error && error.code === "ENOENT")) gone = false;
+        }
+      }
+      return gone;
+    },
+  };
+}
+
+/** A pod is limited as a whole only when every container of it is (kubelet: ResourceConfigForPod). */
+function podLimits(pod: Pod): { shares: number; quota?: number; memory?: number } {
+  const every = (of: typeof cpuMilli) => containersOf(pod).every((container) => of(container, "limits") > 0);
+  return {
+    shares: sharesOf(podRequest(pod, cpuMilli)),
+    ...(every(cpuMilli) ? { quota: quotaOf(podRequest(pod, cpuMilli, "limits")) } : {}),
+    ...(every(memoryBytes) ? { memory: podRequest(pod, memoryBytes, "limits") } : {}),
+  };
+}
+
+/** A controller that this kernel lacks limits nothing, as upstream: the pod runs all the same. */
+function tryWrite(file: string, value: string | number): void {
+  if (existsSync(file)) writeFileSync(file, String(value));
+}
+
+function writeSeparate(path: string, pod: Pod): void {
+  const { shares, quota, memory } = podLimits(pod);
+  for (const hierarchy of readdirSync(ROOT)) {
+    // The unified hierarchy beside the others has no controllers.
+    if (hierarchy === "unified") continue;
+    const directory = join(ROOT, hierarchy, path);
+    mkdirSync(directory, { recursive: true });
+    if (hierarchy.split(",").includes("cpuset")) inheritCpuset(join(ROOT, hierarchy), path);
+    tryWrite(join(directory, "cpu.shares"), shares);
+    if (quota !== undefined) tryWrite(join(directory, "cpu.cfs_quota_us"), quota);
+    if (memory !== undefined) tryWrite(join(directory, "memory.limit_in_bytes"), memory);
+  }
+}
+
+/** In cgroups v1 a new cpuset is empty, and nothing can run in it. */
+function inheritCpuset(root: string, path: string): void {
+  const parts = path.split("/").filter((part) => part !== "");
+  for (let depth = 1; depth <= parts.length; depth++) {
+    const parent = join(root, ...parts.slice(0, depth - 1));
+    const child = join(root, ...parts.slice(0, depth));
+    for (const name of ["cpuset.cpus", "cpuset.mems"]) {
+      const own = readText(join(child, name));
+      if (own === "") tryWrite(join(child, name), readText(join(parent, name)));
+    }
+  }
+}
+
+function writeUnified(path: string, pod: Pod): void {
+  const { shares, quota, memory } = podLimits(pod);
+  const parts = path.split("/").filter((part) => part !== "");
+  let at = ROOT;
+  for (const part of parts) {
+    for (const controller of ["cpuset", "cpu", "io", "memory", "pids"])
+      try {
+        writeFileSync(join(at, "cgroup.subtree_control"), `+${controller}`);
+      } catch {
+        // Not offered here: see tryWrite.
+      }
+    at = join(at, part);
+    mkdirSync(at, { recursive: true });
+  }
+  tryWrite(join(at, "cpu.weight"), 1 + Math.floor(((shares - 2) * 9999) / 262_142));
+  if (quota !== undefined) tryWrite(join(at, "cpu.max"), `${quota} ${PERIOD_US}`);
+  if (memory !== undefined) tryWrite(join(at, "memory.max"), memory);
+}
