@@ -1,0 +1,92 @@
+/**
+ * The engine port: runs components. Two implementations, `wasmtime.ts` (the Rust addon) and `jco.ts` (V8 in workers), run the same
+ * component and give the same JavaScript values: records as objects with camelCase names, variants as {tag, val}, options as
+ * the value or undefined, enums as their names, lists of numbers as typed arrays (plain arrays are accepted), 64-bit integers as
+ * BigInt. Pools, back-off and policy are the caller's.
+ */
+
+export type EngineName = "wasmtime" | "jco";
+
+/**
+ * An imported function's answer. Throw a HostFailure for the function's own error (`result<…, E>`); anything else thrown ends
+ * the call with a trap. `interface` is without its version: "capstan:plugin/api".
+ */
+export type HostCall = (interfaceName: string, functionName: string, args: unknown[]) => Promise<unknown> | unknown;
+
+/** Crosses into the guest as the error value of the imported function. */
+export class HostFailure extends Error {
+  readonly payload: unknown;
+  constructor(payload: unknown, message = "host call failed") {
+    super(message);
+    this.name = "HostFailure";
+    this.payload = payload;
+  }
+}
+
+/** What ended an instance: it is never entered again. */
+export type StopKind = "trap" | "deadline" | "memory";
+
+export class EngineError extends Error {
+  /** "failure": the export's own error value (in `payload`); "invalid": wrong names or arguments. Both leave the instance usable. */
+  readonly kind: StopKind | "failure" | "invalid";
+  readonly payload: unknown;
+  constructor(kind: EngineError["kind"], message: string, payload?: unknown) {
+    super(message);
+    this.name = "EngineError";
+    this.kind = kind;
+    this.payload = payload;
+  }
+  /** The instance cannot be used any more. */
+  get ended(): boolean {
+    return this.kind !== "failure" && this.kind !== "invalid";
+  }
+}
+
+export interface InstanceOptions {
+  memoryBytesMax: number;
+  /** For the instantiation itself. */
+  deadlineMs: number;
+  host: HostCall;
+}
+
+export interface Cost {
+  /** Microseconds of the guest, host calls not counted (jco: counted). */
+  micros: number;
+  memoryBytes: number;
+}
+
+export interface Instance {
+  /**
+   * Calls `functionName` of the exported interface ("capstan:plugin/filter-hooks@1.0.0"); one call at a time. The deadline covers
+   * everything, host calls included. Throws EngineError.
+   */
+  call(interfaceName: string, functionName: string, args: unknown[], deadlineMs: number): Promise<unknown>;
+  /** Of the last call. */
+  readonly cost: Cost;
+  /** Frees everything; a call under way ends with a trap. */
+  discard(): Promise<void>;
+}
+
+export interface Component {
+  readonly digest: string;
+  instantiate(options: InstanceOptions): Promise<Instance>;
+}
+
+export interface Engine {
+  readonly name: EngineName;
+  /**
+   * Compiles, or takes from the cache. `digest` ("sha256:HEX") is the name in the cache: the caller has verified the bytes.
+   * Imports outside of the package prefixes (WASI, for example) are functions that trap.
+   */
+  load(bytes: Uint8Array, digest: string): Promise<Component>;
+}
+
+export interface EngineOptions {
+  /** Where compiled code is kept; made with access for the owner only. */
+  cacheDir: string;
+  /** Which imports reach the host: "capstan:plugin/". */
+  importPrefixes: string[];
+}
+
+/** "capstan:plugin/api@1.0.0" → "capstan:plugin/api". */
+export const withoutVersion = (interfaceName: string): string => interfaceName.replace(/@[^@]*$/, "");

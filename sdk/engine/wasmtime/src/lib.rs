@@ -1,0 +1,301 @@
+//! Capstan's components in wasmtime, for Node. The JavaScript side (sdk/engine/wasmtime.ts) implements the engine port over these
+//! two classes. No method throws for what a guest does: calls answer [tag, value, microseconds, memory bytes].
+mod runtime;
+mod value;
+
+use napi::bindgen_prelude::*;
+use napi::threadsafe_function::ThreadsafeFunction;
+use napi_derive::napi;
+use runtime::{Runtime, runtime};
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use tokio::sync::Mutex;
+use value::{Js, fail, lift, lower};
+use wasmtime::component::types::{ComponentItem, Type};
+use wasmtime::component::{Component, Func, Instance, InstancePre, Linker, Val};
+use wasmtime::{ResourceLimiter, Store, UpdateDeadline};
+
+/// (interface, function, arguments) → a promise of {tag: "ok" | "err" | "trap", val}. Never rejects.
+type HostCall = ThreadsafeFunction<FnArgs<(String, String, Js)>, Promise<Js>, FnArgs<(String, String, Js)>, Status, false, true>;
+
+/// Epochs between two looks at the clock; other guests on the thread get their turn then.
+const EPOCHS_BETWEEN_CHECKS: u64 = 2;
+
+struct State {
+    host: Arc<HostCall>,
+    deadline: Instant,
+    memory_bytes: usize,
+    memory_bytes_max: usize,
+    /// Which limit ended the call, when one did.
+    stopped: Option<&'static str>,
+    /// Time that host calls took, which is not the guest's cost.
+    waited: Duration,
+}
+
+impl ResourceLimiter for State {
+    fn memory_growing(&mut self, current: usize, desired: usize, _maximum: Option<usize>) -> wasmtime::Result<bool> {
+        let total = self.memory_bytes.saturating_sub(current) + desired;
+        if total > self.memory_bytes_max {
+            self.stopped = Some("memory");
+            return Err(wasmtime::Error::msg(format!("the memory cap of {} bytes is reached", self.memory_bytes_max)));
+        }
+        self.memory_bytes = total;
+        Ok(true)
+    }
+
+    fn table_growing(&mut self, _current: usize, desired: usize, _maximum: Option<usize>) -> wasmtime::Result<bool> {
+        Ok(desired <= 65_536)
+    }
+}
+
+struct Export {
+    func: Func,
+    params: Vec<Type>,
+    result: Option<Type>,
+}
+
+struct Live {
+    store: Store<State>,
+    instance: Instance,
+    exports: HashMap<String, Export>,
+}
+
+fn js_error(error: wasmtime::Error) -> Error {
+    Error::new(Status::GenericFailure, format!("{error:#}"))
+}
+
+#[napi]
+pub struct NativeComponent {
+    runtime: &'static Runtime,
+    pre: Arc<InstancePre<State>>,
+    cached: bool,
+}
+
+#[napi]
+impl NativeComponent {
+    /// Whether the compiled code came from the cache.
+    #[napi(getter)]
+    pub fn cached(&self) -> bool {
+        self.cached
+    }
+
+    /// Whether instances come from the pool.
+    #[napi(getter)]
+    pub fn pooled(&self) -> bool {
+        self.runtime.pooled
+    }
+
+    #[napi]
+    pub async fn instantiate(&self, memory_bytes_max: f64, deadline_ms: u32, host: HostCall) -> Result<NativeInstance> {
+        let deadline = Instant::now() + Duration::from_millis(deadline_ms.into());
+        let state = State {
+            host: Arc::new(host),
+            deadline,
+            memory_bytes: 0,
+            memory_bytes_max: memory_bytes_max as usize,
+            stopped: None,
+            waited: Duration::ZERO,
+        };
+        let mut store = Store::new(&self.runtime.engine, state);
+        store.limiter(|state| state);
+        store.set_epoch_deadline(EPOCHS_BETWEEN_CHECKS);
+        store.epoch_deadline_callback(|mut context| {
+            let state = context.data_mut();
+            if Instant::now() >= state.deadline {
+                state.stopped = Some("deadline");
+                return Err(wasmtime::Error::msg("the deadline is over"));
+            }
+            Ok(UpdateDeadline::Yield(EPOCHS_BETWEEN_CHECKS))
+        });
+        let _running = self.runtime.running();
+        let instance = self.pre.instantiate_async(&mut store).await.map_err(js_error)?;
+        Ok(NativeInstance {
+            runtime: self.runtime,
+            live: Arc::new(Mutex::new(Some(Live { store, instance, exports: HashMap::new() }))),
+        })
+    }
+}
+
+/// Compiles (or takes from the cache directory) and links a component. Its imports from the named prefixes go to the host's function;
+/// all others are functions that trap.
+#[napi]
+pub async fn load(bytes: Buffer, digest: String, cache: String, prefixes: Vec<String>) -> Result<NativeComponent> {
+    let runtime = runtime().map_err(js_error)?;
+    let work = move || -> wasmtime::Result<NativeComponent> {
+        let (component, cached) = runtime.component(&PathBuf::from(cache), &digest, &bytes)?;
+        let pre = link(runtime, &component, &prefixes)?;
+        Ok(NativeComponent { runtime, pre: Arc::new(pre), cached })
+    };
+    tokio::task::spawn_blocking(work).await.map_err(|e| fail(e.to_string()))?.map_err(js_error)
+}
+
+fn link(runtime: &Runtime, component: &Component, prefixes: &[String]) -> wasmtime::Result<InstancePre<State>> {
+    let mut linker: Linker<State> = Linker::new(&runtime.engine);
+    let ty = component.component_type();
+    for (interface, import) in ty.imports(&runtime.engine) {
+        let ComponentItem::ComponentInstance(instance) = import.ty else { continue };
+        if !prefixes.iter().any(|prefix| interface.starts_with(prefix.as_str())) {
+            continue;
+        }
+        let mut linked = linker.instance(interface)?;
+        for (name, export) in instance.exports(&runtime.engine) {
+            let ComponentItem::ComponentFunc(func) = export.ty else { continue };
+            let (interface, function) = (interface.to_owned(), name.to_owned());
+            let params: Arc<Vec<Type>> = Arc::new(func.params().map(|(_, ty)| ty).collect());
+            let result: Arc<Option<Type>> = Arc::new(func.results().next());
+            linked.func_new_async(name, move |mut store, _ty, args, results| {
+                let (interface, function) = (interface.clone(), function.clone());
+                let (params, result) = (params.clone(), result.clone());
+                Box::new(async move {
+                    let args = args.iter().zip(params.iter()).map(|(v, ty)| lift(v.clone(), ty)).collect();
+                    let host = store.data().host.clone();
+                    let started = Instant::now();
+                    let answer = call_host(&host, &interface, &function, args).await;
+                    store.data_mut().waited += started.elapsed();
+                    if let (Some(slot), Some(ty)) = (results.first_mut(), result.as_ref()) {
+                        *slot = answered(answer?, ty).map_err(|e| {
+                            wasmtime::Error::msg(format!("{interface} {function} answered wrongly: {}", e.reason))
+                        })?;
+                    } else {
+                        answer?;
+                    }
+                    Ok(())
+                })
+            })?;
+        }
+    }
+    linker.define_unknown_imports_as_traps(component)?;
+    linker.instantiate_pre(component)
+}
+
+async fn call_host(host: &HostCall, interface: &str, function: &str, args: Vec<Js>) -> wasmtime::Result<(String, Js)> {
+    let request = (interface.to_owned(), function.to_owned(), Js::List(args)).into();
+    let failed = |e: Error| wasmtime::Error::msg(format!("the host's {interface} {function} failed: {}", e.reason));
+    let promise = host.call_async_catch(request).await.map_err(failed)?;
+    let Js::Object(fields) = promise.await.map_err(failed)? else {
+        return Err(wasmtime::Error::msg("the host answered without a tag"));
+    };
+    let (mut tag, mut val) = (String::new(), Js::Undefined);
+    for (name, value) in fields {
+        match (name.as_str(), value) {
+            ("tag", Js::Text(text)) => tag = text,
+            ("val", value) => val = value,
+            _ => {}
+        }
+    }
+    match (tag.as_str(), val) {
+        ("trap", Js::Text(message)) => Err(wasmtime::Error::msg(message)),
+        (_, val) => Ok((tag, val)),
+    }
+}
+
+/// What the host answered, as the imported function's result.
+fn answered((tag, value): (String, Js), ty: &Type) -> Result<Val> {
+    match ty {
+        Type::Result(_) => lower(&value::tag(&tag, Some(value)), ty),
+        _ if tag == "ok" => lower(&value, ty),
+        _ => Err(fail("a function that cannot fail has failed")),
+    }
+}
+
+#[napi]
+pub struct NativeInstance {
+    runtime: &'static Runtime,
+    live: Arc<Mutex<Option<Live>>>,
+}
+
+#[napi]
+impl NativeInstance {
+    /// Answers [tag, value, microseconds of the guest, memory bytes]. Tags: "ok", "err" (the function's own error), and what ended the
+    /// instance: "trap", "deadline", "memory" (the value is then the message). "invalid": arguments or names are wrong.
+    #[napi]
+    pub async fn call(&self, interface: String, function: String, args: Js, deadline_ms: u32) -> Result<Js> {
+        let mut guard = self.live.lock().await;
+        let Some(live) = guard.as_mut() else {
+            return Ok(answer("trap", Js::Text("the instance has ended".into()), Duration::ZERO, 0));
+        };
+        let key = format!("{interface}#{function}");
+        if let Err(error) = find_export(live, &key, &interface, &function) {
+            return Ok(answer("invalid", Js::Text(error.reason.clone()), Duration::ZERO, 0));
+        }
+        let export = &live.exports[&key];
+        let params = match arguments(&args, &export.params) {
+            Ok(params) => params,
+            Err(error) => return Ok(answer("invalid", Js::Text(error.reason.clone()), Duration::ZERO, 0)),
+        };
+        let started = Instant::now();
+        let deadline = started + Duration::from_millis(deadline_ms.into());
+        let state = live.store.data_mut();
+        (state.deadline, state.stopped, state.waited) = (deadline, None, Duration::ZERO);
+        live.store.set_epoch_deadline(EPOCHS_BETWEEN_CHECKS);
+        let mut results = vec![Val::Bool(false); export.result.iter().count()];
+        let outcome = {
+            let _running = self.runtime.running();
+            let call = export.func.call_async(&mut live.store, &params, &mut results);
+            tokio::time::timeout_at(deadline.into(), call).await
+        };
+        let state = live.store.data();
+        let (cost, memory) = (started.elapsed().saturating_sub(state.waited), state.memory_bytes);
+        let (tag, value) = match outcome {
+            Ok(Ok(())) => {
+                let (tag, value) = split(results.pop(), export.result.as_ref());
+                return Ok(answer(tag, value, cost, memory));
+            }
+            Ok(Err(error)) => (state.stopped.unwrap_or("trap"), format!("{error:#}")),
+            Err(_) => ("deadline", "the deadline is over".to_owned()),
+        };
+        // What was stopped half way is never entered again.
+        *guard = None;
+        Ok(answer(tag, Js::Text(value), cost, memory))
+    }
+
+    /// Frees the instance's memory now; calls after this answer "trap".
+    #[napi]
+    pub async fn discard(&self) {
+        *self.live.lock().await = None;
+    }
+}
+
+fn answer(tag: &str, value: Js, cost: Duration, memory: usize) -> Js {
+    let micros = cost.as_nanos() as f64 / 1000.0;
+    Js::List(vec![Js::Text(tag.to_owned()), value, Js::Number(micros), Js::Number(memory as f64)])
+}
+
+fn split(value: Option<Val>, ty: Option<&Type>) -> (&'static str, Js) {
+    match (value, ty) {
+        (Some(Val::Result(result)), Some(Type::Result(ty))) => {
+            let (tag, value, ty) = match result {
+                Ok(value) => ("ok", value, ty.ok()),
+                Err(value) => ("err", value, ty.err()),
+            };
+            (tag, value.zip(ty).map_or(Js::Undefined, |(value, ty)| lift(*value, &ty)))
+        }
+        (Some(value), Some(ty)) => ("ok", lift(value, ty)),
+        _ => ("ok", Js::Undefined),
+    }
+}
+
+fn arguments(args: &Js, types: &[Type]) -> Result<Vec<Val>> {
+    let Js::List(values) = args else { return Err(fail("arguments are a list")) };
+    if values.len() != types.len() {
+        return Err(fail(format!("{} arguments are expected, not {}", types.len(), values.len())));
+    }
+    values.iter().zip(types).map(|(value, ty)| lower(value, ty)).collect()
+}
+
+fn find_export(live: &mut Live, key: &str, interface: &str, function: &str) -> Result<()> {
+    if live.exports.contains_key(key) {
+        return Ok(());
+    }
+    let missing = || fail(format!("the component has no {interface} {function}"));
+    let parent = live.instance.get_export_index(&mut live.store, None, interface).ok_or_else(missing)?;
+    let index = live.instance.get_export_index(&mut live.store, Some(&parent), function).ok_or_else(missing)?;
+    let func = live.instance.get_func(&mut live.store, index).ok_or_else(missing)?;
+    let ty = func.ty(&live.store);
+    let export = Export { func, params: ty.params().map(|(_, ty)| ty).collect(), result: ty.results().next() };
+    live.exports.insert(key.to_owned(), export);
+    Ok(())
+}
+
