@@ -52,42 +52,59 @@ function kind(name: string): Record<string, Schema> {
 
 export const CAPSTAN_TYPES: Record<string, Schema> = {
   ...kind("Plugin"),
+  /** The manifest (sdk/plugin/manifest.ts, which the host parses it with), the digest, and whether it is called. */
   [`${PREFIX}PluginSpec`]: object({
     enabled: { ...boolean, default: true },
-    /** The WIT worlds the component implements: "filter", "score", "admission" … */
-    worlds: set(string),
+    version: string,
+    description: string,
     witVersion: string,
     digest: string,
+    /** The WIT worlds the component implements: "filter", "score", "admission" … */
+    worlds: set(string),
+    /** Hooks by world, where not all of them are there. */
+    hooks: { type: "object", values: list(string) },
     /** Only for the worlds that ask: which requests reach the component. */
-    matchRules: list(ref("PluginMatchRule")),
-    /** The fields of objects that the component is shown, as JSON paths by resource. */
+    match: list(ref("PluginMatchRule")),
+    /** The fields of objects that the component is shown, as dotted paths by subject. */
     projection: { type: "object", values: list(string) },
+    /** Objects that the host hands over with each review. */
+    context: list(ref("PluginContext")),
     capabilities: list(ref("PluginCapability")),
     limits: ref("PluginLimits"),
     failurePolicy: { ...string, enum: ["Fail", "Ignore"], default: "Fail" },
     /** Names of the store guards this plugin stands for, e.g. "node-capacity". */
     guards: set(string),
+    /** Score: how much its scores count. */
+    weight: integer,
+    configSchema: { type: "object", preserveUnknownFields: true },
     config: { type: "object", preserveUnknownFields: true },
   }),
   [`${PREFIX}PluginMatchRule`]: object({
-    apiGroups: set(string),
-    apiVersions: set(string),
-    operations: set(string),
+    groups: set(string),
     resources: set(string),
-    scope: string,
-    namespaceSelector: { ref: "io.k8s.apimachinery.pkg.apis.meta.v1.LabelSelector" },
-    objectSelector: { ref: "io.k8s.apimachinery.pkg.apis.meta.v1.LabelSelector" },
+    operations: set(string),
+    namespaces: set(string),
   }),
+  [`${PREFIX}PluginContext`]: object({ group: string, version: string, resource: string, skipWhenEmpty: boolean }),
   [`${PREFIX}PluginCapability`]: object(
-    { name: string, allow: list(string), config: { type: "object", preserveUnknownFields: true } },
+    {
+      name: string,
+      reason: string,
+      /** api: "read" or "write". */
+      access: string,
+      /** grpc, exec, files: what stands behind each name the component uses. */
+      sockets: { type: "object", values: string },
+      programs: { type: "object", values: string },
+      trees: { type: "object", values: string },
+    },
     ["name"],
   ),
   [`${PREFIX}PluginLimits`]: object({
     memoryMiB: integer,
-    deadlineMilliseconds: integer,
+    deadlineMs: integer,
+    hookDeadlinesMs: { type: "object", values: integer },
     instances: integer,
     queue: integer,
-    fuel: integer,
   }),
   [`${PREFIX}PluginStatus`]: object({
     conditions,
@@ -100,6 +117,9 @@ export const CAPSTAN_TYPES: Record<string, Schema> = {
     reason: string,
     calls: integer,
     errors: integer,
+    /** "trap", "deadline", "memory", "denied", "failure", "unavailable". */
+    errorsByKind: { type: "object", values: integer },
+    digest: string,
     latency: ref("PluginLatency"),
     instances: integer,
     restarts: integer,

@@ -10,8 +10,17 @@ export interface Plugin extends KubeObject {
 }
 export interface PluginCapability {
   name: string;
-  allow?: string[];
-  config?: JsonObject;
+  reason?: string;
+  access?: string;
+  sockets?: Record<string, string>;
+  programs?: Record<string, string>;
+  trees?: Record<string, string>;
+}
+export interface PluginContext {
+  group?: string;
+  version?: string;
+  resource?: string;
+  skipWhenEmpty?: boolean;
 }
 export interface PluginHostStatus {
   engine?: string;
@@ -19,6 +28,8 @@ export interface PluginHostStatus {
   reason?: string;
   calls?: number;
   errors?: number;
+  errorsByKind?: Record<string, number>;
+  digest?: string;
   latency?: PluginLatency;
   instances?: number;
   restarts?: number;
@@ -33,32 +44,35 @@ export interface PluginLatency {
 }
 export interface PluginLimits {
   memoryMiB?: number;
-  deadlineMilliseconds?: number;
+  deadlineMs?: number;
+  hookDeadlinesMs?: Record<string, number>;
   instances?: number;
   queue?: number;
-  fuel?: number;
 }
 export type PluginList = KubeList<Plugin>;
 export interface PluginMatchRule {
-  apiGroups?: string[];
-  apiVersions?: string[];
-  operations?: string[];
+  groups?: string[];
   resources?: string[];
-  scope?: string;
-  namespaceSelector?: LabelSelector;
-  objectSelector?: LabelSelector;
+  operations?: string[];
+  namespaces?: string[];
 }
 export interface PluginSpec {
   enabled?: boolean;
-  worlds?: string[];
+  version?: string;
+  description?: string;
   witVersion?: string;
   digest?: string;
-  matchRules?: PluginMatchRule[];
+  worlds?: string[];
+  hooks?: Record<string, string[]>;
+  match?: PluginMatchRule[];
   projection?: Record<string, string[]>;
+  context?: PluginContext[];
   capabilities?: PluginCapability[];
   limits?: PluginLimits;
   failurePolicy?: "Fail" | "Ignore";
   guards?: string[];
+  weight?: number;
+  configSchema?: JsonObject;
   config?: JsonObject;
 }
 export interface PluginStatus {
