@@ -1,0 +1,119 @@
+/** What every control loop is given. All loops of one process share the informers; each has its own queue. */
+import { type Log, messageOf } from "#platform/base/log.ts";
+import type {
+  ConfigMap,
+  Deployment,
+  EndpointSlice,
+  Endpoints,
+  Lease,
+  Namespace,
+  Node,
+  Pod,
+  ReplicaSet,
+  Service,
+  ServiceAccount,
+} from "#sdk/api/generated/types.ts";
+import type { GroupVersionResource, KubeObject } from "#sdk/api/object.ts";
+import { createInformer } from "#sdk/client/informer.ts";
+import { type Client, type Informer, type InformerOptions, keyOf, tenantOf } from "#sdk/client/port.ts";
+import type { Recorder } from "#sdk/client/recorder.ts";
+import { controllerOf, namespaceKey } from "./objects.ts";
+import * as r from "./resources.ts";
+
+export interface Informers {
+  pods(): Informer<Pod>;
+  nodes(): Informer<Node>;
+  services(): Informer<Service>;
+  endpointSlices(): Informer<EndpointSlice>;
+  endpoints(): Informer<Endpoints>;
+  deployments(): Informer<Deployment>;
+  replicaSets(): Informer<ReplicaSet>;
+  namespaces(): Informer<Namespace>;
+  serviceAccounts(): Informer<ServiceAccount>;
+  /** Only those named kube-root-ca.crt. */
+  rootCAs(): Informer<ConfigMap>;
+  /** Only those of nodes. */
+  nodeLeases(): Informer<Lease>;
+}
+
+export interface ControllerContext {
+  /** Reads through the wildcard; a loop writes by `clientOf(object)`. */
+  client: Client;
+  informers: Informers;
+  recorder(component: string): Recorder;
+  log: Log;
+  /** Ends with this process's leadership. */
+  signal: AbortSignal;
+  /** The cluster authority's certificate, PEM, published to every namespace. */
+  rootCA: string;
+}
+
+export interface Controller {
+  name: string;
+  /** Resolves once the signal has aborted and the last piece of work is over. */
+  start(context: ControllerContext): Promise<void>;
+}
+
+export const clientFor = (context: ControllerContext, object: KubeObject): Client =>
+  context.client.tenant(tenantOf(object));
+
+export const ROOT_CA_NAME = "kube-root-ca.crt";
+
+/** Indexes: "owner" (uid of the controller), "orphans" (tenant/namespace of those without), "namespace", "node", "service". */
+const byOwner = (object: KubeObject): string[] => {
+  const owner = controllerOf(object);
+  return owner ? [owner.uid] : [];
+};
+const orphans = (object: KubeObject): string[] => (controllerOf(object) ? [] : [namespaceKey(object)]);
+const byNamespace = (object: KubeObject): string[] => [namespaceKey(object)];
+
+/** Each is started when first asked for, and ends with the signal. */
+export function createInformers(client: Client, log: Log, signal: AbortSignal): Informers {
+  const wildcard = client.tenant("*");
+  const lazily = <T extends KubeObject>(resource: GroupVersionResource, options: InformerOptions<T> = {}) => {
+    let informer: Informer<T> | undefined;
+    return () => {
+      if (!informer) {
+        informer = createInformer<T>(wildcard, resource, { ...options, log });
+        informer
+          .start(signal)
+          .catch((error: unknown) =>
+            log.error("an informer ended", { resource: resource.resource, error: messageOf(error) }),
+          );
+      }
+      return informer;
+    };
+  };
+  const owned = { owner: byOwner, orphans, namespace: byNamespace };
+  return {
+    pods: lazily<Pod>(r.PODS, {
+      indexes: { ...owned, node: (pod) => (pod.spec?.nodeName ? [pod.spec.nodeName] : []) },
+    }),
+    nodes: lazily<Node>(r.NODES),
+    services: lazily<Service>(r.SERVICES, { indexes: { namespace: byNamespace } }),
+    endpointSlices: lazily<EndpointSlice>(r.ENDPOINT_SLICES, { indexes: { service: serviceOfSlice } }),
+    endpoints: lazily<Endpoints>(r.ENDPOINTS),
+    deployments: lazily<Deployment>(r.DEPLOYMENTS, { indexes: { namespace: byNamespace } }),
+    replicaSets: lazily<ReplicaSet>(r.REPLICA_SETS, { indexes: owned }),
+    namespaces: lazily<Namespace>(r.NAMESPACES),
+    serviceAccounts: lazily<ServiceAccount>(r.SERVICE_ACCOUNTS),
+    rootCAs: lazily<ConfigMap>(r.CONFIGMAPS, { fieldSelector: `metadata.name=${ROOT_CA_NAME}` }),
+    nodeLeases: lazily<Lease>(r.LEASES, { namespace: "kube-node-lease" }),
+  };
+}
+
+function serviceOfSlice(slice: EndpointSlice): string[] {
+  const service = slice.metadata.labels?.["kubernetes.io/service-name"];
+  return service ? [`${namespaceKey(slice)}/${service}`] : [];
+}
+
+/** Resolves when all have their first list; false when the signal ended it first. */
+export async function synced(signal: AbortSignal, ...informers: { synced(): boolean }[]): Promise<boolean> {
+  for (;;) {
+    if (signal.aborted) return false;
+    if (informers.every((i) => i.synced())) return true;
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  }
+}
+
+export { keyOf };
