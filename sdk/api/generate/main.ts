@@ -18,6 +18,7 @@ const META = [
   "Status",
   "DeleteOptions",
   "WatchEvent",
+  "Patch",
   "APIVersions",
   "APIGroupList",
   "APIGroup",

@@ -3059,6 +3059,7 @@ export interface LabelSelectorRequirement {
   values?: string[];
 }
 export type MicroTime = string;
+export type Patch = JsonObject;
 export interface Preconditions {
   resourceVersion?: string;
   uid?: string;
