@@ -1,0 +1,62 @@
+/**
+ * The admission chain: the server's own rules first, then components through the port that the plugin host fills. Mutating rules run in the
+ * order of the list, validating ones on what all of them made.
+ */
+import type { TenantId } from "#platform/store/port.ts";
+import type { DynamicObject, JsonObject } from "#sdk/api/object.ts";
+import type { Admission, AdmissionAttributes } from "../registry/admission.ts";
+
+/** A rule of the server itself. It changes `attributes.object` in place or throws StatusError. */
+export interface AdmissionRule {
+  mutate?(attributes: AdmissionAttributes & { object: DynamicObject }): Promise<void>;
+  validate?(attributes: AdmissionAttributes): Promise<void>;
+}
+
+/** One admission component that wants to see these attributes. Failures and deadlines follow the plugin's failure policy inside. */
+export interface AdmissionHook {
+  name: string;
+  /** The object to go on with; undefined when it changes nothing. Denials throw StatusError. */
+  mutate?(attributes: AdmissionAttributes): Promise<{ object?: DynamicObject; warnings: string[] }>;
+  validate?(attributes: AdmissionAttributes): Promise<{ warnings: string[] }>;
+}
+
+/** The components installed for a tenant (root's own see every tenant), in their order. Filled by platform/plugin-host. */
+export interface ComponentAdmission {
+  hooks(tenant: TenantId, attributes: AdmissionAttributes): readonly AdmissionHook[];
+}
+
+export const noComponents: ComponentAdmission = { hooks: () => [] };
+
+export function admissionChain(rules: readonly AdmissionRule[], components: ComponentAdmission): Admission {
+  return {
+    async mutate(attributes) {
+      const warnings: string[] = [];
+      let { object } = attributes;
+      if (!object) return { object, warnings };
+      for (const rule of rules) await rule.mutate?.({ ...attributes, object });
+      for (const hook of components.hooks(attributes.tenant, attributes)) {
+        const result: Awaited<ReturnType<NonNullable<AdmissionHook["mutate"]>>> | undefined = await hook.mutate?.({
+          ...attributes,
+          object,
+        });
+        if (!result) continue;
+        warnings.push(...result.warnings);
+        object = result.object ?? object;
+      }
+      return { object, warnings };
+    },
+    async validate(attributes) {
+      const warnings: string[] = [];
+      for (const rule of rules) await rule.validate?.(attributes);
+      for (const hook of components.hooks(attributes.tenant, attributes)) {
+        const result = await hook.validate?.(attributes);
+        if (result) warnings.push(...result.warnings);
+      }
+      return { warnings };
+    },
+  };
+}
+
+/** A JSON object seen as rules see it; for rules that read nested fields without knowing the kind. */
+export const asJson = (object: DynamicObject | undefined): JsonObject =>
+  (object ?? { metadata: {} }) as unknown as JsonObject;

@@ -1,0 +1,168 @@
+/**
+ * Service-account tokens: made by TokenRequest, valid while what they are bound to lives (KEP-1205). A token names its tenant's number.
+ */
+import { randomUUID } from "node:crypto";
+import type { Store, TenantId } from "#platform/store/port.ts";
+import type { JsonObject } from "#sdk/api/object.ts";
+import { unauthorized } from "#sdk/api/status.ts";
+import type { UserInfo } from "../registry/admission.ts";
+import type { Authenticator } from "./authenticator.ts";
+import { type SigningKey, signToken, verifyToken } from "./jwt.ts";
+
+export const ISSUER = "https://kubernetes.default.svc.cluster.local";
+const TENANT_CLAIM = "capstan.dev/tenant";
+const DELETED_GRACE_MS = 60_000;
+
+export interface ObjectReference {
+  name: string;
+  uid: string;
+}
+
+export interface TokenSubject {
+  tenant: TenantId;
+  namespace: string;
+  serviceAccount: ObjectReference;
+  pod?: ObjectReference;
+  node?: ObjectReference;
+  secret?: ObjectReference;
+}
+
+export interface TokenClaims extends TokenSubject {
+  audiences: string[];
+  /** Seconds since the epoch. */
+  issuedAt: number;
+  expiresAt: number;
+  id: string;
+}
+
+export function issueToken(
+  key: SigningKey,
+  subject: TokenSubject,
+  o: { audiences: string[]; now: number; seconds: number; warnAfterSeconds?: number },
+): { token: string; expiresAt: number } {
+  const issuedAt = Math.floor(o.now / 1000);
+  const expiresAt = issuedAt + o.seconds;
+  const { namespace, serviceAccount, pod, node, secret } = subject;
+  const token = signToken(key, {
+    aud: o.audiences,
+    exp: expiresAt,
+    iat: issuedAt,
+    iss: ISSUER,
+    jti: randomUUID(),
+    "kubernetes.io": {
+      namespace,
+      ...(node ? { node: { ...node } } : {}),
+      ...(pod ? { pod: { ...pod } } : {}),
+      ...(secret ? { secret: { ...secret } } : {}),
+      serviceaccount: { ...serviceAccount },
+      ...(o.warnAfterSeconds ? { warnafter: issuedAt + o.warnAfterSeconds } : {}),
+    },
+    nbf: issuedAt,
+    sub: `system:serviceaccount:${namespace}:${serviceAccount.name}`,
+    [TENANT_CLAIM]: subject.tenant,
+  });
+  return { token, expiresAt };
+}
+
+const reference = (value: unknown): ObjectReference | undefined => {
+  if (value === null || typeof value !== "object") return undefined;
+  const { name, uid } = value as { name?: unknown; uid?: unknown };
+  return typeof name === "string" ? { name, uid: typeof uid === "string" ? uid : "" } : undefined;
+};
+
+export function readClaims(claims: JsonObject): TokenClaims | undefined {
+  const own = claims["kubernetes.io"];
+  const tenant = claims[TENANT_CLAIM];
+  if (claims.iss !== ISSUER || own === null || typeof own !== "object" || Array.isArray(own)) return undefined;
+  const { namespace } = own;
+  const serviceAccount = reference(own.serviceaccount);
+  if (typeof tenant !== "number" || typeof namespace !== "string" || !serviceAccount) return undefined;
+  const pod = reference(own.pod);
+  const node = reference(own.node);
+  const secret = reference(own.secret);
+  return {
+    tenant,
+    namespace,
+    serviceAccount,
+    ...(pod ? { pod } : {}),
+    ...(node ? { node } : {}),
+    ...(secret ? { secret } : {}),
+    audiences: Array.isArray(claims.aud) ? claims.aud.map(String) : [],
+    issuedAt: Number(claims.iat),
+    expiresAt: Number(claims.exp),
+    id: String(claims.jti),
+  };
+}
+
+export function userOf(claims: TokenClaims): UserInfo {
+  const { namespace, serviceAccount, pod, node } = claims;
+  const extra: Record<string, string[]> = { "authentication.kubernetes.io/credential-id": [`JTI=${claims.id}`] };
+  if (pod) {
+    extra["authentication.kubernetes.io/pod-name"] = [pod.name];
+    extra["authentication.kubernetes.io/pod-uid"] = [pod.uid];
+  }
+  if (node) {
+    extra["authentication.kubernetes.io/node-name"] = [node.name];
+    extra["authentication.kubernetes.io/node-uid"] = [node.uid];
+  }
+  return {
+    tenant: claims.tenant,
+    name: `system:serviceaccount:${namespace}:${serviceAccount.name}`,
+    uid: serviceAccount.uid,
+    groups: ["system:serviceaccounts", `system:serviceaccounts:${namespace}`],
+    extra,
+  };
+}
+
+export interface TokenReviewer {
+  /** The claims of a token that is good now for one of the audiences (the API's own when empty); undefined otherwise. */
+  review(
+    token: string,
+    audiences: readonly string[],
+    now: number,
+  ): Promise<{ user: UserInfo; audiences: string[] } | undefined>;
+}
+
+export function serviceAccountTokens(key: SigningKey, store: Store): Authenticator & TokenReviewer {
+  async function lives(
+    tenant: TenantId,
+    resource: string,
+    namespace: string,
+    ref: ObjectReference,
+    now: number,
+  ): Promise<boolean> {
+    const key = { tenant, resource, namespace, name: ref.name };
+    const stored =
+      (await store.get(key, { type: "atLeast", revision: 0 })) ?? (await store.get(key, { type: "consistent" }));
+    if (!stored || (ref.uid !== "" && stored.uid !== ref.uid)) return false;
+    const { metadata } = JSON.parse(stored.document) as { metadata: { deletionTimestamp?: string } };
+    return metadata.deletionTimestamp === undefined || Date.parse(metadata.deletionTimestamp) + DELETED_GRACE_MS > now;
+  }
+
+  async function good(claims: TokenClaims, now: number): Promise<boolean> {
+    const seconds = now / 1000;
+    if (!(claims.issuedAt <= seconds + 5) || !(claims.expiresAt > seconds)) return false;
+    const { tenant, namespace } = claims;
+    if (!(await lives(tenant, "serviceaccounts", namespace, claims.serviceAccount, now))) return false;
+    if (claims.pod && !(await lives(tenant, "pods", namespace, claims.pod, now))) return false;
+    if (claims.secret && !(await lives(tenant, "secrets", namespace, claims.secret, now))) return false;
+    return true;
+  }
+
+  return {
+    async review(token, audiences, now) {
+      const raw = verifyToken(key, token);
+      const claims = raw && readClaims(raw);
+      if (!claims || !(await good(claims, now))) return undefined;
+      const wanted = audiences.length > 0 ? audiences : [ISSUER];
+      const shared = claims.audiences.filter((a) => wanted.includes(a));
+      return shared.length > 0 ? { user: userOf(claims), audiences: shared } : undefined;
+    },
+    async authenticate({ bearer }, now) {
+      if (!bearer || verifyToken(key, bearer) === undefined) return undefined;
+      const reviewed = await this.review(bearer, [], now);
+      if (!reviewed) throw unauthorized();
+      return reviewed.user;
+    },
+  };
+}

@@ -1,0 +1,35 @@
+/** Reads a request's body within its limit. */
+
+import type { IncomingMessage } from "node:http";
+import type { Http2ServerRequest } from "node:http2";
+import { gunzipSync } from "node:zlib";
+import { badRequest, tooLarge } from "#sdk/api/status.ts";
+
+export type AnyRequest = IncomingMessage | Http2ServerRequest;
+
+/** Upstream's --max-resource-write-bytes default. */
+export const BODY_MAX_BYTES = 3 * 1024 * 1024;
+
+export async function readBody(request: AnyRequest, maxBytes = BODY_MAX_BYTES): Promise<string> {
+  const declared = Number(request.headers["content-length"] ?? 0);
+  if (declared > maxBytes) throw limitError(maxBytes);
+  const chunks: Buffer[] = [];
+  let bytes = 0;
+  for await (const chunk of request as AsyncIterable<Buffer>) {
+    bytes += chunk.length;
+    if (bytes > maxBytes) throw limitError(maxBytes);
+    chunks.push(chunk);
+  }
+  const body = Buffer.concat(chunks);
+  return request.headers["content-encoding"] === "gzip" ? inflate(body, maxBytes) : body.toString("utf8");
+}
+
+function inflate(body: Buffer, maxBytes: number): string {
+  try {
+    return gunzipSync(body, { maxOutputLength: maxBytes }).toString("utf8");
+  } catch {
+    throw badRequest("the request's body is not valid gzip or is too large");
+  }
+}
+
+const limitError = (maxBytes: number) => tooLarge(`Request entity too large: limit is ${maxBytes}`);

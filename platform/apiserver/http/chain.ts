@@ -1,0 +1,271 @@
+/**
+ * The way of a request: limits → who (authn) → which tenant → whether (authz) → what (dispatch). Every failure is thrown as StatusError and
+ * becomes a response in one place.
+ */
+import { randomUUID } from "node:crypto";
+import type { TLSSocket } from "node:tls";
+import { type Log, messageOf } from "#platform/base/log.ts";
+import { ROOT_TENANT, type TenantId } from "#platform/store/port.ts";
+import type { TenantDirectory } from "#platform/store/tenants.ts";
+import {
+  badRequest,
+  methodNotSupported,
+  notFound,
+  tooManyRequests,
+  unauthorized,
+} from "#sdk/api/status.ts";
+import { ANONYMOUS, AUTHENTICATED, type Authenticator } from "../authn/authenticator.ts";
+import { type AuthorizationAttributes, type Authorizer, denial } from "../authz/authorizer.ts";
+import type { UserInfo } from "../registry/admission.ts";
+import type { AnyRequest } from "./body.ts";
+import type { Exchange } from "./exchange.ts";
+import { Metrics } from "./metrics.ts";
+import { nameForAuthorization, parseRequest, type RequestInfo } from "./requestInfo.ts";
+import { type AnyResponse, sendJson, statusOf } from "./respond.ts";
+
+export interface ChainParts {
+  authenticator: Authenticator;
+  authorizer: Authorizer;
+  tenants: TenantDirectory;
+  log: Log;
+  clock: { now(): number };
+  dispatch(exchange: Exchange): Promise<void>;
+  /** Aborts when the server stops: ends watches. */
+  stopping: AbortSignal;
+}
+
+/** Short requests at once; watches and streams don't count (upstream's --max-requests-inflight and its mutating sibling). */
+const IN_FLIGHT_MAX = 600;
+const REQUEST_TIMEOUT_MS = 60_000;
+/** For everybody, credentials or none. */
+const PUBLIC_PATHS = new Set(["/healthz", "/livez", "/readyz", "/version"]);
+const WILDCARD_VERBS = new Set(["get", "list", "watch"]);
+
+export interface Arrival {
+  request: AnyRequest;
+  method: string;
+  url: URL;
+}
+
+export class Chain {
+  readonly #parts: ChainParts;
+  readonly metrics = new Metrics();
+
+  constructor(parts: ChainParts) {
+    this.#parts = parts;
+  }
+
+  /** Never throws and never leaves a response open. */
+  async serve(request: AnyRequest, response: AnyResponse): Promise<void> {
+    const { log, clock } = this.#parts;
+    const began = clock.now();
+    const requestId = randomUUID();
+    const closed = new AbortController();
+    response.on("close", () => closed.abort());
+    response.on("error", () => closed.abort());
+    request.on("error", () => closed.abort());
+    let exchange: Exchange | undefined;
+    this.metrics.started();
+    try {
+      exchange = await this.admit(request, response, requestId, closed.signal);
+      await this.#limited(exchange, closed);
+    } catch (error) {
+      await this.#fail(request, response, error, requestId, exchange?.warnings ?? []);
+    } finally {
+      const { verb = "", group = "", resource = "" } = exchange?.info ?? {};
+      this.metrics.finished({ verb, group, resource, code: response.statusCode }, (clock.now() - began) / 1000);
+    }
+    log.debug("request", {
+      requestId,
+      method: request.method,
+      path: request.url?.split("?")[0],
+      code: response.statusCode,
+    });
+  }
+
+  async #limited(exchange: Exchange, closed: AbortController): Promise<void> {
+    const long = exchange.info.verb === "watch" || exchange.info.subresource === "log";
+    if (long) return await this.#parts.dispatch(exchange);
+    if (this.metrics.inFlight > IN_FLIGHT_MAX) throw tooManyRequests("Too many requests, please try again later.", 1);
+    const timer = setTimeout(() => closed.abort(), REQUEST_TIMEOUT_MS);
+    try {
+      await this.#parts.dispatch(exchange);
+    } finally {
+      clearTimeout(timer);
+    }
+  }
+
+  async #fail(
+    request: AnyRequest,
+    response: AnyResponse,
+    error: unknown,
+    requestId: string,
+    warnings: string[],
+  ): Promise<void> {
+    const status = statusOf(error, requestId, this.#parts.log);
+    if (response.headersSent) {
+      response.end();
+      return;
+    }
+    const { retryAfterSeconds } = status.details ?? {};
+    if (retryAfterSeconds) response.setHeader("Retry-After", retryAfterSeconds);
+    if (status.code === 401) response.setHeader("WWW-Authenticate", 'Bearer realm="capstan"');
+    const options = { code: status.code ?? 500, encoding: "json" as const, acceptGzip: false, warnings, requestId };
+    await sendJson(response, JSON.stringify(status), options).catch((e: unknown) =>
+      this.#parts.log.warn("answering failed", { requestId, error: messageOf(e) }),
+    );
+    // What is left of a refused body is not worth reading.
+    if (status.code === 413) request.resume();
+  }
+
+  /** Authentication, tenant and authorization: the part that upgrades share with plain requests. */
+  async admit(request: AnyRequest, response: AnyResponse, requestId: string, closed: AbortSignal): Promise<Exchange> {
+    const { clock, stopping } = this.#parts;
+    const method = request.method ?? "GET";
+    const [path = "/", search = ""] = splitOnce(request.url ?? "/", "?");
+    const query = new URLSearchParams(search);
+    const info = parseRequest(method, path, query);
+    if (info.verb === "list" && info.isResource === false) throw badRequest("no such verb");
+    const authenticated = await this.#authenticate(request, info);
+    const { user, scope, tenantName } = await this.#tenant(authenticated, info);
+    const acting = await this.#impersonated(user, scope, request);
+    await this.#authorize(this.#attributes(acting, scope, info, query), info);
+    const warnings: string[] = [];
+    const signal = AbortSignal.any([closed, stopping]);
+    const tenant = scope === "*" ? ROOT_TENANT : scope;
+    const warn = (text: string) => void (warnings.includes(text) || warnings.push(text));
+    const context = { tenant, tenantName, user: acting, now: clock.now(), requestId, signal, warn };
+    return { request, response, method, query, info, context, warnings, user: acting, scope, signal };
+  }
+
+  async #authenticate(request: AnyRequest, info: RequestInfo): Promise<UserInfo> {
+    const socket = request.socket as TLSSocket;
+    const certificate = peerCertificate(request, socket);
+    const header = String(request.headers.authorization ?? "");
+    const bearer = /^bearer +(\S+)$/i.exec(header)?.[1];
+    const user = await this.#parts.authenticator.authenticate(
+      { ...(certificate ? { certificate } : {}), ...(bearer ? { bearer } : {}) },
+      this.#parts.clock.now(),
+    );
+    if (user) return user;
+    // Credentials that nobody knows are refused; none at all is anonymous, which may do next to nothing.
+    if (header !== "") throw unauthorized();
+    const named =
+      info.tenant === undefined || info.tenant === "*" ? undefined : await this.#parts.tenants.resolve(info.tenant);
+    return { tenant: named?.id ?? ROOT_TENANT, ...ANONYMOUS };
+  }
+
+  /** Which tenant's objects are meant, and whether this user may reach it. */
+  async #tenant(
+    user: UserInfo,
+    info: RequestInfo,
+  ): Promise<{ user: UserInfo; scope: TenantId | "*"; tenantName: string }> {
+    const { tenants } = this.#parts;
+    if (info.tenant === undefined)
+      return { user, scope: user.tenant, tenantName: tenants.byId(user.tenant)?.name ?? "" };
+    if (info.tenant === "*") {
+      await this.#mayReach(user, "*");
+      if (info.isResource && !WILDCARD_VERBS.has(info.verb)) {
+        throw methodNotSupported({ group: info.group, resource: info.resource }, `${info.verb} over all tenants`);
+      }
+      return { user, scope: "*", tenantName: "*" };
+    }
+    const tenant = await tenants.resolve(info.tenant);
+    if (tenant?.id !== user.tenant) await this.#mayReach(user, info.tenant);
+    if (!tenant) throw notFound({ group: "capstan.dev", resource: "tenants" }, info.tenant);
+    return { user, scope: tenant.id, tenantName: tenant.name };
+  }
+
+  /** Crossing into another tenant is root's to allow: verb `access` on tenants/NAME. */
+  async #mayReach(user: UserInfo, name: string): Promise<void> {
+    const resource = { group: "capstan.dev", version: "v1", resource: "tenants", subresource: "", namespace: "", name };
+    const attributes: AuthorizationAttributes = { user, tenant: ROOT_TENANT, verb: "access", resource };
+    if (user.tenant !== ROOT_TENANT) throw denial(attributes);
+    await this.#authorize(attributes, undefined);
+  }
+
+  async #authorize(attributes: AuthorizationAttributes, info: RequestInfo | undefined): Promise<void> {
+    if (info && !info.isResource && isPublic(info.path)) return;
+    const { decision, reason } = await this.#parts.authorizer.authorize(attributes);
+    if (decision !== "allow") throw denial(attributes, reason);
+  }
+
+  #attributes(
+    user: UserInfo,
+    tenant: TenantId | "*",
+    info: RequestInfo,
+    query: URLSearchParams,
+  ): AuthorizationAttributes {
+    if (!info.isResource) return { user, tenant, verb: info.verb, path: info.path };
+    const { verb, group, version, resource, subresource, namespace } = info;
+    const name = nameForAuthorization(info, query);
+    return { user, tenant, verb, resource: { group, version, resource, subresource, namespace, name } };
+  }
+
+  /** Impersonate-User and its companions: each thing impersonated needs the verb `impersonate` on it. */
+  async #impersonated(user: UserInfo, tenant: TenantId | "*", request: AnyRequest): Promise<UserInfo> {
+    const { headers } = request;
+    const name = headers["impersonate-user"];
+    const groups = listOf(headers["impersonate-group"]);
+    const uid = headers["impersonate-uid"];
+    const extras = Object.entries(headers).filter(([key]) => key.startsWith("impersonate-extra-"));
+    if (name === undefined) {
+      if (groups.length > 0 || uid !== undefined || extras.length > 0) {
+        throw badRequest("requested impersonation of groups, extra or uid without impersonating a user");
+      }
+      return user;
+    }
+    const check = (group: string, resource: string, subresource: string, namespace: string, wanted: string) =>
+      this.#authorize(
+        {
+          user,
+          tenant,
+          verb: "impersonate",
+          resource: { group, version: "v1", resource, subresource, namespace, name: wanted },
+        },
+        undefined,
+      );
+    const who = String(name);
+    const account = /^system:serviceaccount:([^:]+):([^:]+)$/.exec(who);
+    if (account) await check("", "serviceaccounts", "", account[1] ?? "", account[2] ?? "");
+    else await check("", "users", "", "", who);
+    for (const group of groups) await check("", "groups", "", "", group);
+    if (uid !== undefined) await check("authentication.k8s.io", "uids", "", "", String(uid));
+    const extra: Record<string, string[]> = {};
+    for (const [header, value] of extras) {
+      const key = decodeURIComponent(header.slice("impersonate-extra-".length));
+      extra[key] = listOf(value);
+      for (const item of extra[key]) await check("authentication.k8s.io", "userextras", key, "", item);
+    }
+    const own = account ? ["system:serviceaccounts", `system:serviceaccounts:${account[1]}`] : [];
+    const all = groups.length > 0 ? groups : own;
+    // Whoever is impersonated belongs where the request goes, never to root when another tenant is asked.
+    const home =
+      tenant === "*" ? user.tenant : user.tenant === ROOT_TENANT && all.includes("system:masters") ? tenant : tenant;
+    return {
+      tenant: home,
+      name: who,
+      groups: who === ANONYMOUS.name ? [...ANONYMOUS.groups] : [...new Set([...all, AUTHENTICATED])],
+      ...(uid === undefined ? {} : { uid: String(uid) }),
+      ...(extras.length > 0 ? { extra } : {}),
+    };
+  }
+}
+
+const isPublic = (path: string) => PUBLIC_PATHS.has(path) || /^\/(livez|readyz)\/[a-z0-9-]+$/.test(path);
+
+const listOf = (value: string | string[] | undefined): string[] =>
+  value === undefined ? [] : Array.isArray(value) ? value : value.split(",").map((v) => v.trim());
+
+function splitOnce(text: string, mark: string): [string, string] {
+  const at = text.indexOf(mark);
+  return at < 0 ? [text, ""] : [text.slice(0, at), text.slice(at + 1)];
+}
+
+function peerCertificate(request: AnyRequest, socket: TLSSocket): Buffer | undefined {
+  // HTTP/2 requests show a proxy of the socket; the session carries the real one.
+  const { stream } = request as { stream?: { session?: { socket?: TLSSocket } } };
+  const tls = stream?.session?.socket ?? socket;
+  const certificate = tls?.getPeerCertificate?.(false);
+  return certificate?.raw;
+}

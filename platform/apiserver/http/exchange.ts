@@ -1,0 +1,47 @@
+/** One request on its way through the chain. */
+
+import type { TenantId } from "#platform/store/port.ts";
+import type { ResourceFacts } from "#sdk/api/schema.ts";
+import type { UserInfo } from "../registry/admission.ts";
+import type { RequestContext } from "../registry/strategy.ts";
+import type { AnyRequest } from "./body.ts";
+import type { Accepted } from "./negotiate.ts";
+import type { RequestInfo } from "./requestInfo.ts";
+import { type AnyResponse, sendJson } from "./respond.ts";
+
+export interface Exchange {
+  request: AnyRequest;
+  response: AnyResponse;
+  method: string;
+  query: URLSearchParams;
+  info: RequestInfo;
+  context: RequestContext;
+  warnings: string[];
+  user: UserInfo;
+  /** "*" for reads over all tenants. */
+  scope: TenantId | "*";
+  /** Set for long answers: ends with the client, the server or the time given. */
+  signal: AbortSignal;
+}
+
+export function answer(
+  exchange: Exchange,
+  code: number,
+  text: string,
+  accepted: Pick<Accepted, "encoding">,
+): Promise<void> {
+  const accepts = String(exchange.request.headers["accept-encoding"] ?? "");
+  return sendJson(exchange.response, text, {
+    code,
+    encoding: accepted.encoding,
+    acceptGzip: /\bgzip\b/.test(accepts),
+    warnings: exchange.warnings,
+    requestId: exchange.context.requestId,
+  });
+}
+
+/** Renders meta.k8s.io Tables; filled by platform/apiserver/table. */
+export interface TableRenderer {
+  columns(facts: ResourceFacts): unknown[];
+  cells(facts: ResourceFacts, object: Record<string, unknown>, now: number): unknown[];
+}

@@ -1,0 +1,88 @@
+/** Objects as the client asked to see them: whole, as metadata only, or as rows of a table. S9: an unchanged document's text is made once. */
+import type { StoredObject } from "#platform/store/port.ts";
+import type { DynamicObject, ListMeta } from "#sdk/api/object.ts";
+import { apiVersionOf } from "#sdk/api/object.ts";
+import { TENANT_ANNOTATION } from "#sdk/client/port.ts";
+import { decode, textOf } from "../registry/document.ts";
+import type { ResourceEntry } from "../registry/strategy.ts";
+import type { TableRenderer } from "./exchange.ts";
+import type { Accepted } from "./negotiate.ts";
+
+export type Rendered = Pick<StoredObject, "document" | "revision">;
+
+export interface RenderRequest {
+  entry: ResourceEntry;
+  accepted: Accepted;
+  /** "None", "Metadata" (default) or "Object": what a table row carries. */
+  includeObject: string;
+  now: number;
+  tables: TableRenderer;
+  /** Name of the tenant that an object read through the wildcard is marked with. */
+  tenantName(object: Rendered): string | undefined;
+}
+
+function marked(object: DynamicObject, tenant: string | undefined): DynamicObject {
+  if (tenant !== undefined)
+    object.metadata.annotations = { ...object.metadata.annotations, [TENANT_ANNOTATION]: tenant };
+  return object;
+}
+
+function versioned(r: RenderRequest, stored: Rendered): DynamicObject {
+  const object = decode(stored);
+  return marked(r.entry.strategy.storage?.fromStorage(object) ?? object, r.tenantName(stored));
+}
+
+const texts = new WeakMap<Rendered, string>();
+
+/** The JSON text of the object in its own kind. */
+export function objectText(r: RenderRequest, stored: Rendered): string {
+  const known = texts.get(stored);
+  const plain = !r.entry.strategy.storage;
+  if (plain && r.tenantName(stored) === undefined) {
+    const text = known ?? textOf(stored);
+    if (!known) texts.set(stored, text);
+    return text;
+  }
+  return JSON.stringify(versioned(r, stored));
+}
+
+const metadataOnly = (object: DynamicObject, version: string): DynamicObject => ({
+  kind: "PartialObjectMetadata",
+  apiVersion: `meta.k8s.io/${version}`,
+  metadata: object.metadata,
+});
+
+function row(r: RenderRequest, object: DynamicObject): unknown {
+  const cells = r.tables.cells(r.entry.facts, object, r.now);
+  if (r.includeObject === "None") return { cells, object: null };
+  return { cells, object: r.includeObject === "Object" ? object : metadataOnly(object, r.accepted.version) };
+}
+
+function table(r: RenderRequest, objects: readonly Rendered[], metadata: ListMeta, columns: boolean): string {
+  return JSON.stringify({
+    kind: "Table",
+    apiVersion: `meta.k8s.io/${r.accepted.version}`,
+    metadata,
+    columnDefinitions: columns ? r.tables.columns(r.entry.facts) : null,
+    rows: objects.map((o) => row(r, versioned(r, o))),
+  });
+}
+
+export function renderObject(r: RenderRequest, stored: Rendered, columns = true): string {
+  if (r.accepted.shape === "object") return objectText(r, stored);
+  if (r.accepted.shape === "metadata") return JSON.stringify(metadataOnly(versioned(r, stored), r.accepted.version));
+  return table(r, [stored], { resourceVersion: String(stored.revision) }, columns);
+}
+
+export function renderList(r: RenderRequest, objects: readonly Rendered[], metadata: ListMeta): string {
+  if (r.accepted.shape === "table") return table(r, objects, metadata, true);
+  const { group, version, kind } = r.entry.facts;
+  const meta = JSON.stringify(metadata);
+  if (r.accepted.shape === "metadata") {
+    const items = objects.map((o) => JSON.stringify(metadataOnly(versioned(r, o), r.accepted.version)));
+    return `{"kind":"PartialObjectMetadataList","apiVersion":"meta.k8s.io/${r.accepted.version}","metadata":${meta},"items":[${items.join(",")}]}`;
+  }
+  // Items of a list don't repeat kind and apiVersion, which are the first fields of every text.
+  const items = objects.map((o) => objectText(r, o).replace(/^\{"kind":"[^"]*","apiVersion":"[^"]*",/, "{"));
+  return `{"kind":"${kind}List","apiVersion":"${apiVersionOf({ group, version })}","metadata":${meta},"items":[${items.join(",")}]}`;
+}

@@ -1,0 +1,455 @@
+/** The verbs on resources: reads the request, asks the registry, writes the answer. */
+import { parse as parseYaml } from "yaml";
+import type { Freshness, Store } from "#platform/store/port.ts";
+import type { TenantDirectory } from "#platform/store/tenants.ts";
+import type { DynamicObject, JsonObject } from "#sdk/api/object.ts";
+import { badRequest, methodNotSupported, StatusError, unsupportedMediaType } from "#sdk/api/status.ts";
+import { decodeToken, encodeToken, expiredContinue } from "../registry/continueToken.ts";
+import type { Written } from "../registry/document.ts";
+import { notFoundResource, type Registry } from "../registry/registry.ts";
+import { matcherOf } from "../registry/selectors.ts";
+import type { ActionStrategy, ResourceEntry } from "../registry/strategy.ts";
+import { readBody } from "./body.ts";
+import { answer, type Exchange, type TableRenderer } from "./exchange.ts";
+import { type Accepted, bodyEncoding, mediaType, negotiate } from "./negotiate.ts";
+import * as options from "./options.ts";
+import { type RenderRequest, renderList, renderObject } from "./render.ts";
+import { serveWatch } from "./watch.ts";
+
+/** Bodies to objects of a kind; filled by platform/apiserver/types.ts. */
+export interface BodyDecoder {
+  decode(
+    gvk: { group: string; version: string; kind: string },
+    text: string,
+    encoding: "json" | "yaml",
+    validation: options.FieldValidation,
+    warn: (text: string) => void,
+  ): DynamicObject;
+  /** A patched document, checked as a body is. */
+  check(
+    gvk: { group: string; version: string; kind: string },
+    value: JsonObject,
+    validation: options.FieldValidation,
+    warn: (text: string) => void,
+  ): DynamicObject;
+}
+
+export interface Patcher {
+  json(document: JsonObject, patch: unknown): JsonObject;
+  merge(document: JsonObject, patch: JsonObject): JsonObject;
+  strategic(gvk: { group: string; version: string; kind: string }, document: JsonObject, patch: JsonObject): JsonObject;
+  apply(
+    gvk: { group: string; version: string; kind: string },
+    live: DynamicObject | undefined,
+    applied: DynamicObject,
+    o: { manager: string; force: boolean; subresource: string; now: number },
+  ): DynamicObject;
+}
+
+export interface ResourceParts {
+  registry: Registry;
+  store: Store;
+  decoder: BodyDecoder;
+  patcher: Patcher;
+  tables: TableRenderer;
+  tenants: TenantDirectory;
+}
+
+const gvkOf = (entry: ResourceEntry) => ({
+  group: entry.facts.group,
+  version: entry.facts.version,
+  kind: entry.facts.kind,
+});
+
+export class ResourceHandler {
+  readonly #parts: ResourceParts;
+  constructor(parts: ResourceParts) {
+    this.#parts = parts;
+  }
+
+  async handle(exchange: Exchange, entry: ResourceEntry): Promise<void> {
+    const { info } = exchange;
+    const action = info.subresource === "" ? undefined : entry.strategy.actions[info.subresource];
+    if (action) return await this.#action(exchange, entry, action);
+    if (info.subresource !== "" && !entry.strategy.views[info.subresource]) throw notFoundResource();
+    switch (info.verb) {
+      case "get":
+        return await this.#get(exchange, entry);
+      case "list":
+        return await this.#list(exchange, entry);
+      case "watch":
+        return await serveWatch(
+          this.#parts.store,
+          exchange,
+          entry,
+          this.#render(exchange, entry, this.#accept(exchange)),
+        );
+      case "create":
+        return await this.#create(exchange, entry);
+      case "update":
+        return await this.#update(exchange, entry);
+      case "patch":
+        return await this.#patch(exchange, entry);
+      case "delete":
+        return await this.#delete(exchange, entry);
+      case "deletecollection":
+        return await this.#deleteCollection(exchange, entry);
+      default:
+        throw methodNotSupported(entry.facts, info.verb);
+    }
+  }
+
+  #accept(exchange: Exchange): Accepted {
+    return negotiate(exchange.request.headers.accept, ["object", "table", "metadata"]);
+  }
+
+  #render(exchange: Exchange, entry: ResourceEntry, accepted: Accepted): RenderRequest {
+    const { tenants } = this.#parts;
+    const wildcard = exchange.scope === "*";
+    return {
+      entry,
+      accepted,
+      includeObject: exchange.query.get("includeObject") || "Metadata",
+      now: exchange.context.now,
+      tables: this.#parts.tables,
+      tenantName: (object) => {
+        if (!wildcard || !("key" in object)) return undefined;
+        const { tenant } = (object as unknown as { key: { tenant: number } }).key;
+        return tenants.byId(tenant)?.name ?? String(tenant);
+      },
+    };
+  }
+
+  #freshness(resourceVersion: string): Freshness {
+    if (resourceVersion === "") return { type: "consistent" };
+    return { type: "atLeast", revision: options.parseResourceVersion(resourceVersion) };
+  }
+
+  async #get(exchange: Exchange, entry: ResourceEntry): Promise<void> {
+    const accepted = this.#accept(exchange);
+    const { info, context } = exchange;
+    const version = exchange.query.get("resourceVersion") ?? "";
+    const atLeast = version === "" ? undefined : options.parseResourceVersion(version);
+    const stored = await this.#parts.registry.get(context, entry, info.namespace, info.name, atLeast);
+    await answer(exchange, 200, renderObject(this.#render(exchange, entry, accepted), stored), accepted);
+  }
+
+  async #list(exchange: Exchange, entry: ResourceEntry): Promise<void> {
+    const accepted = this.#accept(exchange);
+    const { info } = exchange;
+    const p = options.listParameters(exchange.query, entry, false);
+    const token = p.continue === undefined ? undefined : decodeToken(p.continue, exchange.scope);
+    if (token && p.resourceVersion !== "" && p.resourceVersion !== "0") {
+      throw badRequest("specifying resource version is not allowed when using continue");
+    }
+    const matcher = matcherOf(p.selection);
+    const name = p.selection.fields.find((f) => f.field === "metadata.name" && f.equal)?.value;
+    const exact = p.resourceVersionMatch === "Exact";
+    const freshness: Freshness = token
+      ? token.revision > 0
+        ? { type: "exact", revision: token.revision }
+        : { type: "consistent" }
+      : exact
+        ? { type: "exact", revision: options.parseResourceVersion(p.resourceVersion) }
+        : this.#freshness(p.resourceVersion);
+    const request = {
+      scope: {
+        tenant: exchange.scope,
+        resource: entry.storeResource,
+        ...(entry.facts.namespaced && info.namespace ? { namespace: info.namespace } : {}),
+        ...(name ? { name } : {}),
+      },
+      freshness,
+      ...(matcher ? { matcher } : {}),
+      ...(p.limit ? { limit: p.limit } : {}),
+      ...(token ? { after: token.after } : {}),
+    };
+    const result = await this.#parts.store.list(request).catch((error: unknown) => {
+      throw token && error instanceof StatusError && error.code === 410 ? expiredContinue(token) : error;
+    });
+    const last = result.objects.at(-1);
+    const metadata = {
+      resourceVersion: String(result.revision),
+      ...(result.more && last
+        ? { continue: encodeToken({ tenant: exchange.scope, revision: result.revision, after: last.key }) }
+        : {}),
+      ...(result.more && result.remaining !== undefined && !matcher ? { remainingItemCount: result.remaining } : {}),
+    };
+    await answer(
+      exchange,
+      200,
+      renderList(this.#render(exchange, entry, accepted), result.objects, metadata),
+      accepted,
+    );
+  }
+
+  async #written(
+    exchange: Exchange,
+    entry: ResourceEntry,
+    written: Written,
+    accepted: Accepted,
+    code: number,
+  ): Promise<void> {
+    await answer(exchange, code, renderObject(this.#render(exchange, entry, accepted), written), accepted);
+  }
+
+  async #decode(
+    exchange: Exchange,
+    gvk: { group: string; version: string; kind: string },
+    optionsKind: string,
+  ): Promise<DynamicObject> {
+    const encoding = bodyEncoding(exchange.request.headers["content-type"]);
+    const validation = options.fieldValidation(exchange.query, optionsKind);
+    const text = await readBody(exchange.request);
+    return this.#parts.decoder.decode(gvk, text, encoding, validation, exchange.context.warn);
+  }
+
+  #writeOptions(exchange: Exchange, kind: string) {
+    return {
+      dryRun: options.dryRun(exchange.query.getAll("dryRun"), kind),
+      fieldManager: options.fieldManager(exchange.query, exchange.request.headers["user-agent"], kind),
+    };
+  }
+
+  async #create(exchange: Exchange, entry: ResourceEntry): Promise<void> {
+    if (exchange.info.name !== "") throw methodNotSupported(entry.facts, "create");
+    const accepted = this.#accept(exchange);
+    const writeOptions = this.#writeOptions(exchange, "CreateOptions");
+    const object = await this.#decode(exchange, gvkOf(entry), "CreateOptions");
+    const written = await this.#parts.registry.create(
+      exchange.context,
+      entry,
+      exchange.info.namespace,
+      object,
+      writeOptions,
+    );
+    await this.#written(exchange, entry, written, accepted, 201);
+  }
+
+  async #update(exchange: Exchange, entry: ResourceEntry): Promise<void> {
+    const accepted = this.#accept(exchange);
+    const { info, context } = exchange;
+    const writeOptions = this.#writeOptions(exchange, "UpdateOptions");
+    const object = await this.#decode(exchange, gvkOf(entry), "UpdateOptions");
+    if (object.metadata.name && object.metadata.name !== info.name) {
+      throw badRequest(
+        `the name of the object (${object.metadata.name}) does not match the name on the URL (${info.name})`,
+      );
+    }
+    const creates = entry.strategy.allowCreateOnUpdate && info.subresource === "";
+    const written = await this.#parts.registry.update(
+      context,
+      entry,
+      {
+        namespace: info.namespace,
+        name: info.name,
+        subresource: info.subresource,
+        produce: () => structuredClone(object),
+        retries: !object.metadata.resourceVersion,
+        ...(creates ? { createIfAbsent: () => structuredClone(object) } : {}),
+      },
+      writeOptions,
+    );
+    await this.#written(exchange, entry, written, accepted, written.created ? 201 : 200);
+  }
+
+  async #patch(exchange: Exchange, entry: ResourceEntry): Promise<void> {
+    const type = mediaType(exchange.request.headers["content-type"]);
+    const accepted = this.#accept(exchange);
+    const writeOptions = this.#writeOptions(exchange, "PatchOptions");
+    if (!PATCH_TYPES.has(type)) throw wrongPatchType();
+    const validation = options.fieldValidation(exchange.query, "PatchOptions");
+    if (type === APPLY) options.checkApplyOptions(exchange.query);
+    const text = await readBody(exchange.request);
+    const { info, context } = exchange;
+    const produce = this.patchProducer(entry, type, text, validation, exchange);
+    const createIfAbsent = type === APPLY && info.subresource === "" ? () => produce(undefined) : undefined;
+    const written = await this.#parts.registry.update(
+      context,
+      entry,
+      {
+        namespace: info.namespace,
+        name: info.name,
+        subresource: info.subresource,
+        produce: (old) => produce(old),
+        retries: true,
+        ...(createIfAbsent ? { createIfAbsent } : {}),
+      },
+      { ...writeOptions, keepsManagedFields: type === APPLY },
+    );
+    await this.#written(exchange, entry, written, accepted, written.created ? 201 : 200);
+  }
+
+  /** A function from the present object to the wanted one; the patch is parsed once. */
+  patchProducer(
+    entry: Pick<ResourceEntry, "facts">,
+    type: string,
+    text: string,
+    validation: options.FieldValidation,
+    exchange: Exchange,
+    kind: { group: string; version: string; kind: string } = entry.facts,
+  ): (old: DynamicObject | undefined) => DynamicObject {
+    const { decoder, patcher } = this.#parts;
+    const gvk = { group: kind.group, version: kind.version, kind: kind.kind };
+    const { info, context } = exchange;
+    if (type === APPLY) {
+      const applied = decoder.decode(gvk, text, "yaml", validation, context.warn);
+      if (applied.metadata.managedFields?.length) throw badRequest("metadata.managedFields must be nil");
+      applied.metadata.name ??= info.name;
+      if (applied.metadata.name !== info.name) {
+        throw badRequest(
+          `the name of the object (${applied.metadata.name}) does not match the name on the URL (${info.name})`,
+        );
+      }
+      if (entry.facts.namespaced) applied.metadata.namespace ??= info.namespace;
+      const o = {
+        manager: exchange.query.get("fieldManager") ?? "",
+        force: options.flag(exchange.query, "force"),
+        subresource: info.subresource,
+        now: context.now,
+      };
+      return (old) => patcher.apply(gvk, old, structuredClone(applied), o);
+    }
+    const patch = parsePatch(text);
+    return (old) => {
+      const document = old as unknown as JsonObject;
+      const patched =
+        type === JSON_PATCH
+          ? patcher.json(document, patch)
+          : type === MERGE_PATCH
+            ? patcher.merge(document, asObject(patch))
+            : patcher.strategic(gvk, document, asObject(patch));
+      return decoder.check(gvk, patched, validation, context.warn);
+    };
+  }
+
+  async #delete(exchange: Exchange, entry: ResourceEntry): Promise<void> {
+    if (exchange.info.subresource !== "") throw methodNotSupported(entry.facts, "delete");
+    const accepted = this.#accept(exchange);
+    const { info, context } = exchange;
+    const deleteOptions = options.deleteOptions(await this.#deleteBody(exchange), exchange.query);
+    const { removed, written, uid } = await this.#parts.registry.delete(
+      context,
+      entry,
+      info.namespace,
+      info.name,
+      deleteOptions,
+    );
+    const accepts = !removed && deleteOptions.orphanDependents === false ? 202 : 200;
+    if (!removed || entry.strategy.returnsDeletedObject)
+      return await this.#written(exchange, entry, written, accepted, accepts);
+    const { group, resource } = entry.facts;
+    const details = { name: info.name, ...(group ? { group } : {}), kind: resource, uid };
+    const status = { kind: "Status", apiVersion: "v1", metadata: {}, status: "Success", details };
+    await answer(exchange, 200, JSON.stringify(status), accepted);
+  }
+
+  async #deleteBody(exchange: Exchange): Promise<JsonObject | undefined> {
+    const text = await readBody(exchange.request);
+    if (text.trim() === "") return undefined;
+    const encoding = bodyEncoding(exchange.request.headers["content-type"]);
+    try {
+      return asObject(encoding === "yaml" ? parseYaml(text) : JSON.parse(text));
+    } catch (error) {
+      throw badRequest(`couldn't get version/kind; json parse error: ${error instanceof Error ? error.message : ""}`);
+    }
+  }
+
+  async #deleteCollection(exchange: Exchange, entry: ResourceEntry): Promise<void> {
+    const accepted = this.#accept(exchange);
+    const { context, info } = exchange;
+    const p = options.listParameters(exchange.query, entry, false);
+    const deleteOptions = options.deleteOptions(await this.#deleteBody(exchange), exchange.query);
+    const { store, registry } = this.#parts;
+    const matcher = matcherOf(p.selection);
+    const scope = {
+      tenant: context.tenant,
+      resource: entry.storeResource,
+      ...(info.namespace ? { namespace: info.namespace } : {}),
+    };
+    const result = await store.list({
+      scope,
+      freshness: { type: "consistent" },
+      ...(matcher ? { matcher } : {}),
+      ...(p.limit ? { limit: p.limit } : {}),
+    });
+    for (const { key } of result.objects) {
+      await registry.delete(context, entry, key.namespace, key.name, deleteOptions).catch((error: unknown) => {
+        if (!(error instanceof StatusError && error.code === 404)) throw error;
+      });
+    }
+    const render = this.#render(exchange, entry, accepted);
+    await answer(
+      exchange,
+      200,
+      renderList(render, result.objects, { resourceVersion: String(result.revision) }),
+      accepted,
+    );
+  }
+
+  async #action(exchange: Exchange, entry: ResourceEntry, action: ActionStrategy): Promise<void> {
+    const { info, context } = exchange;
+    if (info.verb !== "get" && info.verb !== "create" && info.verb !== "update" && info.verb !== "patch") {
+      throw methodNotSupported(entry.facts, info.verb);
+    }
+    const accepted = negotiate(exchange.request.headers.accept, ["object"]);
+    const subresource = entry.facts.subresources.find((s) => s.name === info.subresource);
+    const gvk = {
+      group: subresource?.group ?? (subresource?.version ? "" : entry.facts.group),
+      version: subresource?.version ?? entry.facts.version,
+      kind: subresource?.kind ?? entry.facts.kind,
+    };
+    const writeOptions = this.#writeOptions(
+      exchange,
+      info.verb === "create" ? "CreateOptions" : info.verb === "patch" ? "PatchOptions" : "UpdateOptions",
+    );
+    const request = {
+      context,
+      registry: this.#parts.registry,
+      namespace: info.namespace,
+      name: info.name,
+      verb: info.verb,
+      ...writeOptions,
+    } as const;
+    let result: DynamicObject;
+    if (info.verb === "get") result = await action.handle(request);
+    else if (info.verb === "patch") {
+      const type = mediaType(exchange.request.headers["content-type"]);
+      if (!PATCH_TYPES.has(type)) throw wrongPatchType();
+      if (type === APPLY) options.checkApplyOptions(exchange.query);
+      const validation = options.fieldValidation(exchange.query, "PatchOptions");
+      const produce = this.patchProducer(entry, type, await readBody(exchange.request), validation, exchange, gvk);
+      result = await action.handle({ ...request, produce });
+    } else {
+      const body = await this.#decode(exchange, gvk, info.verb === "create" ? "CreateOptions" : "UpdateOptions");
+      result = await action.handle({ ...request, body });
+    }
+    await answer(exchange, action.code ?? (info.verb === "create" ? 201 : 200), JSON.stringify(result), accepted);
+  }
+}
+
+const JSON_PATCH = "application/json-patch+json";
+const MERGE_PATCH = "application/merge-patch+json";
+const APPLY = "application/apply-patch+yaml";
+const PATCH_TYPES = new Set([JSON_PATCH, MERGE_PATCH, "application/strategic-merge-patch+json", APPLY]);
+
+const wrongPatchType = () => {
+  const error = unsupportedMediaType("415: Unsupported Media Type");
+  error.status.details = {};
+  return error;
+};
+
+function parsePatch(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch (error) {
+    throw badRequest(`error decoding patch: ${error instanceof Error ? error.message : String(error)}`);
+  }
+}
+
+function asObject(value: unknown): JsonObject {
+  if (value === null || typeof value !== "object" || Array.isArray(value)) {
+    throw badRequest("json: cannot unmarshal into Go value of type map[string]interface {}");
+  }
+  return value as JsonObject;
+}

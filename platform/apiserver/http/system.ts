@@ -1,0 +1,95 @@
+/** Paths that are not resources: health, metrics, version, discovery, OpenAPI, and the token issuer's documents. */
+
+import { methodNotSupported, StatusError } from "#sdk/api/status.ts";
+import type { Exchange } from "./exchange.ts";
+import { answer } from "./exchange.ts";
+import type { Metrics } from "./metrics.ts";
+import { negotiate } from "./negotiate.ts";
+import { sendText } from "./respond.ts";
+
+/** A document with its own headers (discovery, OpenAPI); `body` is "" for 304. */
+export interface SystemDocument {
+  code: number;
+  headers: Record<string, string>;
+  body: string;
+}
+
+export interface HealthCheck {
+  name: string;
+  /** Throws with the reason when not healthy. */
+  check(): Promise<void>;
+}
+
+export interface SystemParts {
+  metrics: Metrics;
+  /** Gauges beside the request metrics. */
+  gauges(): Record<string, number>;
+  /** What /livez asks; /readyz asks these and `readiness`. */
+  liveness: readonly HealthCheck[];
+  readiness: readonly HealthCheck[];
+  /** Discovery and OpenAPI: undefined when the path is none of theirs. */
+  documents(exchange: Exchange): SystemDocument | undefined;
+  /** Parsed JSON by path (/version, /.well-known/openid-configuration, /openid/v1/jwks). */
+  fixed: Readonly<Record<string, { type?: string; body(): unknown }>>;
+}
+
+/** Upstream's root listing is what may be asked for; only the fixed part is told. */
+const HEALTH = /^\/(healthz|livez|readyz)(?:\/([a-z0-9-]+))?$/;
+
+export async function serveSystem(exchange: Exchange, parts: SystemParts): Promise<void> {
+  const { path } = exchange.info;
+  if (exchange.method !== "GET" && exchange.method !== "HEAD") {
+    throw methodNotSupported({ group: "", resource: path }, exchange.method.toLowerCase());
+  }
+  const health = HEALTH.exec(path);
+  if (health) return await serveHealth(exchange, parts, health[1] ?? "", health[2]);
+  if (path === "/metrics")
+    return sendText(
+      exchange.response,
+      200,
+      parts.metrics.text(parts.gauges()),
+      "text/plain; version=0.0.4; charset=utf-8",
+    );
+  const fixed = parts.fixed[path];
+  if (fixed) {
+    if (fixed.type) return sendText(exchange.response, 200, JSON.stringify(fixed.body()), fixed.type);
+    const accepted = negotiate(exchange.request.headers.accept);
+    return await answer(exchange, 200, JSON.stringify(fixed.body()), accepted);
+  }
+  const document = parts.documents(exchange);
+  if (!document) throw new StatusError(404, "NotFound", "the server could not find the requested resource", {});
+  for (const [name, value] of Object.entries(document.headers)) exchange.response.setHeader(name, value);
+  const type = document.headers["content-type"];
+  if (type?.includes("json") && document.code === 200)
+    return await answer(exchange, 200, document.body, { encoding: "json" });
+  exchange.response.statusCode = document.code;
+  exchange.response.end(document.body);
+}
+
+async function serveHealth(
+  exchange: Exchange,
+  parts: SystemParts,
+  endpoint: string,
+  only: string | undefined,
+): Promise<void> {
+  const all = endpoint === "livez" ? parts.liveness : [...parts.liveness, ...parts.readiness];
+  const excluded = new Set(exchange.query.getAll("exclude"));
+  const checks = only === undefined ? all.filter((c) => !excluded.has(c.name)) : all.filter((c) => c.name === only);
+  if (checks.length === 0 && only !== undefined)
+    throw new StatusError(404, "NotFound", "the server could not find the requested resource", {});
+  const lines: string[] = [];
+  let failed = false;
+  for (const { name, check } of checks) {
+    try {
+      await check();
+      lines.push(`[+]${name} ok`);
+    } catch {
+      failed = true;
+      // The reason is for the log: this path answers everybody.
+      lines.push(`[-]${name} failed: reason withheld`);
+    }
+  }
+  if (failed) return sendText(exchange.response, 500, `${lines.join("\n")}\n${endpoint} check failed\n`);
+  const verbose = exchange.query.has("verbose");
+  sendText(exchange.response, 200, verbose ? `${lines.join("\n")}\n${endpoint} check passed\n` : "ok");
+}

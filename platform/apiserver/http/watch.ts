@@ -1,0 +1,146 @@
+/** Watch: frames of JSON, one a line, until the client, the server or the timeout ends it. */
+import { once } from "node:events";
+import { setTimeout as after } from "node:timers";
+import type { Change, Matcher, Store, StoredObject, WatchEvent } from "#platform/store/port.ts";
+import { apiVersionOf } from "#sdk/api/object.ts";
+import { badRequest, StatusError } from "#sdk/api/status.ts";
+import { matcherOf } from "../registry/selectors.ts";
+import type { ResourceEntry } from "../registry/strategy.ts";
+import type { Exchange } from "./exchange.ts";
+import { type ListParameters, listParameters, parseResourceVersion } from "./options.ts";
+import { type RenderRequest, renderObject } from "./render.ts";
+import type { AnyResponse } from "./respond.ts";
+
+const TIMEOUT_MIN_SECONDS = 1800;
+
+/** What a change is to somebody who sees only what matches; undefined when it is nothing to them. */
+export function seenAs(change: Change, matcher: Matcher | undefined): "ADDED" | "MODIFIED" | "DELETED" | undefined {
+  const is = change.type !== "deleted" && (matcher?.(change.object) ?? true);
+  const before = change.previous ?? (change.type === "added" ? undefined : change.object);
+  const was = before !== undefined && (matcher?.(before) ?? true);
+  if (is) return was ? "MODIFIED" : "ADDED";
+  return was ? "DELETED" : undefined;
+}
+
+function bookmark(r: RenderRequest, revision: number, initialEnd: boolean): string {
+  const { group, version, kind } = r.entry.facts;
+  const metadata = {
+    resourceVersion: String(revision),
+    ...(initialEnd ? { annotations: { "k8s.io/initial-events-end": "true" } } : {}),
+  };
+  const shapes = {
+    object: { kind, apiVersion: apiVersionOf({ group, version }), metadata },
+    metadata: { kind: "PartialObjectMetadata", apiVersion: `meta.k8s.io/${r.accepted.version}`, metadata },
+    table: {
+      kind: "Table",
+      apiVersion: `meta.k8s.io/${r.accepted.version}`,
+      metadata: { resourceVersion: String(revision) },
+      columnDefinitions: null,
+      rows: null,
+    },
+  };
+  return `{"type":"BOOKMARK","object":${JSON.stringify(shapes[r.accepted.shape])}}\n`;
+}
+
+interface Mode {
+  after: number | "now";
+  initial: boolean;
+  /** The client asked for the mark that ends the initial events. */
+  marksEnd: boolean;
+}
+
+function modeOf(p: ListParameters): Mode {
+  const revision = p.resourceVersion === "" ? 0 : parseResourceVersion(p.resourceVersion);
+  if (p.sendInitialEvents !== undefined) {
+    return p.sendInitialEvents
+      ? { after: revision, initial: true, marksEnd: p.allowWatchBookmarks }
+      : { after: revision === 0 ? "now" : revision, initial: false, marksEnd: false };
+  }
+  // Without a version (or with 0) upstream begins with what is there, as added events.
+  return { after: revision, initial: revision === 0, marksEnd: false };
+}
+
+/** The stream of frames as text, several in one chunk when they came together. */
+async function* frames(
+  store: Store,
+  exchange: Exchange,
+  r: RenderRequest,
+  p: ListParameters,
+  signal: AbortSignal,
+): AsyncIterable<string> {
+  const mode = modeOf(p);
+  const matcher = matcherOf(p.selection);
+  const name = p.selection.fields.find((f) => f.field === "metadata.name" && f.equal)?.value;
+  const scope = {
+    tenant: exchange.scope,
+    resource: r.entry.storeResource,
+    ...(r.entry.facts.namespaced && exchange.info.namespace ? { namespace: exchange.info.namespace } : {}),
+    ...(exchange.info.name || name ? { name: exchange.info.name || name } : {}),
+  };
+  let first = true;
+  const frame = (event: WatchEvent): string => {
+    if (event.type === "bookmark") {
+      if (event.initialEnd ? !mode.marksEnd : !p.allowWatchBookmarks) return "";
+      return bookmark(r, event.revision, event.initialEnd ?? false);
+    }
+    const type = seenAs(event.change, matcher);
+    if (!type) return "";
+    const text = `{"type":"${type}","object":${renderObject(r, deletedAt(event.change), first)}}\n`;
+    first = false;
+    return text;
+  };
+  const watch = store.watch({
+    scope,
+    after: mode.after,
+    initial: mode.initial,
+    bookmarks: p.allowWatchBookmarks,
+    signal,
+  });
+  for await (const events of watch) {
+    const chunk = events.map(frame).join("");
+    if (chunk !== "") yield chunk;
+  }
+}
+
+/** A deleted object is shown with the revision of its deletion. */
+const deletedAt = (change: Change): StoredObject => change.object;
+
+async function write(response: AnyResponse, chunk: string, signal: AbortSignal): Promise<void> {
+  const flushed = (response.write as (chunk: string) => boolean).call(response, chunk);
+  if (!flushed && !signal.aborted)
+    await once(response as NodeJS.EventEmitter, "drain", { signal }).catch(() => undefined);
+}
+
+export async function serveWatch(
+  store: Store,
+  exchange: Exchange,
+  entry: ResourceEntry,
+  r: RenderRequest,
+): Promise<void> {
+  if (r.accepted.encoding !== "json") throw badRequest("watch is only served as application/json");
+  const p = listParameters(exchange.query, entry, true);
+  const ending = new AbortController();
+  const seconds =
+    p.timeoutSeconds && p.timeoutSeconds > 0 ? p.timeoutSeconds : TIMEOUT_MIN_SECONDS * (1 + Math.random());
+  const timer = after(() => ending.abort(), Math.min(seconds, 24 * 3600) * 1000);
+  const signal = AbortSignal.any([exchange.signal, ending.signal]);
+  const { response } = exchange;
+  try {
+    const stream = frames(store, exchange, r, p, signal);
+    response.statusCode = 200;
+    response.setHeader("Content-Type", "application/json");
+    response.setHeader("Cache-Control", "no-cache, private");
+    (response as { flushHeaders?: () => void }).flushHeaders?.();
+    for await (const chunk of stream) {
+      if (signal.aborted) break;
+      await write(response, chunk, signal);
+    }
+  } catch (error) {
+    if (!(error instanceof StatusError)) throw error;
+    // The response has begun: the error travels as the last event, as upstream sends it.
+    if (!signal.aborted) await write(response, `{"type":"ERROR","object":${JSON.stringify(error.status)}}\n`, signal);
+  } finally {
+    clearTimeout(timer);
+    response.end();
+  }
+}

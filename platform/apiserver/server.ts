@@ -1,0 +1,174 @@
+/** The API server put together from its parts; platform/main/roles/apiserver.ts makes the parts. */
+import type { IncomingMessage, ServerResponse } from "node:http";
+import type { Duplex } from "node:stream";
+import type { Log } from "#platform/base/log.ts";
+import { ROOT_TENANT, type Store } from "#platform/store/port.ts";
+import type { TenantDirectory } from "#platform/store/tenants.ts";
+import { methodNotSupported, StatusError } from "#sdk/api/status.ts";
+import type { Authenticator } from "./authn/authenticator.ts";
+import type { Authorizer } from "./authz/authorizer.ts";
+import { Chain } from "./http/chain.ts";
+import type { Exchange, TableRenderer } from "./http/exchange.ts";
+import { type BodyDecoder, type Patcher, ResourceHandler } from "./http/resources.ts";
+import { statusOf } from "./http/respond.ts";
+import { type ListeningServer, listen } from "./http/server.ts";
+import { type HealthCheck, type SystemDocument, serveSystem } from "./http/system.ts";
+import { notFoundResource, type Registry } from "./registry/registry.ts";
+import type { ResourceEntry } from "./registry/strategy.ts";
+import type { PodForStreaming, Streaming, StreamingSubresource, StreamingTarget } from "./streaming/port.ts";
+
+export interface ServerParts {
+  listen: { host: string; port: number; cert: string; key: string; clientCa: string };
+  registry: Registry;
+  store: Store;
+  tenants: TenantDirectory;
+  authenticator: Authenticator;
+  authorizer: Authorizer;
+  decoder: BodyDecoder;
+  patcher: Patcher;
+  tables: TableRenderer;
+  /** Absent where no node can be reached: log, exec, attach and port-forward answer 503 then. */
+  streaming?: Streaming;
+  liveness: readonly HealthCheck[];
+  readiness: readonly HealthCheck[];
+  documents(exchange: Exchange): SystemDocument | undefined;
+  fixed: Readonly<Record<string, { type?: string; body(): unknown }>>;
+  log: Log;
+  clock: { now(): number };
+}
+
+const STOP_GRACE_MS = 10_000;
+const STREAMING = new Set(["exec", "attach", "portforward"]);
+
+export async function startServer(parts: ServerParts): Promise<ListeningServer> {
+  const stopping = new AbortController();
+  const resources = new ResourceHandler(parts);
+  const { registry, log } = parts;
+
+  const entryOf = (exchange: Exchange): ResourceEntry => {
+    const { group, version, resource, subresource, namespace } = exchange.info;
+    const entry = registry.catalog.find(group, version, resource);
+    if (!entry) throw notFoundResource();
+    if (!entry.facts.namespaced && namespace !== "" && resource !== "namespaces") throw notFoundResource();
+    if (subresource !== "" && !entry.facts.subresources.some((s) => s.name === subresource)) throw notFoundResource();
+    return entry;
+  };
+
+  const target = async (exchange: Exchange, entry: ResourceEntry): Promise<StreamingTarget> => {
+    const { info, context, query } = exchange;
+    const pod = registry.toVersion(
+      entry,
+      await registry.get(context, entry, info.namespace, info.name),
+    ) as unknown as PodForStreaming;
+    await registry.validateAction(context, entry, {
+      operation: "CONNECT",
+      subresource: info.subresource,
+      oldObject: pod as never,
+      dryRun: false,
+    });
+    return { tenant: context.tenantName, pod, query, node: await nodeAddress(parts.store, pod.spec.nodeName) };
+  };
+
+  const streaming = (): Streaming => {
+    if (!parts.streaming) throw new StatusError(503, "ServiceUnavailable", "no node can be reached from this server");
+    return parts.streaming;
+  };
+
+  const dispatch = async (exchange: Exchange): Promise<void> => {
+    if (!exchange.info.isResource) return await serveSystem(exchange, system);
+    const entry = entryOf(exchange);
+    const { info } = exchange;
+    checkVerb(entry, exchange);
+    if (entry.storeResource === "pods" && info.subresource === "log") {
+      return await streaming().proxyLog(await target(exchange, entry), exchange.response as ServerResponse);
+    }
+    if (entry.storeResource === "pods" && STREAMING.has(info.subresource)) {
+      throw new StatusError(400, "BadRequest", "Upgrade request required");
+    }
+    await resources.handle(exchange, entry);
+  };
+
+  const chain = new Chain({ ...parts, dispatch, stopping: stopping.signal });
+  const system = {
+    ...parts,
+    metrics: chain.metrics,
+    gauges: () => ({ capstan_store_revision: parts.store.revision() }),
+  };
+
+  const onUpgrade = async (request: IncomingMessage, socket: Duplex, head: Buffer): Promise<void> => {
+    socket.on("error", () => socket.destroy());
+    const requestId = crypto.randomUUID();
+    try {
+      const closed = new AbortController();
+      socket.on("close", () => closed.abort());
+      const exchange = await chain.admit(request, undefined as never, requestId, closed.signal);
+      const entry = exchange.info.isResource ? entryOf(exchange) : undefined;
+      if (entry?.storeResource !== "pods" || !STREAMING.has(exchange.info.subresource)) throw notFoundResource();
+      const subresource = exchange.info.subresource as StreamingSubresource;
+      await streaming().handleUpgrade(request, socket, head, subresource, await target(exchange, entry));
+    } catch (error) {
+      refuseUpgrade(
+        socket,
+        JSON.stringify(statusOf(error, requestId, log)),
+        error instanceof StatusError ? error.code : 500,
+      );
+    }
+  };
+
+  const server = await listen({
+    ...parts.listen,
+    log,
+    onRequest: (request, response) => chain.serve(request, response),
+    onUpgrade,
+  });
+  return {
+    port: server.port,
+    close: async (graceMs = STOP_GRACE_MS) => {
+      stopping.abort();
+      await server.close(graceMs);
+    },
+  };
+}
+
+function checkVerb(entry: ResourceEntry, { info }: Exchange): void {
+  const { facts } = entry;
+  const subresource = facts.subresources.find((s) => s.name === info.subresource);
+  const verbs = info.subresource === "" ? facts.verbs : (subresource?.verbs ?? []);
+  if (verbs.includes(info.verb)) return;
+  if (facts.verbs.length === 0 && info.subresource === "") throw notFoundResource();
+  throw methodNotAllowed();
+}
+
+const methodNotAllowed = () => {
+  const error = methodNotSupported({ group: "", resource: "" }, "");
+  error.status.message = "the server does not allow this method on the requested resource";
+  error.status.details = {};
+  return error;
+};
+
+interface NodeStatus {
+  status?: {
+    addresses?: { type: string; address: string }[];
+    daemonEndpoints?: { kubeletEndpoint?: { Port?: number } };
+  };
+}
+
+/** Nodes belong to root, whoever's the pod is. */
+async function nodeAddress(store: Store, name: string | undefined): Promise<StreamingTarget["node"]> {
+  if (!name) return undefined;
+  const stored = await store.get(
+    { tenant: ROOT_TENANT, resource: "nodes", namespace: "", name },
+    { type: "atLeast", revision: 0 },
+  );
+  if (!stored) return undefined;
+  const { status } = JSON.parse(stored.document) as NodeStatus;
+  const host = status?.addresses?.find((a) => a.type === "InternalIP")?.address;
+  const port = status?.daemonEndpoints?.kubeletEndpoint?.Port;
+  return host && port ? { host, port } : undefined;
+}
+
+function refuseUpgrade(socket: Duplex, body: string, code: number): void {
+  if (socket.destroyed) return;
+  const head = `HTTP/1.1 ${code} ${code === 401 ? "Unauthorized" : "Error"}\r\nContent-Type: application/json\r\nContent-Length: ${Buffer.byteLength(body)}\r\nConnection: close\r\n\r\n`;
+  socket.end(head + body);
+}

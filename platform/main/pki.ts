@@ -1,0 +1,270 @@
+/**
+ * The cluster's authority and every certificate and kubeconfig made of it. `ensurePki` may run as often as one likes: it makes what is
+ * missing, renews what is close to its end or no longer fits the configuration, and leaves the rest.
+ *
+ * Below DATA/pki: ca, apiserver (serving), apiserver-kubelet-client (the API server towards node agents), node-NAME (a node agent's
+ * serving certificate), front-proxy-ca, each .crt and .key; sa.key and sa.pub (token issuer).
+ */
+import "reflect-metadata";
+import { createPublicKey, generateKeyPairSync, randomBytes, X509Certificate } from "node:crypto";
+import { chmodSync, existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
+import { hostname, networkInterfaces } from "node:os";
+import { dirname, join } from "node:path";
+import * as x509 from "@peculiar/x509";
+import { stringify } from "yaml";
+import { type Config, paths } from "./config.ts";
+
+const DAY_MS = 24 * 3600 * 1000;
+const AUTHORITY_DAYS = 3650;
+const CERTIFICATE_DAYS = 365;
+const RENEW_BEFORE_DAYS = 60;
+const BACKDATE_MS = 5 * 60 * 1000;
+const KEY_ALGORITHM = { name: "ECDSA", namedCurve: "P-256", hash: "SHA-256" } as const;
+const SERVER_AUTH = "1.3.6.1.5.5.7.3.1";
+const CLIENT_AUTH = "1.3.6.1.5.5.7.3.2";
+
+interface Issued {
+  cert: string;
+  key: string;
+}
+
+interface Request {
+  commonName: string;
+  organizations?: string[];
+  /** Names and addresses of a serving certificate. */
+  names?: string[];
+  usages: string[];
+}
+
+/** 0600 and in place at once, whoever is reading. */
+function writePrivate(path: string, text: string): void {
+  mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
+  const temporary = `${path}.${process.pid}.tmp`;
+  writeFileSync(temporary, text, { mode: 0o600 });
+  chmodSync(temporary, 0o600);
+  renameSync(temporary, path);
+}
+
+const serial = () => `01${randomBytes(15).toString("hex")}`;
+
+async function newKey(): Promise<{ pair: CryptoKeyPair; pem: string }> {
+  const pair = (await crypto.subtle.generateKey(KEY_ALGORITHM, true, ["sign", "verify"])) as CryptoKeyPair;
+  const der = await crypto.subtle.exportKey("pkcs8", pair.privateKey);
+  return { pair, pem: x509.PemConverter.encode(der, "PRIVATE KEY") };
+}
+
+function period(days: number, now: number) {
+  return { notBefore: new Date(now - BACKDATE_MS), notAfter: new Date(now + days * DAY_MS) };
+}
+
+async function newAuthority(commonName: string, now: number): Promise<Issued> {
+  const { pair, pem } = await newKey();
+  const certificate = await x509.X509CertificateGenerator.createSelfSigned({
+    serialNumber: serial(),
+    name: [{ CN: [commonName] }],
+    ...period(AUTHORITY_DAYS, now),
+    signingAlgorithm: KEY_ALGORITHM,
+    keys: pair,
+    extensions: [
+      new x509.BasicConstraintsExtension(true, undefined, true),
+      new x509.KeyUsagesExtension(
+        x509.KeyUsageFlags.keyCertSign | x509.KeyUsageFlags.cRLSign | x509.KeyUsageFlags.digitalSignature,
+        true,
+      ),
+      await x509.SubjectKeyIdentifierExtension.create(pair.publicKey),
+    ],
+  });
+  return { cert: certificate.toString("pem"), key: pem };
+}
+
+const isAddress = (name: string) => /^[\d.]+$/.test(name) || name.includes(":");
+
+async function issue(authority: Issued, request: Request, now: number): Promise<Issued> {
+  const { pair, pem } = await newKey();
+  const issuer = new x509.X509Certificate(authority.cert);
+  const der = x509.PemConverter.decodeFirst(authority.key);
+  const signingKey = await crypto.subtle.importKey("pkcs8", der, KEY_ALGORITHM, false, ["sign"]);
+  const names = (request.names ?? []).map((value) => ({
+    type: isAddress(value) ? ("ip" as const) : ("dns" as const),
+    value,
+  }));
+  const certificate = await x509.X509CertificateGenerator.create({
+    serialNumber: serial(),
+    subject: [...(request.organizations ?? []).map((o) => ({ O: [o] })), { CN: [request.commonName] }],
+    issuer: issuer.subjectName,
+    ...period(CERTIFICATE_DAYS, now),
+    signingAlgorithm: KEY_ALGORITHM,
+    publicKey: pair.publicKey,
+    signingKey,
+    extensions: [
+      new x509.BasicConstraintsExtension(false, undefined, true),
+      new x509.KeyUsagesExtension(x509.KeyUsageFlags.digitalSignature, true),
+      new x509.ExtendedKeyUsageExtension(request.usages),
+      await x509.AuthorityKeyIdentifierExtension.create(issuer.publicKey),
+      ...(names.length > 0 ? [new x509.SubjectAlternativeNameExtension(names)] : []),
+    ],
+  });
+  return { cert: certificate.toString("pem"), key: pem };
+}
+
+/** The certificate is there, is signed by the authority, lasts long enough and says what the request says. */
+function fits(cert: string, authority: Issued, request: Request, now: number): boolean {
+  const certificate = new x509.X509Certificate(cert);
+  const issuer = new x509.X509Certificate(authority.cert);
+  if (certificate.issuer !== issuer.subject || certificate.notAfter.getTime() - now < RENEW_BEFORE_DAYS * DAY_MS)
+    return false;
+  const keyId = certificate.getExtension(x509.AuthorityKeyIdentifierExtension)?.keyId;
+  if (keyId !== issuer.getExtension(x509.SubjectKeyIdentifierExtension)?.keyId) return false;
+  const subject = certificate.subjectName.getField("CN")[0];
+  const checked = new X509Certificate(cert);
+  const covers = (name: string) => (isAddress(name) ? checked.checkIP(name) : checked.checkHost(name)) !== undefined;
+  return subject === request.commonName && (request.names ?? []).every(covers);
+}
+
+class Authority {
+  readonly #dir: string;
+  readonly #issued: Issued;
+  readonly #now: number;
+  constructor(dir: string, issued: Issued, now: number) {
+    this.#dir = dir;
+    this.#issued = issued;
+    this.#now = now;
+  }
+
+  static async open(dir: string, name: string, commonName: string, now: number): Promise<Authority> {
+    const [cert, key] = [join(dir, `${name}.crt`), join(dir, `${name}.key`)];
+    if (existsSync(cert) && existsSync(key)) {
+      return new Authority(dir, { cert: readFileSync(cert, "utf8"), key: readFileSync(key, "utf8") }, now);
+    }
+    const issued = await newAuthority(commonName, now);
+    // The key first: a certificate without its key would be taken for a whole authority.
+    writePrivate(key, issued.key);
+    writePrivate(cert, issued.cert);
+    return new Authority(dir, issued, now);
+  }
+
+  get cert(): string {
+    return this.#issued.cert;
+  }
+
+  /** NAME.crt and NAME.key below the authority's folder. */
+  async files(name: string, request: Request): Promise<Issued> {
+    const [certPath, keyPath] = [join(this.#dir, `${name}.crt`), join(this.#dir, `${name}.key`)];
+    if (existsSync(certPath) && existsSync(keyPath)) {
+      const present = { cert: readFileSync(certPath, "utf8"), key: readFileSync(keyPath, "utf8") };
+      if (fits(present.cert, this.#issued, request, this.#now)) return present;
+    }
+    const issued = await issue(this.#issued, request, this.#now);
+    writePrivate(keyPath, issued.key);
+    writePrivate(certPath, issued.cert);
+    return issued;
+  }
+}
+
+function kubeconfig(server: string, ca: string, user: string, client?: Issued): string {
+  const base64 = (text: string) => Buffer.from(text).toString("base64");
+  return stringify({
+    apiVersion: "v1",
+    kind: "Config",
+    clusters: [{ name: "capstan", cluster: { server, "certificate-authority-data": base64(ca) } }],
+    users: [
+      {
+        name: user,
+        user: client ? { "client-certificate-data": base64(client.cert), "client-key-data": base64(client.key) } : {},
+      },
+    ],
+    contexts: [{ name: "capstan", context: { cluster: "capstan", user } }],
+    "current-context": "capstan",
+  });
+}
+
+/** The first address of a range, which the `kubernetes` service has. */
+export function firstAddress(cidr: string): string {
+  const [base = ""] = cidr.split("/");
+  const parts = base.split(".").map(Number);
+  const value = parts.reduce((n, part) => n * 256 + part, 0) + 1;
+  return [24, 16, 8, 0].map((shift) => Math.floor(value / 2 ** shift) % 256).join(".");
+}
+
+function servingNames(config: Config): string[] {
+  const { domain } = config.dns;
+  const hosts = Object.values(networkInterfaces()).flatMap((list) =>
+    (list ?? []).filter((a) => !a.address.startsWith("fe80")).map((a) => a.address),
+  );
+  const service = ["kubernetes", "kubernetes.default", "kubernetes.default.svc", `kubernetes.default.svc.${domain}`];
+  const bound = config.api.host === "0.0.0.0" || config.api.host === "::" ? [] : [config.api.host];
+  return [
+    ...new Set([
+      ...service,
+      "localhost",
+      hostname(),
+      "127.0.0.1",
+      "::1",
+      firstAddress(config.serviceCIDR),
+      ...bound,
+      ...hosts,
+    ]),
+  ];
+}
+
+/** Users of the roles' certificates. The console has none: it acts as whoever signed in. */
+const ROLE_USERS: Record<string, Request> = {
+  admin: { commonName: "kubernetes-admin", organizations: ["system:masters"], usages: [CLIENT_AUTH] },
+  controllers: {
+    commonName: "system:kube-controller-manager",
+    organizations: ["capstan:controllers"],
+    usages: [CLIENT_AUTH],
+  },
+  scheduler: { commonName: "system:kube-scheduler", organizations: ["capstan:scheduler"], usages: [CLIENT_AUTH] },
+};
+
+function ensureTokenIssuer(dir: string): void {
+  const path = join(dir, "sa.key");
+  if (!existsSync(path)) {
+    const { privateKey } = generateKeyPairSync("rsa", { modulusLength: 2048 });
+    writePrivate(path, privateKey.export({ type: "pkcs8", format: "pem" }).toString());
+  }
+  const publicKey = createPublicKey(readFileSync(path, "utf8"));
+  writePrivate(join(dir, "sa.pub"), publicKey.export({ type: "spki", format: "pem" }).toString());
+}
+
+/** Idempotent. Everything is written 0600 below the data directory. */
+export async function ensurePki(config: Config, now = Date.now()): Promise<void> {
+  const { pki: dir, kubeconfig: adminPath, roleKubeconfig } = paths(config.dataDir);
+  mkdirSync(dir, { recursive: true, mode: 0o700 });
+  const authority = await Authority.open(dir, "ca", "capstan", now);
+  await Authority.open(dir, "front-proxy-ca", "capstan-front-proxy", now);
+  await authority.files("apiserver", {
+    commonName: "kube-apiserver",
+    names: servingNames(config),
+    usages: [SERVER_AUTH],
+  });
+  const kubeletClient = {
+    commonName: "kube-apiserver-kubelet-client",
+    organizations: ["system:masters"],
+    usages: [CLIENT_AUTH],
+  };
+  await authority.files("apiserver-kubelet-client", kubeletClient);
+  ensureTokenIssuer(dir);
+  const host = config.api.host === "0.0.0.0" || config.api.host === "::" ? "127.0.0.1" : config.api.host;
+  const server = `https://${host.includes(":") ? `[${host}]` : host}:${config.api.port}`;
+  for (const [role, request] of Object.entries(ROLE_USERS)) {
+    const client = await authority.files(`${role}-client`, request);
+    const text = kubeconfig(server, authority.cert, role === "admin" ? "kubernetes-admin" : request.commonName, client);
+    writePrivate(roleKubeconfig(role), text);
+    if (role === "admin") writePrivate(adminPath, text);
+  }
+  writePrivate(roleKubeconfig("console"), kubeconfig(server, authority.cert, "nobody"));
+  for (const node of config.nodes) {
+    const user = { commonName: `system:node:${node.name}`, organizations: ["system:nodes"], usages: [CLIENT_AUTH] };
+    const client = await authority.files(`node-${node.name}-client`, user);
+    writePrivate(roleKubeconfig(`node-${node.name}`), kubeconfig(server, authority.cert, user.commonName, client));
+    const names = [...new Set([node.name, node.address, "127.0.0.1"])];
+    await authority.files(`node-${node.name}`, {
+      commonName: `system:node:${node.name}`,
+      organizations: ["system:nodes"],
+      names,
+      usages: [SERVER_AUTH],
+    });
+  }
+}
