@@ -1,0 +1,405 @@
+/**
+ * One pod's worker: a loop that is woken by changes of the object, of its containers and of its probes, and does one thing at a
+ * time. It keeps no truth of its own that a restarted agent would miss: that is in the API, the runtime and network.json.
+ */
+import { closeSync, openSync, readFileSync, readSync, statSync } from "node:fs";
+import { rm } from "node:fs/promises";
+import { join } from "node:path";
+import { timeText } from "#platform/base/clock.ts";
+import { messageOf } from "#platform/base/log.ts";
+import type { Container, Pod, PodStatus } from "#sdk/api/generated/types.ts";
+import type { GroupVersionResource, JsonObject } from "#sdk/api/object.ts";
+import { StatusError } from "#sdk/api/status.ts";
+import { tenantOf } from "#sdk/client/port.ts";
+import { isSidecar } from "./cgroups.ts";
+import { type Containers, finishedAtMs, podText } from "./containers.ts";
+import { type NodeContext, type NodePod, podLogDirectory } from "./context.ts";
+import { type Decision, decide } from "./decide.ts";
+import { WaitingError } from "./images.ts";
+import { MESSAGE_FILE, MESSAGE_POLICY, type Observation, type ObservedContainer, type Observer } from "./observe.ts";
+import { nextState, type PodEvent, type PodState } from "./pod-state.ts";
+import { isRuntimeNotFound } from "./ports.ts";
+import type { Prober } from "./probes.ts";
+import { addressesOf, createSandbox, readNetwork, type SandboxNetwork, stopSandbox } from "./sandbox.ts";
+import { podStatus } from "./status.ts";
+import type { MountedVolumes, VolumeManager } from "./volumes.ts";
+
+export const PODS: GroupVersionResource = { group: "", version: "v1", resource: "pods" };
+
+/** Changed ConfigMaps and Secrets reach volumes within this time, tokens are renewed, lost changes found. */
+const RESYNC_MS = 30_000;
+const RETRY_MS = 10_000;
+const NETWORK_RETRY_MS = 5_000;
+const MESSAGE_BYTES_MAX = 4096;
+const FALLBACK_BYTES_MAX = 2048;
+/** A pod whose object vanished (deleted with force) was asked to end at once. */
+const VANISHED_GRACE_SECONDS = 2;
+
+export interface WorkerParts {
+  context: NodeContext;
+  observer: Observer;
+  containers: Containers;
+  volumes: VolumeManager;
+  prober: Prober;
+  /** Why the node cannot take the pod (reason, message); undefined: it can. */
+  admit(pod: NodePod): { reason: string; message: string } | undefined;
+  gone(uid: string): void;
+}
+
+export interface PodWorker {
+  readonly uid: string;
+  pod(): NodePod;
+  state(): PodState;
+  /** The object as it is now; undefined: it is no more. */
+  update(pod: NodePod | undefined): void;
+  /** Something on the node changed. */
+  wake(): void;
+  /** Ends the loop after the step it is at; touches nothing. */
+  stop(): Promise<void>;
+}
+
+export function createWorker(parts: WorkerParts, first: NodePod): PodWorker {
+  const { context, observer, containers, volumes, prober } = parts;
+  const { runtime, clock, log, recorder } = context;
+  const uid = first.metadata.uid;
+  let pod = first;
+  let vanished = false;
+  let state: PodState = isOver(first) ? "finished" : "running";
+  let admitted = false;
+  let verdict: { reason: string; message: string } | undefined;
+  let network: SandboxNetwork | undefined;
+  let networkRead = false;
+  let startTime = first.status?.startTime;
+  const waiting = new Map<string, { reason: string; message?: string }>();
+  let written = "";
+  let timer: NodeJS.Timeout | undefined;
+  let wanted = false;
+  let stopping = false;
+  let stopGrace = Number.POSITIVE_INFINITY;
+  let loop: Promise<void> | undefined;
+
+  const take = (event: PodEvent) => {
+    state = nextState(state, event);
+  };
+  const podIPs = () => (pod.spec.hostNetwork === true ? [context.settings.address] : addressesOf(network));
+  const networked = (sandboxId: string) => pod.spec.hostNetwork === true || network?.sandboxId === sandboxId;
+
+  const wake = () => {
+    wanted = true;
+    if (loop !== undefined || stopping) return;
+    clearTimeout(timer);
+    loop = run().finally(() => {
+      loop = undefined;
+      if (wanted && !stopping && state !== "gone") wake();
+    });
+  };
+
+  const run = async () => {
+    while (wanted && !stopping && state !== "gone") {
+      wanted = false;
+      let again = RESYNC_MS;
+      try {
+        if (!networkRead) {
+          network = await readNetwork(context, uid);
+          networkRead = true;
+        }
+        again = await steps[state]();
+      } catch (error) {
+        log.warn("a pod's step failed and is tried again", { pod: podText(pod), state, error: messageOf(error) });
+        again = RETRY_MS;
+      }
+      clearTimeout(timer);
+      if (state !== "gone") timer = setTimeout(wake, again);
+    }
+  };
+
+  const status = (seen: Observation, terminal: boolean): PodStatus =>
+    podStatus({
+      pod,
+      seen,
+      nodeAddress: context.settings.address,
+      podIPs: podIPs(),
+      sandboxReady: seen.sandboxes.some((one) => one.state === "SANDBOX_READY" && networked(one.id)),
+      waiting,
+      ready: (container, id) => container.readinessProbe === undefined || prober.readiness(id) === true,
+      started: (container, id) => container.startupProbe === undefined || prober.startup(id) === true,
+      terminationMessage: (container) => terminationMessage(context, pod, container),
+      now: clock.now(),
+      startTime: startTime ?? timeText(clock.now()),
+      terminal,
+      verdict,
+    });
+
+  /** A status that is already there is not written again. */
+  const writeStatus = async (terminal = false): Promise<void> => {
+    if (vanished) return;
+    startTime ??= timeText(clock.now());
+    const next = status(observer.get(uid), terminal);
+    const text = JSON.stringify(next);
+    if (text === written) return;
+    const body: JsonObject = { metadata: { uid }, status: cleared(pod.status, next) };
+    const name = { namespace: pod.metadata.namespace, name: pod.metadata.name };
+    try {
+      const client = context.client.tenant(tenantOf(pod));
+      const answer = await client.patch<Pod>(PODS, name, { type: "merge", body }, { subresource: "status" });
+      pod = { ...pod, status: answer.status };
+      written = text;
+    } catch (error) {
+      if (!(error instanceof StatusError) || (error.code !== 404 && error.code !== 409)) throw error;
+      // Deleted or replaced meanwhile: the informer tells.
+    }
+  };
+
+  const runStep = async (): Promise<number> => {
+    if (!admitted && observer.get(uid).containers.length === 0 && pod.status?.startTime === undefined) {
+      const refused = parts.admit(pod);
+      if (refused !== undefined) {
+        recorder.event(pod, "Warning", refused.reason, refused.message);
+        verdict = { reason: refused.reason, message: `Pod was rejected: ${refused.message}` };
+        return await finish();
+      }
+    }
+    admitted = true;
+    const deadline = pod.spec.activeDeadlineSeconds;
+    if (deadline !== undefined && startTime !== undefined && clock.now() - Date.parse(startTime) >= deadline * 1000) {
+      const message = "Pod was active on the node longer than the specified deadline";
+      recorder.event(pod, "Normal", "DeadlineExceeded", message);
+      verdict = { reason: "DeadlineExceeded", message };
+      return await finish();
+    }
+    const decision = decide(pod, observer.get(uid), prober, networked);
+    if (decision.finished) return await finish();
+    if (pod.status?.startTime === undefined) await writeStatus();
+    const again = await act(decision);
+    if (state !== "running") return 0;
+    await observer.refresh();
+    const seen = observer.get(uid);
+    watchProbes(seen);
+    await writeStatus();
+    const left = deadline === undefined || startTime === undefined ? RESYNC_MS : Date.parse(startTime) + deadline * 1000 - clock.now();
+    // A container that is over, or an init container that is done, may mean there is something to do at once.
+    const next = decide(pod, seen, prober, networked);
+    const more = next.finished || next.kill.length > 0 || next.start.some((one) => !waiting.has(one.container.name));
+    return more ? 0 : Math.max(1000, Math.min(again, left));
+  };
+
+  const finish = async (): Promise<number> => {
+    take("ended");
+    const seen = observer.get(uid);
+    const running = seen.containers.filter((one) => one.state === "CONTAINER_RUNNING");
+    const grace = pod.spec.terminationGracePeriodSeconds ?? 30;
+    await Promise.all(running.map((one) => containers.stop(pod, one, "", grace)));
+    await observer.refresh();
+    await writeStatus(true);
+    return await steps.finished();
+  };
+
+  const act = async (decision: Decision): Promise<number> => {
+    const grace = pod.spec.terminationGracePeriodSeconds ?? 30;
+    for (const { container, message } of decision.kill) {
+      const probe = pod.spec.containers.find((one) => one.name === container.name)?.livenessProbe;
+      await containers.stop(pod, container, message, probe?.terminationGracePeriodSeconds ?? grace);
+    }
+    if (decision.kill.length > 0) await observer.refresh();
+    let mounted: MountedVolumes;
+    try {
+      mounted = await volumes.ensure(pod, podIPs());
+    } catch (error) {
+      recorder.event(pod, "Warning", "FailedMount", messageOf(error));
+      return RETRY_MS;
+    }
+    if (decision.createSandbox) {
+      if (!(await renewSandbox())) return NETWORK_RETRY_MS;
+      decision = decide(pod, observer.get(uid), prober, networked);
+    }
+    return decision.sandbox === undefined ? 0 : await startAll(decision, decision.sandbox.id, mounted);
+  };
+
+  const renewSandbox = async (): Promise<boolean> => {
+    const old = observer.get(uid).sandboxes;
+    if (old.some((one) => one.state === "SANDBOX_READY") && observer.get(uid).containers.length > 0)
+      recorder.event(pod, "Normal", "SandboxChanged", "Pod sandbox changed, it will be killed and re-created.");
+    try {
+      for (const one of old) if (one.state === "SANDBOX_READY" || networked(one.id)) await stopSandbox(context, pod, one.id);
+      network = undefined;
+      const attempt = Math.max(-1, ...old.map((one) => one.metadata.attempt ?? 0)) + 1;
+      await createSandbox(context, pod, attempt);
+      network = await readNetwork(context, uid);
+    } catch (error) {
+      recorder.event(pod, "Warning", "FailedCreatePodSandBox", `Failed to create pod sandbox: ${messageOf(error)}`);
+      log.info("a sandbox could not be made", { pod: podText(pod), error: messageOf(error) });
+      await observer.refresh();
+      return false;
+    }
+    await observer.refresh();
+    return true;
+  };
+
+  const startAll = async (decision: Decision, sandboxId: string, mounted: MountedVolumes): Promise<number> => {
+    let again = RESYNC_MS;
+    const asked = new Set(decision.start.map((one) => one.container.name));
+    for (const name of waiting.keys()) if (!asked.has(name)) waiting.delete(name);
+    for (const { container } of decision.start) {
+      if (state !== "running") break;
+      try {
+        const seen = observer.get(uid);
+        await containers.start({ pod, container, seen, sandboxId, podIPs: podIPs(), volumes: mounted });
+        waiting.delete(container.name);
+      } catch (error) {
+        const known = error instanceof WaitingError;
+        waiting.set(container.name, { reason: known ? error.reason : "CreateContainerError", message: messageOf(error) });
+        const last = observer.get(uid).containers.find((one) => one.name === container.name);
+        const left = last === undefined ? 0 : containers.backoffLeft(pod, container.name, finishedAtMs(last));
+        const crashed = known && error.reason === "CrashLoopBackOff";
+        again = Math.min(again, crashed ? Math.max(left, 100) : RETRY_MS);
+      }
+    }
+    return again;
+  };
+
+  const watchProbes = (seen: Observation): void => {
+    const live = new Set<string>();
+    const specs: Container[] = [...pod.spec.containers, ...(pod.spec.initContainers ?? []).filter(isSidecar)];
+    for (const container of specs) {
+      const running = seen.containers.find((one) => one.name === container.name && one.state === "CONTAINER_RUNNING");
+      if (running === undefined) continue;
+      live.add(running.id);
+      const startedAt = Number(BigInt(running.startedAt ?? 0) / 1_000_000n);
+      prober.watch(pod, container, running.id, startedAt, podIPs()[0] ?? "127.0.0.1", wake);
+    }
+    prober.keep(uid, live);
+  };
+
+  /** Its network is given back; its containers stay for their logs until the object is deleted. */
+  const finishedStep = async (): Promise<number> => {
+    prober.keep(uid, new Set());
+    for (const one of observer.get(uid).sandboxes) if (one.state === "SANDBOX_READY") await stopSandbox(context, pod, one.id);
+    network = undefined;
+    return RESYNC_MS * 10;
+  };
+
+  const terminateStep = async (): Promise<number> => {
+    const grace = vanished ? VANISHED_GRACE_SECONDS : (pod.metadata.deletionGracePeriodSeconds ?? pod.spec.terminationGracePeriodSeconds ?? 30);
+    stopGrace = grace;
+    await observer.refresh();
+    const running = observer.get(uid).containers.filter((one) => one.state === "CONTAINER_RUNNING" || one.state === "CONTAINER_UNKNOWN");
+    const sidecars = new Set((pod.spec.initContainers ?? []).filter(isSidecar).map((one) => one.name));
+    await Promise.all(running.filter((one) => !sidecars.has(one.name)).map((one) => containers.stop(pod, one, "", grace)));
+    await Promise.all(running.filter((one) => sidecars.has(one.name)).map((one) => containers.stop(pod, one, "", grace)));
+    prober.keep(uid, new Set());
+    await observer.refresh();
+    const left = observer.get(uid);
+    for (const one of left.sandboxes) await stopSandbox(context, pod, one.id);
+    network = undefined;
+    if (!isOver(pod)) await writeStatus(true);
+    for (const one of left.containers) await ignoreMissing(runtime.removeContainer(one.id));
+    for (const one of left.sandboxes) await ignoreMissing(runtime.removePodSandbox(one.id));
+    await volumes.remove(uid);
+    if (!context.cgroups.remove(pod)) return 1000;
+    await rm(podLogDirectory(context.settings, pod), { recursive: true, force: true });
+    containers.forget(uid);
+    take("cleared");
+    return await steps.stopped();
+  };
+
+  const stoppedStep = async (): Promise<number> => {
+    if (!vanished) {
+      const name = { namespace: pod.metadata.namespace, name: pod.metadata.name };
+      const client = context.client.tenant(tenantOf(pod));
+      await client
+        .delete(PODS, name, { gracePeriodSeconds: 0, preconditions: { uid } })
+        .catch((error: unknown) => {
+          if (!(error instanceof StatusError) || (error.code !== 404 && error.code !== 409)) throw error;
+        });
+      return RETRY_MS;
+    }
+    take("vanished");
+    parts.gone(uid);
+    return 0;
+  };
+
+  const steps: Record<PodState, () => Promise<number>> = {
+    running: runStep,
+    finished: finishedStep,
+    terminating: terminateStep,
+    stopped: stoppedStep,
+    gone: () => Promise.resolve(RESYNC_MS),
+  };
+
+  /** A shorter grace than the one that is running: who deletes with force is not made to wait. */
+  const hurry = () => {
+    const grace = vanished ? VANISHED_GRACE_SECONDS : (pod.metadata.deletionGracePeriodSeconds ?? stopGrace);
+    if (state !== "terminating" || grace >= stopGrace) return;
+    stopGrace = grace;
+    for (const one of observer.get(uid).containers)
+      if (one.state === "CONTAINER_RUNNING") void runtime.stopContainer(one.id, grace).catch(() => undefined);
+  };
+
+  return {
+    uid,
+    pod: () => pod,
+    state: () => state,
+    update(next) {
+      if (next === undefined) {
+        vanished = true;
+        take("vanished");
+        if (state === "gone") parts.gone(uid);
+      } else {
+        pod = next;
+        take(next.metadata.deletionTimestamp === undefined ? "changed" : "deleting");
+      }
+      hurry();
+      wake();
+    },
+    wake,
+    async stop() {
+      stopping = true;
+      clearTimeout(timer);
+      prober.keep(uid, new Set());
+      await loop;
+    },
+  };
+}
+
+const isOver = (pod: NodePod): boolean => pod.status?.phase === "Succeeded" || pod.status?.phase === "Failed";
+
+async function ignoreMissing(action: Promise<void>): Promise<void> {
+  await action.catch((error: unknown) => {
+    if (!isRuntimeNotFound(error)) throw error;
+  });
+}
+
+/** A merge patch keeps what it does not name: what is no more is named null. */
+function cleared(before: PodStatus | undefined, next: PodStatus): JsonObject {
+  const own = ["reason", "message", "podIP", "podIPs", "initContainerStatuses", "containerStatuses"] as const;
+  const patch: JsonObject = JSON.parse(JSON.stringify(next));
+  for (const field of own) if (before?.[field] !== undefined && next[field] === undefined) patch[field] = null;
+  return patch;
+}
+
+/** What the container left at its terminationMessagePath, or the end of its log where that is asked for. */
+function terminationMessage(context: NodeContext, pod: NodePod, container: ObservedContainer): string | undefined {
+  const file = container.annotations?.[MESSAGE_FILE];
+  const said = file === undefined ? "" : tail(file, MESSAGE_BYTES_MAX);
+  if (said !== "") return said;
+  if ((container.exitCode ?? 0) !== 0 && container.annotations?.[MESSAGE_POLICY] === "FallbackToLogsOnError") {
+    const log = tail(join(podLogDirectory(context.settings, pod), container.name, `${container.attempt}.log`), FALLBACK_BYTES_MAX * 2);
+    const lines = log.split("\n").map((line) => /^\S+ (?:stdout|stderr) [FP] (.*)$/.exec(line)?.[1]);
+    return `${lines.filter((line) => line !== undefined).join("\n")}\n`.slice(-FALLBACK_BYTES_MAX);
+  }
+  return container.message || undefined;
+}
+
+function tail(file: string, bytes: number): string {
+  try {
+    const { size } = statSync(file);
+    if (size <= bytes) return readFileSync(file, "utf8");
+    const descriptor = openSync(file, "r");
+    const chunk = Buffer.alloc(bytes);
+    readSync(descriptor, chunk, 0, bytes, size - bytes);
+    closeSync(descriptor);
+    return chunk.toString("utf8");
+  } catch {
+    return "";
+  }
+}
