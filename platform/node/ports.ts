@@ -112,7 +112,7 @@ export interface Network {
   /** Succeeds when nothing is there any more. */
   del(pod: PodNetwork): Promise<void>;
   check(pod: PodNetwork, result: NetworkResult): Promise<void>;
-  /** Rejects with why pods cannot be given a network; the node is then NotReady (NetworkPluginNotReady). */
+  /** Rejects with why pods cannot be given a network. The node stays Ready: each pod that waits says why itself. */
   status(): Promise<void>;
   /** Frees what belongs to none of these sandboxes. */
   gc(valid: { containerId: string; ifname: string }[]): Promise<void>;

@@ -1,0 +1,268 @@
+/**
+ * The node agent: the kubelet's part of a node. It registers the node, watches its pods in every tenant, gives each a worker,
+ * and sees to what belongs to nobody. A restart adopts what runs: everything is keyed by the pods' uids in the runtime's labels.
+ */
+import { mkdirSync } from "node:fs";
+import { availableParallelism, totalmem } from "node:os";
+import { type Clock, delay, systemClock } from "#platform/base/clock.ts";
+import { type Log, messageOf } from "#platform/base/log.ts";
+import type { Node, NodeStatus, Pod, Service } from "#sdk/api/generated/types.ts";
+import type { GroupVersionResource, KubeObject } from "#sdk/api/object.ts";
+import { createInformer } from "#sdk/client/informer.ts";
+import { type Client, tenantOf } from "#sdk/client/port.ts";
+import { createRecorder } from "#sdk/client/recorder.ts";
+import { createCgroups, cpuMilli, memoryBytes, podRequest } from "./cgroups.ts";
+import { createContainers } from "./containers.ts";
+import { isNodePod, type NodeContext, type NodePod, type NodeSettings } from "./context.ts";
+import { collectDead, orphanPod, removeLeftovers } from "./housekeeping.ts";
+import { nodeStatus, registerNode, renewLease, writeNodeStatus } from "./node-object.ts";
+import { createObserver, type Observer } from "./observe.ts";
+import type { Network, Runtime } from "./ports.ts";
+import { createProber } from "./probes.ts";
+import { createReferences } from "./references.ts";
+import { createVolumes } from "./volumes.ts";
+import { createWorker, PODS, type PodWorker } from "./worker.ts";
+
+const SERVICES: GroupVersionResource = { group: "", version: "v1", resource: "services" };
+const SERVICE_ACCOUNTS: GroupVersionResource = { group: "", version: "v1", resource: "serviceaccounts" };
+
+const RELIST_MS = 1_000;
+const LEASE_MS = 10_000;
+const STATUS_CHECK_MS = 10_000;
+/** An unchanged status is written again after this long. */
+const STATUS_WRITE_MS = 300_000;
+const HOUSEKEEPING_MS = 10_000;
+const RETRY_MS = 2_000;
+
+export interface AgentOptions {
+  settings: NodeSettings;
+  client: Client;
+  runtime: Runtime;
+  network: Network;
+  log: Log;
+  clock?: Clock;
+}
+
+export interface Agent {
+  context: NodeContext;
+  observer: Observer;
+  /** The pods of this node, those that are ending included. */
+  pods(): NodePod[];
+  /** Registered, and the first list of pods is in. */
+  ready: Promise<void>;
+  /** Leaves every container running. */
+  stop(): Promise<void>;
+}
+
+export function startAgent(options: AgentOptions): Agent {
+  const { settings, client, log } = options;
+  const ending = new AbortController();
+  const { signal } = ending;
+  mkdirSync(settings.directory, { recursive: true });
+  const wildcard = client.tenant("*");
+  const services = createInformer<Service>(wildcard, SERVICES, {
+    log,
+    indexes: { namespace: (service) => [`${tenantOf(service)}/${service.metadata.namespace}`] },
+  });
+  const context = createContext(options, (tenant, namespace) => services.byIndex("namespace", `${tenant}/${namespace}`));
+  const references = createReferences(client, () => context.clock.now());
+  const observer = createObserver(context.runtime);
+  const volumes = createVolumes(context, references);
+  const prober = createProber(context);
+  const workers = new Map<string, PodWorker>();
+  let status: NodeStatus | undefined;
+  const parts = {
+    context,
+    observer,
+    containers: createContainers(context, references),
+    volumes,
+    prober,
+    admit: (pod: NodePod) => admit(pod, status, [...workers.values()]),
+    gone: (uid: string) => void workers.delete(uid),
+  };
+  const pods = createInformer<Pod>(wildcard, PODS, { log, fieldSelector: `spec.nodeName=${settings.name}` });
+
+  const take = (pod: NodePod) => {
+    const worker = workers.get(pod.metadata.uid) ?? createWorker(parts, pod);
+    workers.set(pod.metadata.uid, worker);
+    worker.update(pod);
+  };
+  pods.on({
+    added: (pod) => void (isNodePod(pod) && take(pod)),
+    updated(pod, old) {
+      if (old.metadata.uid !== pod.metadata.uid) workers.get(old.metadata.uid ?? "")?.update(undefined);
+      if (isNodePod(pod)) take(pod);
+    },
+    deleted: (pod) => void workers.get(pod.metadata.uid ?? "")?.update(undefined),
+  });
+
+  const orphans = async () => {
+    if (!pods.synced()) return;
+    for (const uid of observer.uids()) {
+      if (uid === "" || workers.has(uid)) continue;
+      const pod = orphanPod(uid, observer.get(uid));
+      if (pod === undefined) continue;
+      log.info("taking down a pod that the API no longer has", { tenant: tenantOf(pod), pod: pod.metadata.name, uid });
+      const worker = createWorker(parts, pod);
+      workers.set(uid, worker);
+      worker.update(undefined);
+    }
+    await collectDead(context, observer, log);
+    const present = new Set(observer.uids());
+    await removeLeftovers(context, volumes, (uid) => workers.has(uid) || present.has(uid));
+  };
+
+  let node: Node | undefined;
+  let problem: string | undefined;
+  let writtenAt = 0;
+  let written = "";
+  const heartbeat = async () => {
+    if (node !== undefined) await renewLease(client, node, context.clock, log);
+  };
+  const keepStatus = async () => {
+    const facts = await factsOf(context, (why) => {
+      problem = why;
+    });
+    status = await nodeStatus(settings, { ...facts, problem }, status, context.clock.now());
+    node ??= await registerNode(client, settings, status);
+    const { conditions, ...rest } = status;
+    const digest = JSON.stringify([rest, conditions?.map((one) => [one.type, one.status, one.reason, one.message])]);
+    if (digest === written && context.clock.now() - writtenAt < STATUS_WRITE_MS) return;
+    node = await writeNodeStatus(client, settings.name, status);
+    written = digest;
+    writtenAt = context.clock.now();
+  };
+
+  const every = async (ms: number, what: string, action: () => Promise<void>) => {
+    while (!signal.aborted) {
+      await action().catch((error: unknown) => log.warn(`${what} failed and is tried again`, { error: messageOf(error) }));
+      await delay(ms, signal);
+    }
+  };
+  const relist = async () => {
+    const changed = await observer.refresh();
+    for (const uid of changed) workers.get(uid)?.wake();
+  };
+
+  const begin = async () => {
+    for (let done = false; !done && !signal.aborted; ) {
+      try {
+        await keepStatus();
+        await observer.refresh();
+        done = true;
+      } catch (error) {
+        log.warn("the node is not registered yet", { node: settings.name, error: messageOf(error) });
+        await delay(RETRY_MS, signal);
+      }
+    }
+    context.recorder.event(nodeReference(settings.name), "Normal", "Starting", "Starting kubelet.");
+    loops.push(every(LEASE_MS, "the node's heartbeat", heartbeat));
+    loops.push(every(STATUS_CHECK_MS, "the node's status", keepStatus));
+    await services.start(signal);
+    await pods.start(signal);
+    loops.push(every(RELIST_MS, "listing what runs", relist));
+    loops.push(every(HOUSEKEEPING_MS, "housekeeping", orphans));
+  };
+  const loops: Promise<void>[] = [];
+  const ready = begin();
+  return {
+    context,
+    observer,
+    pods: () => [...workers.values()].map((worker) => worker.pod()),
+    ready,
+    async stop() {
+      ending.abort();
+      await Promise.all([...workers.values()].map((worker) => worker.stop()));
+      await Promise.all(loops);
+      await context.recorder.flush();
+    },
+  };
+}
+
+/** Events about the node carry its name as its uid, as the kubelet's do. */
+const nodeReference = (name: string): KubeObject => ({ apiVersion: "v1", kind: "Node", metadata: { name, uid: name } });
+
+function createContext(options: AgentOptions, services: NodeContext["services"]): NodeContext {
+  const { settings, client, runtime, network, log, clock = systemClock } = options;
+  return {
+    settings,
+    client,
+    runtime,
+    network,
+    clock,
+    log,
+    services,
+    recorder: createRecorder({ client, component: "kubelet", host: settings.name, log, perTenant: true }),
+    cgroups: createCgroups(settings.cgroupRoot),
+    machine: { cpuMilli: availableParallelism() * 1000, memoryBytes: totalmem() },
+    async token(pod, audience, expirationSeconds) {
+      const { name, namespace, uid } = pod.metadata;
+      const request: TokenRequestObject = {
+        apiVersion: "authentication.k8s.io/v1",
+        kind: "TokenRequest",
+        metadata: {},
+        spec: {
+          audiences: audience === undefined ? [] : [audience],
+          expirationSeconds,
+          boundObjectRef: { apiVersion: "v1", kind: "Pod", name, uid },
+        },
+      };
+      const account = pod.spec.serviceAccountName ?? "default";
+      request.metadata = { namespace };
+      const answer = await client
+        .tenant(tenantOf(pod))
+        .create(SERVICE_ACCOUNTS, request, { subresource: "token", name: account });
+      return { token: answer.status?.token ?? "", expiresAt: Date.parse(answer.status?.expirationTimestamp ?? "") };
+    },
+  };
+}
+
+interface TokenRequestObject extends KubeObject {
+  spec: {
+    audiences: string[];
+    expirationSeconds: number;
+    boundObjectRef: { apiVersion: string; kind: string; name: string; uid: string };
+  };
+  status?: { token: string; expirationTimestamp: string };
+}
+
+async function factsOf(context: NodeContext, say: (problem: string | undefined) => void) {
+  const { runtime, machine } = context;
+  const shared = { cpus: machine.cpuMilli / 1000, memoryBytes: machine.memoryBytes };
+  try {
+    const [version, conditions, images] = await Promise.all([runtime.version(), runtime.status(), runtime.listImages()]);
+    const broken = conditions.find((one) => one.type === "RuntimeReady" && one.status !== true);
+    say(broken === undefined ? undefined : `container runtime is not ready: ${broken.reason ?? ""} ${broken.message ?? ""}`.trim());
+    return { ...shared, runtime: version, images };
+  } catch (error) {
+    say(`container runtime is down: ${messageOf(error)}`);
+    return { ...shared, runtime: { runtimeName: "containerd", runtimeVersion: "Unknown", runtimeApiVersion: "" }, images: [] };
+  }
+}
+
+/** lifecycle/predicate: does the pod fit beside those that are here already? */
+function admit(pod: NodePod, status: NodeStatus | undefined, workers: PodWorker[]): { reason: string; message: string } | undefined {
+  const others = workers.filter((one) => one.uid !== pod.metadata.uid && (one.state() === "running" || one.state() === "terminating"));
+  const allocatable = status?.allocatable ?? {};
+  const capacity = (name: string, of: typeof cpuMilli) =>
+    of({ name: "", resources: { requests: { [name]: String(allocatable[name] ?? "0") } } }, "requests");
+  for (const [name, of] of [
+    ["cpu", cpuMilli],
+    ["memory", memoryBytes],
+  ] as const) {
+    const requested = podRequest(pod, of);
+    const used = others.reduce((sum, one) => sum + podRequest(one.pod(), of), 0);
+    if (requested > 0 && requested + used > capacity(name, of))
+      return {
+        reason: `OutOf${name}`,
+        message: `Node didn't have enough resource: ${name}, requested: ${requested}, used: ${used}, capacity: ${capacity(name, of)}`,
+      };
+  }
+  const most = Number(allocatable["pods"] ?? 0);
+  if (others.length + 1 > most)
+    return {
+      reason: "OutOfpods",
+      message: `Node didn't have enough resource: pods, requested: 1, used: ${others.length}, capacity: ${most}`,
+    };
+  return undefined;
+}
