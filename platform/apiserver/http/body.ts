@@ -10,7 +10,7 @@ export type AnyRequest = IncomingMessage | Http2ServerRequest;
 /** Upstream's --max-resource-write-bytes default. */
 export const BODY_MAX_BYTES = 3 * 1024 * 1024;
 
-export async function readBody(request: AnyRequest, maxBytes = BODY_MAX_BYTES): Promise<string> {
+export async function readBody(request: AnyRequest, maxBytes = BODY_MAX_BYTES): Promise<Buffer> {
   const declared = Number(request.headers["content-length"] ?? 0);
   if (declared > maxBytes) throw limitError(maxBytes);
   const chunks: Buffer[] = [];
@@ -21,12 +21,14 @@ export async function readBody(request: AnyRequest, maxBytes = BODY_MAX_BYTES): 
     chunks.push(chunk);
   }
   const body = Buffer.concat(chunks);
-  return request.headers["content-encoding"] === "gzip" ? inflate(body, maxBytes) : body.toString("utf8");
+  return request.headers["content-encoding"] === "gzip" ? inflate(body, maxBytes) : body;
 }
 
-function inflate(body: Buffer, maxBytes: number): string {
+export const readText = async (request: AnyRequest): Promise<string> => (await readBody(request)).toString("utf8");
+
+function inflate(body: Buffer, maxBytes: number): Buffer {
   try {
-    return gunzipSync(body, { maxOutputLength: maxBytes }).toString("utf8");
+    return gunzipSync(body, { maxOutputLength: maxBytes });
   } catch {
     throw badRequest("the request's body is not valid gzip or is too large");
   }

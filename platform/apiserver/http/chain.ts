@@ -7,13 +7,7 @@ import type { TLSSocket } from "node:tls";
 import { type Log, messageOf } from "#platform/base/log.ts";
 import { ROOT_TENANT, type TenantId } from "#platform/store/port.ts";
 import type { TenantDirectory } from "#platform/store/tenants.ts";
-import {
-  badRequest,
-  methodNotSupported,
-  notFound,
-  tooManyRequests,
-  unauthorized,
-} from "#sdk/api/status.ts";
+import { badRequest, methodNotSupported, notFound, tooManyRequests, unauthorized } from "#sdk/api/status.ts";
 import { ANONYMOUS, AUTHENTICATED, type Authenticator } from "../authn/authenticator.ts";
 import { type AuthorizationAttributes, type Authorizer, denial } from "../authz/authorizer.ts";
 import type { UserInfo } from "../registry/admission.ts";

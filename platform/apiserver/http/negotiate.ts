@@ -2,6 +2,8 @@
 import { notAcceptable, unsupportedMediaType } from "#sdk/api/status.ts";
 
 export type Encoding = "json" | "yaml";
+/** Bodies may come in protobuf too, which typed clients send; answers never do. */
+export type BodyEncoding = Encoding | "protobuf";
 export type Shape = "object" | "table" | "metadata";
 
 export interface Accepted {
@@ -63,11 +65,12 @@ export function negotiate(header: string | undefined, shapes: readonly Shape[] =
 export const mediaType = (header: string | undefined): string =>
   (header ?? "").split(";")[0]?.trim().toLowerCase() ?? "";
 
-export function bodyEncoding(header: string | undefined): Encoding {
+export function bodyEncoding(header: string | undefined): BodyEncoding {
   const type = mediaType(header);
   if (type === "" || type === "application/json") return "json";
   if (type === "application/yaml") return "yaml";
+  if (type === "application/vnd.kubernetes.protobuf") return "protobuf";
   throw unsupportedMediaType(
-    `the body of the request was in an unknown format - accepted media types include: ${ACCEPTED_TYPES}`,
+    `the body of the request was in an unknown format - accepted media types include: ${ACCEPTED_TYPES}, application/vnd.kubernetes.protobuf`,
   );
 }

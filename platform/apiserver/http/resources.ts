@@ -4,12 +4,13 @@ import type { Freshness, Store } from "#platform/store/port.ts";
 import type { TenantDirectory } from "#platform/store/tenants.ts";
 import type { DynamicObject, JsonObject } from "#sdk/api/object.ts";
 import { badRequest, methodNotSupported, StatusError, unsupportedMediaType } from "#sdk/api/status.ts";
+import { decodeProtobuf } from "../protobuf/decode.ts";
 import { decodeToken, encodeToken, expiredContinue } from "../registry/continueToken.ts";
 import type { Written } from "../registry/document.ts";
 import { notFoundResource, type Registry } from "../registry/registry.ts";
 import { matcherOf } from "../registry/selectors.ts";
 import type { ActionStrategy, ResourceEntry } from "../registry/strategy.ts";
-import { readBody } from "./body.ts";
+import { readBody, readText } from "./body.ts";
 import { answer, type Exchange, type TableRenderer } from "./exchange.ts";
 import { type Accepted, bodyEncoding, mediaType, negotiate } from "./negotiate.ts";
 import * as options from "./options.ts";
@@ -200,8 +201,12 @@ export class ResourceHandler {
   ): Promise<DynamicObject> {
     const encoding = bodyEncoding(exchange.request.headers["content-type"]);
     const validation = options.fieldValidation(exchange.query, optionsKind);
-    const text = await readBody(exchange.request);
-    return this.#parts.decoder.decode(gvk, text, encoding, validation, exchange.context.warn);
+    const body = await readBody(exchange.request);
+    const { decoder } = this.#parts;
+    const { warn } = exchange.context;
+    // What a typed client's own code wrote has no unknown fields to be strict about.
+    if (encoding === "protobuf") return decoder.check(gvk, decodeProtobuf(body), "Ignore", warn);
+    return decoder.decode(gvk, body.toString("utf8"), encoding, validation, warn);
   }
 
   #writeOptions(exchange: Exchange, kind: string) {
@@ -260,7 +265,7 @@ export class ResourceHandler {
     if (!PATCH_TYPES.has(type)) throw wrongPatchType();
     const validation = options.fieldValidation(exchange.query, "PatchOptions");
     if (type === APPLY) options.checkApplyOptions(exchange.query);
-    const text = await readBody(exchange.request);
+    const text = await readText(exchange.request);
     const { info, context } = exchange;
     const produce = this.patchProducer(entry, type, text, validation, exchange);
     const createIfAbsent = type === APPLY && info.subresource === "" ? () => produce(undefined) : undefined;
@@ -345,9 +350,11 @@ export class ResourceHandler {
   }
 
   async #deleteBody(exchange: Exchange): Promise<JsonObject | undefined> {
-    const text = await readBody(exchange.request);
+    const body = await readBody(exchange.request);
+    const text = body.toString("utf8");
     if (text.trim() === "") return undefined;
     const encoding = bodyEncoding(exchange.request.headers["content-type"]);
+    if (encoding === "protobuf") return decodeProtobuf(body);
     try {
       return asObject(encoding === "yaml" ? parseYaml(text) : JSON.parse(text));
     } catch (error) {
@@ -418,7 +425,7 @@ export class ResourceHandler {
       if (!PATCH_TYPES.has(type)) throw wrongPatchType();
       if (type === APPLY) options.checkApplyOptions(exchange.query);
       const validation = options.fieldValidation(exchange.query, "PatchOptions");
-      const produce = this.patchProducer(entry, type, await readBody(exchange.request), validation, exchange, gvk);
+      const produce = this.patchProducer(entry, type, await readText(exchange.request), validation, exchange, gvk);
       result = await action.handle({ ...request, produce });
     } else {
       const body = await this.#decode(exchange, gvk, info.verb === "create" ? "CreateOptions" : "UpdateOptions");

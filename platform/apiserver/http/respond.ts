@@ -34,7 +34,8 @@ export async function sendJson(response: AnyResponse, text: string, options: Res
   const yaml = options.encoding === "yaml";
   const body = Buffer.from(yaml ? stringify(JSON.parse(text)) : `${text}\n`);
   // Discovery documents come with headers of their own.
-  if (!response.hasHeader("content-type")) response.setHeader("Content-Type", yaml ? "application/yaml" : "application/json");
+  if (!response.hasHeader("content-type"))
+    response.setHeader("Content-Type", yaml ? "application/yaml" : "application/json");
   if (!response.hasHeader("cache-control")) response.setHeader("Cache-Control", "no-cache, private");
   response.setHeader("Audit-Id", options.requestId);
   if (options.warnings.length > 0)

@@ -9,6 +9,7 @@ import { certificates } from "#platform/apiserver/authn/x509.ts";
 import { masters, unionOf } from "#platform/apiserver/authz/authorizer.ts";
 import { Rbac } from "#platform/apiserver/authz/rbac.ts";
 import { discoveryResponse, versionInfo } from "#platform/apiserver/discovery/discovery.ts";
+import { openApiResponse } from "#platform/apiserver/openapi/openapi.ts";
 import { Catalog } from "#platform/apiserver/registry/catalog.ts";
 import { Registry } from "#platform/apiserver/registry/registry.ts";
 import { strategyFor } from "#platform/apiserver/resources/index.ts";
@@ -50,13 +51,20 @@ export const start: StartRole = async ({ config, log }) => {
     tables: { columns: () => [], cells: () => [] },
     liveness: [{ name: "ping", check: async () => undefined }],
     readiness: [],
-    documents: ({ info, request }) =>
-      discoveryResponse(resources(), {
-        path: info.path,
-        accept: request.headers.accept,
-        ifNoneMatch: request.headers["if-none-match"],
-        serverAddress: address,
-      }),
+    documents: ({ info, request, query }) => {
+      const headers = { accept: request.headers.accept, ifNoneMatch: request.headers["if-none-match"] };
+      const { path } = info;
+      if (!path.startsWith("/openapi/"))
+        return discoveryResponse(resources(), { path, ...headers, serverAddress: address });
+      const prefix = info.tenant === undefined ? "" : `/tenants/${info.tenant}`;
+      return openApiResponse(resources(), {
+        path,
+        prefix,
+        ...headers,
+        hash: query.get("hash") ?? "",
+        now: new Date(clock.now()),
+      });
+    },
     fixed: {
       "/version": { body: () => versionInfo() },
       "/openid/v1/jwks": { type: "application/jwk-set+json", body: () => keySet(key) },
