@@ -1,0 +1,27 @@
+/** The built-in control loops. Adding one is a folder and a line here. */
+import type { Controller } from "./context.ts";
+import { deploymentController } from "./deployment/controller.ts";
+import { endpointsController } from "./endpoints/controller.ts";
+import { endpointSliceController } from "./endpointslice/controller.ts";
+import { garbageCollector } from "./garbage-collector/controller.ts";
+import { namespaceController } from "./namespace/controller.ts";
+import { nodeLifecycleController } from "./node-lifecycle/controller.ts";
+import { podGarbageCollector } from "./pod-gc/controller.ts";
+import { replicaSetController } from "./replicaset/controller.ts";
+import { rootCAController } from "./root-ca/controller.ts";
+import { serviceAccountController } from "./serviceaccount/controller.ts";
+import { taintEvictionController } from "./taint-eviction/controller.ts";
+
+export const controllers: readonly Controller[] = [
+  deploymentController,
+  replicaSetController,
+  endpointSliceController,
+  endpointsController,
+  namespaceController,
+  serviceAccountController,
+  rootCAController,
+  garbageCollector,
+  nodeLifecycleController,
+  taintEvictionController,
+  podGarbageCollector,
+];
