@@ -97,18 +97,20 @@ export type PluginSpec = z.infer<typeof pluginSpecSchema>;
 /** What one process says about a plugin; Plugin.status.hosts["role/instance"]. */
 export interface PluginHostStatus {
   state: string;
-  /** Why, when the state is not serving. */
-  message?: string;
+  /** Why, when the state is not serving; or what stopped the last instance. */
+  reason: string;
   engine: string;
   digest: string;
   calls: number;
-  /** By kind: trap, deadline, memory, denied, failure, unavailable. */
-  errors: Record<string, number>;
-  latencyMs: { mean: number; max: number };
+  errors: number;
+  /** "trap", "deadline", "memory", "denied", "failure", "unavailable". */
+  errorsByKind: Record<string, number>;
+  latency: { p50Milliseconds: number; p99Milliseconds: number; maxMilliseconds: number; totalMilliseconds: number };
   instances: number;
   restarts: number;
   memoryBytes: number;
-  updatedAt: string;
+  /** RFC 3339. */
+  lastSeen: string;
 }
 
 export interface Plugin {

@@ -1,0 +1,117 @@
+/**
+ * The one place where it is decided what a component may do. Default: nothing but log, config and clock. What the manifest asks for and
+ * the Plugin object (root's to write) carries is granted by name; every other call fails with the reason "Denied".
+ */
+import type { Clock } from "#platform/base/clock.ts";
+import type { Log } from "#platform/base/log.ts";
+import type { Client } from "#sdk/client/port.ts";
+import type { HostCall } from "#sdk/engine/port.ts";
+import type { Capability, PluginSpec } from "#sdk/plugin/manifest.ts";
+import type { CallContext } from "../pool.ts";
+import { callApi } from "./api.ts";
+import { runProgram } from "./exec.ts";
+import { denied } from "./failure.ts";
+import { useFiles } from "./files.ts";
+import type { GrpcCaller } from "./grpc.ts";
+
+const LOG_LINE_MAX = 4096;
+
+export interface CapabilityOptions {
+  plugin: string;
+  spec: PluginSpec;
+  /** The API as the plugin's own user, addressed at a tenant; undefined where the role has none to give. */
+  client?: (plugin: string, tenant: string) => Client;
+  grpc: GrpcCaller;
+  /** What {names} in granted paths stand for. */
+  variables: Record<string, string>;
+  hostFacts: Record<string, unknown>;
+  log: Log;
+  clock: Clock;
+  /** A call was refused, for the counts. */
+  onDenied: () => void;
+}
+
+type Handler = (args: never, context: CallContext) => unknown;
+type Grant<N extends Capability["name"]> = Extract<Capability, { name: N }>;
+
+/** "{dataDir}/x" with the role's variables; throws for one that the role does not define. */
+export const expandPath = (path: string, variables: Record<string, string>): string =>
+  path.replace(/\{(\w+)\}/g, (_, name: string) => {
+    const value = variables[name];
+    if (value === undefined) throw new Error(`the path ${path} needs {${name}}, which this role does not define`);
+    return value;
+  });
+
+export function createHostCalls(o: CapabilityOptions): (context: CallContext) => HostCall {
+  const handlers = handlersOf(o);
+  return (context) => (interfaceName, functionName, args) => {
+    const handler = handlers[`${interfaceName.replace("capstan:plugin/", "")}.${functionName}`];
+    if (!handler) {
+      o.onDenied();
+      throw denied(`${interfaceName} ${functionName}`);
+    }
+    return handler(args as never, context);
+  };
+}
+
+function handlersOf(o: CapabilityOptions): Record<string, Handler> {
+  const grant = <N extends Capability["name"]>(name: N) =>
+    o.spec.capabilities.find((capability): capability is Grant<N> => capability.name === name);
+  const refuse = (what: string) => {
+    o.onDenied();
+    return denied(what);
+  };
+  const named = (names: Record<string, string>, capability: string, name: string): string => {
+    const path = Object.hasOwn(names, name) ? names[name] : undefined;
+    if (path === undefined) throw refuse(`${capability} ${JSON.stringify(name)}`);
+    return expandPath(path, o.variables);
+  };
+  const config = JSON.stringify(o.spec.config);
+  const facts = JSON.stringify(o.hostFacts);
+  const levels = { debug: o.log.debug, info: o.log.info, warn: o.log.warn, error: o.log.error };
+  const handlers: Record<string, Handler> = {
+    "log.write": ([level, message]: [keyof typeof levels, string], context) =>
+      levels[level](message.slice(0, LOG_LINE_MAX), { plugin: o.plugin, hook: context.hook, tenant: context.tenant }),
+    "config.get": () => config,
+    "config.host": () => facts,
+    "clock.now": () => o.clock.now(),
+    "clock.monotonic": () => performance.now(),
+  };
+  const api = grant("api");
+  for (const verb of ["get", "list", "create", "update", "patch", "apply", "delete"] as const) {
+    handlers[`api.${verb}`] = (args, context) => {
+      if (!api || !o.client) throw refuse("api");
+      if (api.access === "read" && verb !== "get" && verb !== "list") throw refuse(`api ${verb}`);
+      return callApi(o.client(o.plugin, context.tenant), verb, args, o.plugin);
+    };
+  }
+  const grpc = grant("grpc");
+  const left = (context: CallContext, timeoutMs: number) => {
+    const untilDeadline = Math.max(1, context.deadlineAt - o.clock.now());
+    return timeoutMs > 0 ? Math.min(timeoutMs, untilDeadline) : untilDeadline;
+  };
+  handlers["grpc.unary"] = ([socket, method, request, timeoutMs]: [string, string, Uint8Array, number], context) =>
+    o.grpc.unary(named(grpc?.sockets ?? {}, "grpc", socket), method, request, left(context, timeoutMs));
+  handlers["grpc.collect"] = (
+    [socket, method, request, messagesMax, timeoutMs]: [string, string, Uint8Array, number, number],
+    context,
+  ) =>
+    o.grpc.collect(named(grpc?.sockets ?? {}, "grpc", socket), method, request, messagesMax, left(context, timeoutMs));
+  const exec = grant("exec");
+  handlers["exec.run"] = (
+    [program, args, env, stdin, timeoutMs]: [string, string[], [string, string][], string, number],
+    context,
+  ) =>
+    runProgram(named(exec?.programs ?? {}, "exec", program), {
+      args,
+      env: Object.fromEntries(env),
+      stdin,
+      timeoutMs: left(context, timeoutMs),
+    });
+  const files = grant("files");
+  for (const verb of ["read", "write", "remove", "list"] as const) {
+    handlers[`files.${verb}`] = ([tree, path, contents]: [string, string, string]) =>
+      useFiles(named(files?.trees ?? {}, "files", tree), verb, path, contents);
+  }
+  return handlers;
+}

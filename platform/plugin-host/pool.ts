@@ -1,0 +1,390 @@
+/**
+ * The instances of one component with one configuration. States and events: states.ts.
+ *
+ * A call takes an idle instance, or a new one while there are fewer than the limit, or waits in the queue until its deadline (P4). An
+ * instance serves one tenant until it is made anew (P2). An instance that was stopped (trap, deadline, memory) is discarded and
+ * the next one comes after a back-off that doubles while nothing succeeds (P3).
+ */
+import type { Clock } from "#platform/base/clock.ts";
+import { type Log, messageOf } from "#platform/base/log.ts";
+import { type Component, EngineError, type HostCall, type Instance } from "#sdk/engine/port.ts";
+import type { PluginSpec } from "#sdk/plugin/manifest.ts";
+import { PluginCallError } from "./errors.ts";
+import type { PluginMetrics } from "./metrics.ts";
+import { next, type State, type StateEvent } from "./states.ts";
+
+const BACKOFF_MS = { first: 100, max: 30_000 };
+/** So many stops in a row without one success between them. */
+const STOPS_UNTIL_QUARANTINE = 12;
+/** Making an instance (with its first synchronization) may take so long at least. */
+const START_MS_MIN = 10_000;
+/** Idle instances beyond the first are given back after so long. */
+const IDLE_MS = 30_000;
+
+/** What a call is for: capability calls inside it are decided and addressed by this. */
+export interface CallContext {
+  tenant: string;
+  hook: string;
+  /** Milliseconds since the epoch. */
+  deadlineAt: number;
+}
+
+export interface Call {
+  interfaceName: string;
+  functionName: string;
+  args: unknown[];
+  tenant: string;
+  deadlineMs: number;
+}
+
+/** Calls into one instance that was just made, before anybody else's: filter components get their node table here. */
+export type Prepare = (
+  call: (interfaceName: string, functionName: string, args: unknown[]) => Promise<void>,
+) => Promise<void>;
+
+export interface PoolOptions {
+  plugin: string;
+  spec: PluginSpec;
+  load: () => Promise<Component>;
+  /** Reads the bytes and checks them against the digest; done before `load`. */
+  fetch: () => Promise<void>;
+  /** The capabilities, for the call that is under way. */
+  host: (context: CallContext) => HostCall;
+  prepare: Prepare;
+  metrics: PluginMetrics;
+  log: Log;
+  clock: Clock;
+  changed: () => void;
+}
+
+interface Slot {
+  instance: Instance;
+  /** Undefined until the first call. */
+  tenant: string | undefined;
+  context: CallContext;
+  idleSince: number;
+}
+
+interface Waiting {
+  tenant: string;
+  wake: (slot: Slot | undefined) => void;
+}
+
+export class Pool {
+  readonly spec: PluginSpec;
+  state: State = "absent";
+  /** Why it is not serving, or what stopped the last instance. */
+  reason = "";
+  readonly #o: PoolOptions;
+  readonly #idle: Slot[] = [];
+  readonly #queue: Waiting[] = [];
+  /** Idle, busy and being made. */
+  #live = 0;
+  #stopsInARow = 0;
+  #component: Component | undefined;
+  #timer: NodeJS.Timeout | undefined;
+  #trimmer: NodeJS.Timeout | undefined;
+  #memoryBytes = 0;
+  readonly #settled: (() => void)[] = [];
+
+  constructor(options: PoolOptions) {
+    this.#o = options;
+    this.spec = options.spec;
+  }
+
+  get instances(): number {
+    return this.#live;
+  }
+  get memoryBytes(): number {
+    return this.#memoryBytes * this.#live;
+  }
+
+  start(): void {
+    this.#event("install");
+    void this.#bringUp();
+  }
+
+  /** Resolves when the pool serves for the first time, or is known not to for now. */
+  settled(): Promise<void> {
+    if (!["absent", "fetching", "compiling", "warming"].includes(this.state)) return Promise.resolve();
+    return new Promise((resolve) => this.#settled.push(resolve));
+  }
+
+  /** Calls under way end, waiting ones are refused; then everything is freed. */
+  async drain(): Promise<void> {
+    if (this.state === "absent" || this.state === "draining") return;
+    this.#event("remove");
+    clearTimeout(this.#timer);
+    clearTimeout(this.#trimmer);
+    for (const waiting of this.#queue.splice(0)) waiting.wake(undefined);
+    await Promise.all(this.#idle.splice(0).map((slot) => this.#discard(slot)));
+    if (this.#live === 0) this.#event("drained");
+  }
+
+  async call(call: Call): Promise<unknown> {
+    const started = performance.now();
+    const hook = call.functionName;
+    const deadlineMs = this.deadlineMs(hook, call.deadlineMs);
+    const slot = await this.#acquire(call.tenant, deadlineMs, hook);
+    const left = deadlineMs - (performance.now() - started);
+    slot.context = { tenant: call.tenant, hook, deadlineAt: this.#o.clock.now() + left };
+    try {
+      const value = await slot.instance.call(call.interfaceName, call.functionName, call.args, Math.max(1, left));
+      this.#stopsInARow = 0;
+      this.#release(slot);
+      return value;
+    } catch (error) {
+      if (error instanceof EngineError && !error.ended) this.#release(slot);
+      else await this.#stopped(slot, error, hook);
+      throw this.#callError(error, hook);
+    } finally {
+      this.#memoryBytes = slot.instance.cost.memoryBytes || this.#memoryBytes;
+      this.#o.metrics.called(performance.now() - started);
+      this.#o.changed();
+    }
+  }
+
+  /** The manifest's for this hook; a caller may ask for less. */
+  deadlineMs(hook: string, wanted: number): number {
+    const { hookDeadlinesMs, deadlineMs } = this.spec.limits;
+    return Math.min(hookDeadlinesMs[hook] ?? deadlineMs, wanted);
+  }
+
+  #callError(error: unknown, hook: string): PluginCallError {
+    const { plugin, metrics } = this.#o;
+    if (error instanceof EngineError && error.kind === "failure") {
+      const failure = error.payload as { reason: string; code: number; message: string; details: string };
+      metrics.failed("failure");
+      return new PluginCallError(plugin, hook, "failure", failure.message, failure);
+    }
+    const kind = error instanceof EngineError ? error.kind : "trap";
+    metrics.failed(kind);
+    return new PluginCallError(plugin, hook, kind === "failure" ? "trap" : kind, messageOf(error));
+  }
+
+  #unavailable(hook: string, why: string): PluginCallError {
+    this.#o.metrics.failed("unavailable");
+    return new PluginCallError(this.#o.plugin, hook, "unavailable", why);
+  }
+
+  /** The only place where an instance changes hands. No await between the look at #idle and the taking. */
+  async #acquire(tenant: string, deadlineMs: number, hook: string): Promise<Slot> {
+    if (["absent", "draining", "quarantined"].includes(this.state)) {
+      throw this.#unavailable(hook, this.reason || `the plugin is ${this.state}`);
+    }
+    const slot = this.state === "serving" && this.#queue.length === 0 ? this.#take(tenant) : undefined;
+    if (slot) return slot.instance ? (slot as Slot) : this.#make(tenant, hook);
+    if (this.#queue.length >= this.spec.limits.queue) throw this.#unavailable(hook, "its queue is full");
+    return this.#wait(tenant, deadlineMs, hook);
+  }
+
+  /** An idle instance of the tenant or of nobody; `{}` where a new one may be made; undefined: wait. */
+  #take(tenant: string): Slot | { instance?: undefined } | undefined {
+    const own = this.#idle.findLastIndex((slot) => slot.tenant === tenant || slot.tenant === undefined);
+    if (own >= 0) {
+      const slot = this.#idle.splice(own, 1)[0] as Slot;
+      slot.tenant = tenant;
+      return slot;
+    }
+    if (this.#live < this.spec.limits.instances) {
+      this.#live++;
+      return {};
+    }
+    const other = this.#idle.shift();
+    if (!other) return undefined;
+    // Another tenant's: its memory is given back, its place taken.
+    void other.instance.discard();
+    return {};
+  }
+
+  #wait(tenant: string, deadlineMs: number, hook: string): Promise<Slot> {
+    return new Promise((resolve, reject) => {
+      let over = false;
+      const waiting: Waiting = {
+        tenant,
+        wake: (slot) => {
+          clearTimeout(timer);
+          // Its deadline passed while an instance was being made for it: somebody else takes that.
+          if (over) return slot && this.#release(slot);
+          if (slot) resolve(slot);
+          else reject(this.#unavailable(hook, this.reason || `the plugin is ${this.state}`));
+        },
+      };
+      const timer = setTimeout(() => {
+        over = true;
+        const place = this.#queue.indexOf(waiting);
+        if (place >= 0) this.#queue.splice(place, 1);
+        const why = this.state === "serving" ? "all instances were busy until the deadline" : this.reason;
+        reject(this.#unavailable(hook, why || `still ${this.state} at the deadline`));
+      }, deadlineMs);
+      this.#queue.push(waiting);
+      this.#feed();
+    });
+  }
+
+  /** Gives instances to those who wait, as long as there are some. */
+  #feed(): void {
+    while (this.state === "serving") {
+      const waiting = this.#queue[0];
+      if (!waiting) return;
+      const slot = this.#take(waiting.tenant);
+      if (!slot) return;
+      this.#queue.shift();
+      if (slot.instance) waiting.wake(slot as Slot);
+      else this.#make(waiting.tenant, "start").then(waiting.wake, () => waiting.wake(undefined));
+    }
+  }
+
+  /** A new instance on a place already counted in #live. */
+  async #make(tenant: string | undefined, hook: string): Promise<Slot> {
+    try {
+      return await this.#instantiate(tenant);
+    } catch (error) {
+      this.#live--;
+      this.reason = messageOf(error);
+      this.#backOff("failed");
+      throw this.#unavailable(hook, this.reason);
+    }
+  }
+
+  async #instantiate(tenant: string | undefined): Promise<Slot> {
+    const component = this.#component;
+    if (!component) throw new Error("the component is not compiled");
+    const deadlineMs = Math.max(this.spec.limits.deadlineMs, START_MS_MIN);
+    const slot = { tenant, idleSince: 0, context: this.#startContext(deadlineMs) } as Slot;
+    slot.instance = await component.instantiate({
+      memoryBytesMax: this.spec.limits.memoryMiB * 1024 * 1024,
+      deadlineMs,
+      host: (interfaceName, functionName, args) => this.#o.host(slot.context)(interfaceName, functionName, args),
+    });
+    try {
+      await this.#o.prepare(async (interfaceName, functionName, args) => {
+        slot.context = this.#startContext(deadlineMs);
+        await slot.instance.call(interfaceName, functionName, args, deadlineMs);
+      });
+    } catch (error) {
+      await slot.instance.discard();
+      throw error;
+    }
+    this.#memoryBytes = slot.instance.cost.memoryBytes || this.#memoryBytes;
+    return slot;
+  }
+
+  #startContext(deadlineMs: number): CallContext {
+    return { tenant: "root", hook: "start", deadlineAt: this.#o.clock.now() + deadlineMs };
+  }
+
+  #release(slot: Slot): void {
+    if (this.state === "draining") {
+      void this.#discard(slot).then(() => {
+        if (this.#live === 0) this.#event("drained");
+      });
+      return;
+    }
+    slot.idleSince = this.#o.clock.now();
+    this.#idle.push(slot);
+    this.#feed();
+    if (this.#live > 1) this.#trimmer ??= setTimeout(() => this.#trim(), IDLE_MS).unref();
+  }
+
+  #trim(): void {
+    this.#trimmer = undefined;
+    const before = this.#o.clock.now() - IDLE_MS;
+    while (this.#live > 1 && this.#idle[0] && this.#idle[0].idleSince <= before) {
+      void this.#discard(this.#idle.shift() as Slot);
+    }
+    if (this.#live > 1) this.#trimmer = setTimeout(() => this.#trim(), IDLE_MS).unref();
+  }
+
+  async #discard(slot: Slot): Promise<void> {
+    this.#live--;
+    await slot.instance.discard();
+  }
+
+  async #stopped(slot: Slot, error: unknown, hook: string): Promise<void> {
+    this.#o.metrics.restarts++;
+    this.#stopsInARow++;
+    const kind = error instanceof EngineError ? error.kind : "trap";
+    this.reason = `stopped in ${hook} (${kind}): ${messageOf(error).slice(0, 500)}`;
+    this.#o.log.warn("a plugin's instance was stopped", {
+      plugin: this.#o.plugin,
+      hook,
+      kind,
+      error: messageOf(error),
+    });
+    await this.#discard(slot);
+    if (this.state === "draining") {
+      if (this.#live === 0) this.#event("drained");
+    } else if (this.#live === 0) this.#backOff("stopped");
+    else this.#feed();
+  }
+
+  #backOff(event: "failed" | "stopped"): void {
+    if (event === "failed") this.#stopsInARow++;
+    this.#event(event);
+    if (this.state !== "backing-off") return;
+    if (this.#stopsInARow >= STOPS_UNTIL_QUARANTINE) {
+      this.reason = `quarantined after ${this.#stopsInARow} stops in a row: ${this.reason}`;
+      this.#event("gaveUp");
+      for (const waiting of this.#queue.splice(0)) waiting.wake(undefined);
+      return;
+    }
+    clearTimeout(this.#timer);
+    const wait = Math.min(BACKOFF_MS.max, BACKOFF_MS.first * 2 ** (this.#stopsInARow - 1));
+    this.#timer = setTimeout(() => {
+      this.#event("retry");
+      void this.#bringUp();
+    }, wait).unref();
+  }
+
+  /** From fetching to serving; what was fetched and compiled before is not done again. */
+  async #bringUp(): Promise<void> {
+    const steps: [StateEvent, () => Promise<void>][] = [
+      ["fetched", () => (this.#component ? Promise.resolve() : this.#o.fetch())],
+      ["compiled", () => this.#compile()],
+      ["warmed", () => this.#warm()],
+    ];
+    try {
+      for (const [event, step] of steps) {
+        await step();
+        if (this.state === "draining" || this.state === "absent") return void (await this.#freeAfterDrain());
+        this.#event(event);
+      }
+    } catch (error) {
+      if (this.state === "draining") return this.#event("drained");
+      this.reason = messageOf(error);
+      this.#o.log.warn("a plugin could not be started", { plugin: this.#o.plugin, error: this.reason });
+      this.#backOff("failed");
+      return;
+    }
+    this.#feed();
+  }
+
+  async #compile(): Promise<void> {
+    if (!this.#component) this.#component = await this.#o.load();
+  }
+
+  async #warm(): Promise<void> {
+    if (this.#live > 0) return;
+    const slot = await this.#instantiate(undefined);
+    this.#live++;
+    slot.idleSince = this.#o.clock.now();
+    this.#idle.push(slot);
+  }
+
+  async #freeAfterDrain(): Promise<void> {
+    await Promise.all(this.#idle.splice(0).map((slot) => this.#discard(slot)));
+    if (this.#live === 0) this.#event("drained");
+  }
+
+  #event(event: StateEvent): void {
+    const before = this.state;
+    this.state = next(before, event);
+    if (this.state === before) return;
+    if (this.state === "serving" && this.#stopsInARow === 0) this.reason = "";
+    if (["serving", "backing-off", "quarantined", "absent"].includes(this.state)) {
+      for (const resolve of this.#settled.splice(0)) resolve();
+    }
+    this.#o.changed();
+  }
+}

@@ -1,0 +1,39 @@
+/**
+ * The part of an object that a plugin declared it needs (P5): dotted paths; a path that meets a list goes on in each of its items, so
+ * places in lists stay what they are in the whole object. No paths: everything.
+ */
+type Tree = Map<string, Tree>;
+
+function treeOf(paths: readonly string[]): Tree {
+  const root: Tree = new Map();
+  for (const path of paths) {
+    let at = root;
+    for (const name of path.split(".")) {
+      let below = at.get(name);
+      if (!below) {
+        below = new Map();
+        at.set(name, below);
+      }
+      at = below;
+    }
+  }
+  return root;
+}
+
+function project(value: unknown, tree: Tree): unknown {
+  if (tree.size === 0 || typeof value !== "object" || value === null) return value;
+  if (Array.isArray(value)) return value.map((item) => project(item, tree));
+  const part: Record<string, unknown> = {};
+  for (const [name, below] of tree) {
+    const field = (value as Record<string, unknown>)[name];
+    if (field !== undefined) part[name] = project(field, below);
+  }
+  return part;
+}
+
+/** Object → JSON text of its projection; "" for undefined. */
+export function projector(paths: readonly string[] | undefined): (object: unknown) => string {
+  if (!paths || paths.length === 0) return (object) => (object === undefined ? "" : JSON.stringify(object));
+  const tree = treeOf(paths);
+  return (object) => (object === undefined ? "" : JSON.stringify(project(object, tree)));
+}
