@@ -11,7 +11,7 @@ import type { GroupVersionResource, KubeObject } from "#sdk/api/object.ts";
 import { createInformer } from "#sdk/client/informer.ts";
 import { type Client, tenantOf } from "#sdk/client/port.ts";
 import { createRecorder } from "#sdk/client/recorder.ts";
-import { createCgroups, cpuMilli, memoryBytes, podRequest } from "./cgroups.ts";
+import { cpuMilli, createCgroups, memoryBytes, podRequest } from "./cgroups.ts";
 import { createContainers } from "./containers.ts";
 import { isNodePod, type NodeContext, type NodePod, type NodeSettings } from "./context.ts";
 import { collectDead, orphanPod, removeLeftovers } from "./housekeeping.ts";
@@ -64,7 +64,9 @@ export function startAgent(options: AgentOptions): Agent {
     log,
     indexes: { namespace: (service) => [`${tenantOf(service)}/${service.metadata.namespace}`] },
   });
-  const context = createContext(options, (tenant, namespace) => services.byIndex("namespace", `${tenant}/${namespace}`));
+  const context = createContext(options, (tenant, namespace) =>
+    services.byIndex("namespace", `${tenant}/${namespace}`),
+  );
   const references = createReferences(client, () => context.clock.now());
   const observer = createObserver(context.runtime);
   const volumes = createVolumes(context, references);
@@ -135,7 +137,9 @@ export function startAgent(options: AgentOptions): Agent {
 
   const every = async (ms: number, what: string, action: () => Promise<void>) => {
     while (!signal.aborted) {
-      await action().catch((error: unknown) => log.warn(`${what} failed and is tried again`, { error: messageOf(error) }));
+      await action().catch((error: unknown) =>
+        log.warn(`${what} failed and is tried again`, { error: messageOf(error) }),
+      );
       await delay(ms, signal);
     }
   };
@@ -195,8 +199,8 @@ function createContext(options: AgentOptions, services: NodeContext["services"])
     recorder: createRecorder({ client, component: "kubelet", host: settings.name, log, perTenant: true }),
     cgroups: createCgroups(settings.cgroupRoot),
     machine: { cpuMilli: availableParallelism() * 1000, memoryBytes: totalmem() },
-    async token(pod, audience, expirationSeconds) {
-      const { name, namespace, uid } = pod.metadata;
+    async token(of, audience, expirationSeconds) {
+      const { name = "", namespace, uid = "" } = of.metadata;
       const request: TokenRequestObject = {
         apiVersion: "authentication.k8s.io/v1",
         kind: "TokenRequest",
@@ -207,10 +211,10 @@ function createContext(options: AgentOptions, services: NodeContext["services"])
           boundObjectRef: { apiVersion: "v1", kind: "Pod", name, uid },
         },
       };
-      const account = pod.spec.serviceAccountName ?? "default";
+      const account = of.spec?.serviceAccountName ?? "default";
       request.metadata = { namespace };
       const answer = await client
-        .tenant(tenantOf(pod))
+        .tenant(tenantOf(of))
         .create(SERVICE_ACCOUNTS, request, { subresource: "token", name: account });
       return { token: answer.status?.token ?? "", expiresAt: Date.parse(answer.status?.expirationTimestamp ?? "") };
     },
@@ -230,19 +234,37 @@ async function factsOf(context: NodeContext, say: (problem: string | undefined) 
   const { runtime, machine } = context;
   const shared = { cpus: machine.cpuMilli / 1000, memoryBytes: machine.memoryBytes };
   try {
-    const [version, conditions, images] = await Promise.all([runtime.version(), runtime.status(), runtime.listImages()]);
+    const [version, conditions, images] = await Promise.all([
+      runtime.version(),
+      runtime.status(),
+      runtime.listImages(),
+    ]);
     const broken = conditions.find((one) => one.type === "RuntimeReady" && one.status !== true);
-    say(broken === undefined ? undefined : `container runtime is not ready: ${broken.reason ?? ""} ${broken.message ?? ""}`.trim());
+    say(
+      broken === undefined
+        ? undefined
+        : `container runtime is not ready: ${broken.reason ?? ""} ${broken.message ?? ""}`.trim(),
+    );
     return { ...shared, runtime: version, images };
   } catch (error) {
     say(`container runtime is down: ${messageOf(error)}`);
-    return { ...shared, runtime: { runtimeName: "containerd", runtimeVersion: "Unknown", runtimeApiVersion: "" }, images: [] };
+    return {
+      ...shared,
+      runtime: { runtimeName: "containerd", runtimeVersion: "Unknown", runtimeApiVersion: "" },
+      images: [],
+    };
   }
 }
 
 /** lifecycle/predicate: does the pod fit beside those that are here already? */
-function admit(pod: NodePod, status: NodeStatus | undefined, workers: PodWorker[]): { reason: string; message: string } | undefined {
-  const others = workers.filter((one) => one.uid !== pod.metadata.uid && (one.state() === "running" || one.state() === "terminating"));
+function admit(
+  pod: NodePod,
+  status: NodeStatus | undefined,
+  workers: PodWorker[],
+): { reason: string; message: string } | undefined {
+  const others = workers.filter(
+    (one) => one.uid !== pod.metadata.uid && (one.state() === "running" || one.state() === "terminating"),
+  );
   const allocatable = status?.allocatable ?? {};
   const capacity = (name: string, of: typeof cpuMilli) =>
     of({ name: "", resources: { requests: { [name]: String(allocatable[name] ?? "0") } } }, "requests");

@@ -36,8 +36,8 @@ export function qosClass(pod: Pod): QosClass {
   let any = false;
   let all = true;
   for (const container of containersOf(pod)) {
-    for (const of of [cpuMilli, memoryBytes]) {
-      const [request, limit] = [of(container, "requests"), of(container, "limits")];
+    for (const read of [cpuMilli, memoryBytes]) {
+      const [request, limit] = [read(container, "requests"), read(container, "limits")];
       if (request > 0 || limit > 0) any = true;
       if (limit === 0 || (request !== 0 && request !== limit)) all = false;
     }

@@ -53,7 +53,8 @@ export function portOf(container: Container, port: number | string): number {
   if (typeof port === "number") return port;
   if (/^\d+$/.test(port)) return Number(port);
   const named = container.ports?.find((one) => one.name === port);
-  if (named === undefined) throw new Error(`couldn't find port: ${JSON.stringify(port)} in container ${container.name}`);
+  if (named === undefined)
+    throw new Error(`couldn't find port: ${JSON.stringify(port)} in container ${container.name}`);
   return named.containerPort;
 }
 
@@ -65,7 +66,10 @@ async function checkExec(target: CheckTarget, action: ExecAction, timeoutSeconds
     return { ok: result.exitCode === 0, output };
   } catch (error) {
     if (error instanceof RuntimeError && error.code === DEADLINE_EXCEEDED)
-      return { ok: false, output: `command timed out: ${JSON.stringify(command.join(" "))} timed out after ${timeoutSeconds}s` };
+      return {
+        ok: false,
+        output: `command timed out: ${JSON.stringify(command.join(" "))} timed out after ${timeoutSeconds}s`,
+      };
     throw error;
   }
 }

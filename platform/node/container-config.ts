@@ -56,7 +56,7 @@ export async function containerConfig(input: ContainerInput): Promise<ContainerC
     command: container.command?.map((text) => expand(text, lookup)),
     args: container.args?.map((text) => expand(text, lookup)),
     ...(container.workingDir ? { workingDir: container.workingDir } : {}),
-    envs: [...env].map(([key, value]) => ({ key, value })),
+    envs: [...env].map(([key, value]) => ({ key, value: Buffer.from(value).toString("base64") })),
     mounts: await mountsOf(input, messageFile, lookup),
     labels: {
       [CONTAINER_NAME]: container.name,
@@ -152,7 +152,8 @@ async function mountsOf(
   const mounts: Mount[] = [];
   for (const mount of container.volumeMounts ?? []) {
     const volume = volumes.get(mount.name);
-    if (volume === undefined) throw new ConfigError(`no volume ${JSON.stringify(mount.name)} for the mount at ${mount.mountPath}`);
+    if (volume === undefined)
+      throw new ConfigError(`no volume ${JSON.stringify(mount.name)} for the mount at ${mount.mountPath}`);
     const subPath = mount.subPathExpr === undefined ? mount.subPath : expand(mount.subPathExpr, lookup);
     const hostPath = subPath ? await resolveSubPath(volume, subPath) : volume;
     mounts.push({
@@ -180,7 +181,9 @@ async function mountsOf(
 /** A directory is made when nothing is there; what leads out of the volume is refused. */
 async function resolveSubPath(volume: string, subPath: string): Promise<string> {
   if (subPath.startsWith("/") || subPath.split("/").includes(".."))
-    throw new ConfigError(`failed to prepare subPath for volumeMount: ${JSON.stringify(subPath)} must not leave the volume`);
+    throw new ConfigError(
+      `failed to prepare subPath for volumeMount: ${JSON.stringify(subPath)} must not leave the volume`,
+    );
   const target = join(volume, subPath);
   const root = await realpath(volume);
   let found = await realpath(target).catch(() => undefined);
@@ -189,7 +192,8 @@ async function resolveSubPath(volume: string, subPath: string): Promise<string> 
     found = await realpath(target);
   }
   if (found !== root && !found.startsWith(`${root}/`))
-    throw new ConfigError(`failed to prepare subPath for volumeMount: ${JSON.stringify(subPath)} leads out of the volume`);
+    throw new ConfigError(
+      `failed to prepare subPath for volumeMount: ${JSON.stringify(subPath)} leads out of the volume`,
+    );
   return found;
 }
-

@@ -1,4 +1,5 @@
 /** Starts and stops one container: image, configuration, hooks, events (kuberuntime_container.go). */
+import { delay } from "#platform/base/clock.ts";
 import { messageOf } from "#platform/base/log.ts";
 import type { Container } from "#sdk/api/generated/types.ts";
 import { createBackoffs } from "./backoff.ts";
@@ -108,7 +109,12 @@ export function createContainers(context: NodeContext, references: References): 
         podIPs,
         volumes,
       }).catch((error: unknown) => {
-        throw failed(pod, name, error instanceof ConfigError ? "CreateContainerConfigError" : "CreateContainerError", error);
+        throw failed(
+          pod,
+          name,
+          error instanceof ConfigError ? "CreateContainerConfigError" : "CreateContainerError",
+          error,
+        );
       });
       const id = await runtime.createContainer(sandboxId, config, sandbox).catch((error: unknown) => {
         throw failed(pod, name, "CreateContainerError", error);
@@ -130,17 +136,16 @@ export function createContainers(context: NodeContext, references: References): 
     },
 
     async stop(pod, observed, message, graceSeconds) {
-      const spec = [...pod.spec.containers, ...(pod.spec.initContainers ?? [])].find((one) => one.name === observed.name);
+      const spec = [...pod.spec.containers, ...(pod.spec.initContainers ?? [])].find(
+        (one) => one.name === observed.name,
+      );
       const text = message === "" ? `Stopping container ${observed.name}` : message;
       recorder.event(pod, "Normal", "Killing", text, about(observed.name));
       const begun = clock.now();
       const hook = spec?.lifecycle?.preStop;
       if (spec !== undefined && hook !== undefined && graceSeconds > 0) {
         const target = { runtime, container: spec, containerId: observed.id, podIP: pod.status?.podIP ?? "127.0.0.1" };
-        const result = await Promise.race([
-          check(target, hook, graceSeconds),
-          new Promise<undefined>((resolve) => setTimeout(resolve, graceSeconds * 1000).unref()),
-        ]);
+        const result = await Promise.race([check(target, hook, graceSeconds), delay(graceSeconds * 1000)]);
         if (result?.ok === false) {
           log.info("a preStop hook failed", { pod: podText(pod), container: observed.name, output: result.output });
           recorder.event(pod, "Warning", "FailedPreStopHook", "PreStopHook failed", about(observed.name));

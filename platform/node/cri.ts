@@ -126,6 +126,7 @@ export interface ContainerConfig {
   command?: string[];
   args?: string[];
   workingDir?: string;
+  /** Values are bytes: base64. */
   envs?: { key: string; value?: string }[];
   mounts?: Mount[];
   devices?: { containerPath: string; hostPath: string; permissions: string }[];

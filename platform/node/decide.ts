@@ -55,7 +55,10 @@ export function decide(
   }
   if (init === "waiting") return decision;
   for (const container of pod.spec.containers) decideOne(pod, container, here(container.name), probes, decision);
-  decision.finished = decision.start.length === 0 && decision.kill.length === 0 && pod.spec.containers.every((container) => here(container.name)?.state === "CONTAINER_EXITED");
+  decision.finished =
+    decision.start.length === 0 &&
+    decision.kill.length === 0 &&
+    pod.spec.containers.every((container) => here(container.name)?.state === "CONTAINER_EXITED");
   return decision;
 }
 
@@ -91,7 +94,8 @@ function decideInit(
     const last = here(container.name);
     if (isSidecar(container)) {
       decideOne(pod, container, last, probes, decision, true);
-      const started = isRunning(last) && (container.startupProbe === undefined || probes.startup(last?.id ?? "") === true);
+      const started =
+        isRunning(last) && (container.startupProbe === undefined || probes.startup(last?.id ?? "") === true);
       if (!started && !begun) return "waiting";
       continue;
     }

@@ -36,7 +36,9 @@ export async function collectDead(context: NodeContext, observer: Observer, log:
       else
         await context.runtime
           .removeContainer(container.id)
-          .catch((error: unknown) => log.debug("a dead container stays for now", { id: container.id, error: messageOf(error) }));
+          .catch((error: unknown) =>
+            log.debug("a dead container stays for now", { id: container.id, error: messageOf(error) }),
+          );
     }
     for (const sandbox of sandboxes.slice(1)) {
       const used = containers.some((one) => one.podSandboxId === sandbox.id);
@@ -55,7 +57,11 @@ const names = (directory: string): string[] => {
 };
 
 /** Directories and logs of pods that neither the API nor the runtime knows. */
-export async function removeLeftovers(context: NodeContext, volumes: VolumeManager, known: (uid: string) => boolean): Promise<void> {
+export async function removeLeftovers(
+  context: NodeContext,
+  volumes: VolumeManager,
+  known: (uid: string) => boolean,
+): Promise<void> {
   for (const uid of names(join(context.settings.directory, "pods"))) if (!known(uid)) await volumes.remove(uid);
   for (const name of names(logRoot(context.settings))) {
     const uid = name.slice(name.lastIndexOf("_") + 1);

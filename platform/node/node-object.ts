@@ -51,9 +51,24 @@ const architecture = (): string => ({ x64: "amd64", ia32: "386" })[arch() as str
 
 function conditions(before: NodeCondition[], problem: string | undefined, now: number): NodeCondition[] {
   const wanted: Omit<NodeCondition, "lastHeartbeatTime" | "lastTransitionTime">[] = [
-    { type: "MemoryPressure", status: "False", reason: "KubeletHasSufficientMemory", message: "kubelet has sufficient memory available" },
-    { type: "DiskPressure", status: "False", reason: "KubeletHasNoDiskPressure", message: "kubelet has no disk pressure" },
-    { type: "PIDPressure", status: "False", reason: "KubeletHasSufficientPID", message: "kubelet has sufficient PID available" },
+    {
+      type: "MemoryPressure",
+      status: "False",
+      reason: "KubeletHasSufficientMemory",
+      message: "kubelet has sufficient memory available",
+    },
+    {
+      type: "DiskPressure",
+      status: "False",
+      reason: "KubeletHasNoDiskPressure",
+      message: "kubelet has no disk pressure",
+    },
+    {
+      type: "PIDPressure",
+      status: "False",
+      reason: "KubeletHasSufficientPID",
+      message: "kubelet has sufficient PID available",
+    },
     problem === undefined
       ? { type: "Ready", status: "True", reason: "KubeletReady", message: "kubelet is posting ready status" }
       : { type: "Ready", status: "False", reason: "KubeletNotReady", message: problem },
@@ -78,7 +93,12 @@ export async function nodeStatus(
 ): Promise<NodeStatus> {
   const disk = await statfs(settings.directory);
   const storage = disk.blocks * disk.bsize;
-  const shared = { cpu: String(facts.cpus), pods: String(settings.podsMax), "hugepages-1Gi": "0", "hugepages-2Mi": "0" };
+  const shared = {
+    cpu: String(facts.cpus),
+    pods: String(settings.podsMax),
+    "hugepages-1Gi": "0",
+    "hugepages-2Mi": "0",
+  };
   const machineId = firstLine("/etc/machine-id");
   return {
     capacity: {
@@ -129,7 +149,13 @@ export async function registerNode(client: Client, settings: NodeSettings, statu
   const { name } = settings;
   const labels = labelsOf(name);
   try {
-    return await client.create<Node>(NODES, { apiVersion: "v1", kind: "Node", metadata: { name, labels }, spec: {}, status });
+    return await client.create<Node>(NODES, {
+      apiVersion: "v1",
+      kind: "Node",
+      metadata: { name, labels },
+      spec: {},
+      status,
+    });
   } catch (error) {
     if (!isReason(error, "AlreadyExists")) throw error;
     return await client.patch<Node>(NODES, { name }, { type: "merge", body: { metadata: { labels } } });

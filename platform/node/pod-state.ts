@@ -17,9 +17,27 @@ export type PodEvent = "changed" | "deleting" | "vanished" | "ended" | "cleared"
 
 /** Total: whatever happens in whatever state has an answer. A pod that is being stopped never runs again. */
 const table: Record<PodState, Record<PodEvent, PodState>> = {
-  running: { changed: "running", deleting: "terminating", vanished: "terminating", ended: "finished", cleared: "running" },
-  finished: { changed: "finished", deleting: "terminating", vanished: "terminating", ended: "finished", cleared: "finished" },
-  terminating: { changed: "terminating", deleting: "terminating", vanished: "terminating", ended: "terminating", cleared: "stopped" },
+  running: {
+    changed: "running",
+    deleting: "terminating",
+    vanished: "terminating",
+    ended: "finished",
+    cleared: "running",
+  },
+  finished: {
+    changed: "finished",
+    deleting: "terminating",
+    vanished: "terminating",
+    ended: "finished",
+    cleared: "finished",
+  },
+  terminating: {
+    changed: "terminating",
+    deleting: "terminating",
+    vanished: "terminating",
+    ended: "terminating",
+    cleared: "stopped",
+  },
   stopped: { changed: "stopped", deleting: "stopped", vanished: "gone", ended: "stopped", cleared: "stopped" },
   gone: { changed: "gone", deleting: "gone", vanished: "gone", ended: "gone", cleared: "gone" },
 };

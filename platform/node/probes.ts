@@ -20,7 +20,14 @@ interface Running {
 
 export interface Prober {
   /** Starts what is missing for a running container. `changed` is called when a result changes what the pod needs. */
-  watch(pod: NodePod, container: Container, containerId: string, startedAtMs: number, podIP: string, changed: () => void): void;
+  watch(
+    pod: NodePod,
+    container: Container,
+    containerId: string,
+    startedAtMs: number,
+    podIP: string,
+    changed: () => void,
+  ): void;
   /** Ends the probes of every container of the pod that is not among these. */
   keep(uid: string, containerIds: Set<string>): void;
   liveness(containerId: string): boolean | undefined;
@@ -65,7 +72,8 @@ export function createProber(context: NodeContext): Prober {
       void step(pod, target, one, changed).finally(() => {
         // After a failed liveness or startup probe the container is stopped: nothing more to ask.
         const over = one.kind !== "readiness" && one.result === false;
-        if (!one.stopped && !over && !(one.kind === "startup" && one.result === true)) one.timer = setTimeout(tick, period);
+        if (!one.stopped && !over && !(one.kind === "startup" && one.result === true))
+          one.timer = setTimeout(tick, period);
       });
     };
     one.timer = setTimeout(tick, Math.max(0, first));
@@ -84,7 +92,15 @@ export function createProber(context: NodeContext): Prober {
       ];
       for (const [kind, probe] of wanted) {
         if (probe === undefined) continue;
-        const one: Running = { kind, probe, result: undefined, successes: 0, failures: 0, timer: undefined, stopped: false };
+        const one: Running = {
+          kind,
+          probe,
+          result: undefined,
+          successes: 0,
+          failures: 0,
+          timer: undefined,
+          stopped: false,
+        };
         probes[kind] = one;
         begin(pod, target, one, startedAtMs, changed);
       }

@@ -1,6 +1,7 @@
 /** A pod's status from what is there, as the kubelet writes it (kubelet_pods.go, status/generate.go). Pure. */
-import type { Container, ContainerState, ContainerStatus, PodCondition, PodStatus } from "#sdk/api/generated/types.ts";
+
 import { timeText } from "#platform/base/clock.ts";
+import type { Container, ContainerState, ContainerStatus, PodCondition, PodStatus } from "#sdk/api/generated/types.ts";
 import { isSidecar, qosClass } from "./cgroups.ts";
 import type { NodePod } from "./context.ts";
 import type { Observation, ObservedContainer } from "./observe.ts";
@@ -93,9 +94,10 @@ function containerStatus(input: StatusInput, container: Container, init: boolean
   const last = isWaiting ? ended[0] : ended.find((one) => one !== newest);
   const lastState = last === undefined ? {} : terminated(input, last);
   const started = running && input.started(container, newest.id);
-  const ready = init && !isSidecar(container)
-    ? state.terminated?.exitCode === 0
-    : started && !input.terminal && input.ready(container, newest?.id ?? "");
+  const ready =
+    init && !isSidecar(container)
+      ? state.terminated?.exitCode === 0
+      : started && !input.terminal && input.ready(container, newest?.id ?? "");
   return {
     name: container.name,
     state,
@@ -110,10 +112,16 @@ function containerStatus(input: StatusInput, container: Container, init: boolean
 }
 
 const defaultWaiting = (input: StatusInput, init: boolean): string =>
-  (input.pod.spec.initContainers ?? []).length > 0 && (!init || input.sandboxReady) ? "PodInitializing" : "ContainerCreating";
+  (input.pod.spec.initContainers ?? []).length > 0 && (!init || input.sandboxReady)
+    ? "PodInitializing"
+    : "ContainerCreating";
 
 /** A container of a pod that is over, of which the runtime knows nothing. */
-function neverStarted(input: StatusInput, init: boolean, why: { reason: string; message?: string } | undefined): ContainerState {
+function neverStarted(
+  input: StatusInput,
+  init: boolean,
+  why: { reason: string; message?: string } | undefined,
+): ContainerState {
   const before = [...(input.pod.status?.containerStatuses ?? []), ...(input.pod.status?.initContainerStatuses ?? [])];
   if (before.every((one) => one.state?.running === undefined))
     return { waiting: why ?? { reason: defaultWaiting(input, init) } };
@@ -150,14 +158,21 @@ function phaseOf(input: StatusInput, init: ContainerStatus[], main: ContainerSta
   return policy === "Never" ? "Failed" : "Running";
 }
 
-function conditionsOf(input: StatusInput, phase: string, init: ContainerStatus[], main: ContainerStatus[]): PodCondition[] {
+function conditionsOf(
+  input: StatusInput,
+  phase: string,
+  init: ContainerStatus[],
+  main: ContainerStatus[],
+): PodCondition[] {
   const { pod } = input;
   const over = phase === "Succeeded" || phase === "Failed";
   const specs = pod.spec.initContainers ?? [];
   const uninitialized = init.filter((one, index) =>
     isSidecar(specs[index] ?? { name: "" }) ? one.started !== true : !one.ready,
   );
-  const unready = [...main, ...init.filter((_, index) => isSidecar(specs[index] ?? { name: "" }))].filter((one) => !one.ready);
+  const unready = [...main, ...init.filter((_, index) => isSidecar(specs[index] ?? { name: "" }))].filter(
+    (one) => !one.ready,
+  );
   const begun = main.some((one) => one.containerID !== undefined);
   const names = (list: ContainerStatus[]) => list.map((one) => one.name).join(" ");
   const initialized: Made =
@@ -177,7 +192,11 @@ function conditionsOf(input: StatusInput, phase: string, init: ContainerStatus[]
         ? { status: "False", reason: "PodFailed" }
         : unready.length === 0
           ? { status: "True" }
-          : { status: "False", reason: "ContainersNotReady", message: `containers with unready status: [${names(unready)}]` };
+          : {
+              status: "False",
+              reason: "ContainersNotReady",
+              message: `containers with unready status: [${names(unready)}]`,
+            };
   const made: [string, Made][] = [
     ["PodReadyToStartContainers", { status: input.sandboxReady && !over ? "True" : "False" }],
     ["Initialized", initialized],
@@ -219,7 +238,6 @@ function withTimes(input: StatusInput, type: string, made: Made): PodCondition {
     type,
     observedGeneration: scheduled ? before.observedGeneration : input.pod.metadata.generation,
     ...made,
-    lastProbeTime: null,
     lastTransitionTime: (same ? before?.lastTransitionTime : undefined) ?? timeText(input.now),
   };
 }

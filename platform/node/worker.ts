@@ -81,6 +81,7 @@ export function createWorker(parts: WorkerParts, first: NodePod): PodWorker {
   const take = (event: PodEvent) => {
     state = nextState(state, event);
   };
+  const over = () => state === "gone";
   const podIPs = () => (pod.spec.hostNetwork === true ? [context.settings.address] : addressesOf(network));
   const networked = (sandboxId: string) => pod.spec.hostNetwork === true || network?.sandboxId === sandboxId;
 
@@ -95,7 +96,7 @@ export function createWorker(parts: WorkerParts, first: NodePod): PodWorker {
   };
 
   const run = async () => {
-    while (wanted && !stopping && state !== "gone") {
+    while (wanted && !stopping && !over()) {
       wanted = false;
       let again = RESYNC_MS;
       try {
@@ -109,7 +110,7 @@ export function createWorker(parts: WorkerParts, first: NodePod): PodWorker {
         again = RETRY_MS;
       }
       clearTimeout(timer);
-      if (state !== "gone") timer = setTimeout(wake, again);
+      if (!over()) timer = setTimeout(wake, again);
     }
   };
 
@@ -176,7 +177,10 @@ export function createWorker(parts: WorkerParts, first: NodePod): PodWorker {
     const seen = observer.get(uid);
     watchProbes(seen);
     await writeStatus();
-    const left = deadline === undefined || startTime === undefined ? RESYNC_MS : Date.parse(startTime) + deadline * 1000 - clock.now();
+    const left =
+      deadline === undefined || startTime === undefined
+        ? RESYNC_MS
+        : Date.parse(startTime) + deadline * 1000 - clock.now();
     // A container that is over, or an init container that is done, may mean there is something to do at once.
     const next = decide(pod, seen, prober, networked);
     const more = next.finished || next.kill.length > 0 || next.start.some((one) => !waiting.has(one.container.name));
@@ -220,7 +224,8 @@ export function createWorker(parts: WorkerParts, first: NodePod): PodWorker {
     if (old.some((one) => one.state === "SANDBOX_READY") && observer.get(uid).containers.length > 0)
       recorder.event(pod, "Normal", "SandboxChanged", "Pod sandbox changed, it will be killed and re-created.");
     try {
-      for (const one of old) if (one.state === "SANDBOX_READY" || networked(one.id)) await stopSandbox(context, pod, one.id);
+      for (const one of old)
+        if (one.state === "SANDBOX_READY" || networked(one.id)) await stopSandbox(context, pod, one.id);
       network = undefined;
       const attempt = Math.max(-1, ...old.map((one) => one.metadata.attempt ?? 0)) + 1;
       await createSandbox(context, pod, attempt);
@@ -247,7 +252,10 @@ export function createWorker(parts: WorkerParts, first: NodePod): PodWorker {
         waiting.delete(container.name);
       } catch (error) {
         const known = error instanceof WaitingError;
-        waiting.set(container.name, { reason: known ? error.reason : "CreateContainerError", message: messageOf(error) });
+        waiting.set(container.name, {
+          reason: known ? error.reason : "CreateContainerError",
+          message: messageOf(error),
+        });
         const last = observer.get(uid).containers.find((one) => one.name === container.name);
         const left = last === undefined ? 0 : containers.backoffLeft(pod, container.name, finishedAtMs(last));
         const crashed = known && error.reason === "CrashLoopBackOff";
@@ -273,19 +281,28 @@ export function createWorker(parts: WorkerParts, first: NodePod): PodWorker {
   /** Its network is given back; its containers stay for their logs until the object is deleted. */
   const finishedStep = async (): Promise<number> => {
     prober.keep(uid, new Set());
-    for (const one of observer.get(uid).sandboxes) if (one.state === "SANDBOX_READY") await stopSandbox(context, pod, one.id);
+    for (const one of observer.get(uid).sandboxes)
+      if (one.state === "SANDBOX_READY") await stopSandbox(context, pod, one.id);
     network = undefined;
     return RESYNC_MS * 10;
   };
 
   const terminateStep = async (): Promise<number> => {
-    const grace = vanished ? VANISHED_GRACE_SECONDS : (pod.metadata.deletionGracePeriodSeconds ?? pod.spec.terminationGracePeriodSeconds ?? 30);
+    const grace = vanished
+      ? VANISHED_GRACE_SECONDS
+      : (pod.metadata.deletionGracePeriodSeconds ?? pod.spec.terminationGracePeriodSeconds ?? 30);
     stopGrace = grace;
     await observer.refresh();
-    const running = observer.get(uid).containers.filter((one) => one.state === "CONTAINER_RUNNING" || one.state === "CONTAINER_UNKNOWN");
+    const running = observer
+      .get(uid)
+      .containers.filter((one) => one.state === "CONTAINER_RUNNING" || one.state === "CONTAINER_UNKNOWN");
     const sidecars = new Set((pod.spec.initContainers ?? []).filter(isSidecar).map((one) => one.name));
-    await Promise.all(running.filter((one) => !sidecars.has(one.name)).map((one) => containers.stop(pod, one, "", grace)));
-    await Promise.all(running.filter((one) => sidecars.has(one.name)).map((one) => containers.stop(pod, one, "", grace)));
+    await Promise.all(
+      running.filter((one) => !sidecars.has(one.name)).map((one) => containers.stop(pod, one, "", grace)),
+    );
+    await Promise.all(
+      running.filter((one) => sidecars.has(one.name)).map((one) => containers.stop(pod, one, "", grace)),
+    );
     prober.keep(uid, new Set());
     await observer.refresh();
     const left = observer.get(uid);
@@ -306,11 +323,9 @@ export function createWorker(parts: WorkerParts, first: NodePod): PodWorker {
     if (!vanished) {
       const name = { namespace: pod.metadata.namespace, name: pod.metadata.name };
       const client = context.client.tenant(tenantOf(pod));
-      await client
-        .delete(PODS, name, { gracePeriodSeconds: 0, preconditions: { uid } })
-        .catch((error: unknown) => {
-          if (!(error instanceof StatusError) || (error.code !== 404 && error.code !== 409)) throw error;
-        });
+      await client.delete(PODS, name, { gracePeriodSeconds: 0, preconditions: { uid } }).catch((error: unknown) => {
+        if (!(error instanceof StatusError) || (error.code !== 404 && error.code !== 409)) throw error;
+      });
       return RETRY_MS;
     }
     take("vanished");
@@ -383,7 +398,10 @@ function terminationMessage(context: NodeContext, pod: NodePod, container: Obser
   const said = file === undefined ? "" : tail(file, MESSAGE_BYTES_MAX);
   if (said !== "") return said;
   if ((container.exitCode ?? 0) !== 0 && container.annotations?.[MESSAGE_POLICY] === "FallbackToLogsOnError") {
-    const log = tail(join(podLogDirectory(context.settings, pod), container.name, `${container.attempt}.log`), FALLBACK_BYTES_MAX * 2);
+    const log = tail(
+      join(podLogDirectory(context.settings, pod), container.name, `${container.attempt}.log`),
+      FALLBACK_BYTES_MAX * 2,
+    );
     const lines = log.split("\n").map((line) => /^\S+ (?:stdout|stderr) [FP] (.*)$/.exec(line)?.[1]);
     return `${lines.filter((line) => line !== undefined).join("\n")}\n`.slice(-FALLBACK_BYTES_MAX);
   }
