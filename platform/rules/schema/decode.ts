@@ -18,12 +18,14 @@ export interface Decoded {
   unknown: string[];
 }
 
-/** Where a value stands, in Go's words: the struct, the path with embedded structs, and its type. */
+/** Where a value stands. Paths and Go types are made of it only for what is wrong. */
 interface Place {
-  struct: string;
-  path: string;
-  goType: string;
-  strictPath: string;
+  /** Unset at the object itself. */
+  up?: Place;
+  kind: "field" | "element" | "entry";
+  step: string | number;
+  /** The field's, unresolved. */
+  schema: Schema;
 }
 
 const jsonType = (value: Json): string =>
@@ -51,45 +53,68 @@ function put(object: JsonObject, key: string, value: Json): void {
   } else object[key] = value;
 }
 
+/** "spec.containers[0].name", as strict decoding words it. */
+function strictPath(place: Place): string {
+  if (!place.up) return "";
+  const before = strictPath(place.up);
+  return typeof place.step === "number" ? `${before}[${place.step}]` : join(before, place.step);
+}
+
+/** "spec.containers.livenessProbe.ProbeHandler.httpGet": fields with the embedded structs on the way, no elements. */
+function goPath(place: Place): string {
+  if (!place.up) return "";
+  const before = goPath(place.up);
+  return place.kind === "field" ? join(before, `${place.schema.goPath ?? ""}${place.step}`) : before;
+}
+
+function goTypeAt(place: Place): string {
+  if (place.kind !== "element" || !place.up) return goTypeOf(place.schema);
+  const list = goTypeAt(place.up);
+  return list.startsWith("[]") ? list.slice(2) : goTypeOf(place.schema);
+}
+
+/** The struct whose field holds the value. */
+function structAt(place: Place): string {
+  let at = place;
+  while (at.kind !== "field" && at.up) at = at.up;
+  return at.up ? goTypeAt(at.up).replace(/^.*\./, "") : "";
+}
+
 class Decoder {
   readonly unknown: string[] = [];
   /** Go goes on after a wrong type and reports the first one at the end. */
   wrongType: string | undefined;
 
-  private mismatch(value: Json, place: Place, goType = place.goType): undefined {
+  private mismatch(value: Json, place: Place, goType = goTypeAt(place)): undefined {
     const what = typeof value === "number" && /^int|^uint/.test(goType) ? `number ${value}` : jsonType(value);
-    const where = place.path === "" ? "Go value" : `Go struct field ${place.struct}.${place.path}`;
-    this.wrongType ??= `json: cannot unmarshal ${what} into ${where} of type ${goType}`;
+    this.wrongType ??= `json: cannot unmarshal ${what} into Go struct field ${structAt(place)}.${goPath(place)} of type ${goType}`;
     return undefined;
   }
 
   /** Undefined: nothing is kept of the value. */
-  value(value: Json, field: Schema, place: Place): Json | undefined {
-    const schema = resolve(field);
-    if (schema.format === "quantity") return this.quantity(value);
-    if (schema.format === "int-or-string") {
-      if (typeof value === "string") return value;
-      return this.integer(value, { ...place, goType: "int32" }, 2 ** 31);
-    }
-    if (schema.properties) {
-      if (!isObject(value)) return this.mismatch(value, place);
-      return this.struct(value, schema, place.goType.replace(/^.*\./, ""), place);
-    }
+  value(value: Json, place: Place): Json | undefined {
+    const schema = resolve(place.schema);
+    if (schema.properties) return isObject(value) ? this.struct(value, schema, place) : this.mismatch(value, place);
     if (schema.items) return this.array(value, schema.items, place);
     if (schema.values) return this.map(value, schema.values, place);
+    switch (schema.format) {
+      case "quantity":
+        return checkQuantity(typeof value === "string" || typeof value === "number" ? value : JSON.stringify(value));
+      case "int-or-string":
+        return typeof value === "string" ? value : this.integer(value, place, "int32");
+      case "raw":
+        return value;
+    }
     switch (schema.type) {
       case "string":
-        return typeof value === "string"
-          ? this.string(value, schema)
-          : this.mismatch(value, place, leafType(schema, place));
+        return typeof value === "string" ? leaf(value, schema) : this.mismatch(value, place, leafType(schema, place));
       case "boolean":
         return typeof value === "boolean" ? value : this.mismatch(value, place);
       case "integer":
-        return this.integer(value, place, INTEGER_RANGE[schema.format ?? "int64"] ?? 2 ** 63);
+        return this.integer(value, place, schema.format ?? "int64");
       case "number":
         return typeof value === "number" ? value : this.mismatch(value, place);
       case "object":
-        if (schema.format === "raw") return value;
         return isObject(value) ? this.freeObject(value, schema, place) : this.mismatch(value, place);
       default:
         return value;
@@ -98,69 +123,50 @@ class Decoder {
 
   /** An object with no fields of its own: anything goes, or nothing does. */
   private freeObject(value: JsonObject, schema: Schema, place: Place): JsonObject {
-    if (schema.preserveUnknownFields) return value;
-    return this.struct(value, { ...schema, properties: {} }, "", place);
+    return schema.preserveUnknownFields ? value : this.struct(value, { ...schema, properties: {} }, place);
   }
 
-  private quantity(value: Json): Json {
-    if (typeof value === "string" || typeof value === "number") return checkQuantity(value);
-    return checkQuantity(JSON.stringify(value));
-  }
-
-  private integer(value: Json, place: Place, limit: number): Json | undefined {
+  private integer(value: Json, place: Place, format: string): Json | undefined {
+    const limit = INTEGER_RANGE[format] ?? 2 ** 63;
     if (typeof value === "number" && Number.isInteger(value) && value >= -limit && value < limit) return value;
-    return this.mismatch(value, place);
-  }
-
-  private string(value: string, schema: Schema): string {
-    if (schema.format === "date-time") return canonicalTime(value, false);
-    if (schema.format === "micro-time") return canonicalTime(value, true);
-    return schema.format === "byte" ? checkBase64(value) : value;
+    return this.mismatch(value, place, format === "int32" ? "int32" : goTypeAt(place));
   }
 
   private array(value: Json, items: Schema, place: Place): Json | undefined {
     if (!Array.isArray(value)) return this.mismatch(value, place);
-    const goType = place.goType.startsWith("[]") ? place.goType.slice(2) : goTypeOf(items);
     const out: Json[] = [];
-    value.forEach((item, i) => {
-      const at = { ...place, goType, strictPath: `${place.strictPath}[${i}]` };
-      const decoded = item === null ? zeroOf(items) : this.value(item, items, at);
+    for (const [step, item] of value.entries()) {
+      const at: Place = { up: place, kind: "element", step, schema: items };
+      const decoded = item === null ? zeroOf(items) : this.value(item, at);
       if (decoded !== undefined) out.push(decoded);
-    });
+    }
     return out;
   }
 
   private map(value: Json, values: Schema, place: Place): Json | undefined {
     if (!isObject(value)) return this.mismatch(value, place);
     const out: JsonObject = {};
-    const goType = goTypeOf(values);
-    for (const [key, item] of Object.entries(value)) {
+    for (const [step, item] of Object.entries(value)) {
       if (item === undefined) continue;
-      const at = { ...place, goType, strictPath: child(place.strictPath, key) };
-      const decoded = item === null ? zeroOf(values) : this.value(item, values, at);
-      if (decoded !== undefined) put(out, key, decoded);
+      const at: Place = { up: place, kind: "entry", step, schema: values };
+      const decoded = item === null ? zeroOf(values) : this.value(item, at);
+      if (decoded !== undefined) put(out, step, decoded);
     }
     return out;
   }
 
-  struct(value: JsonObject, schema: Schema, name: string, place: Place): JsonObject {
+  struct(value: JsonObject, schema: Schema, place: Place): JsonObject {
     const out: JsonObject = {};
     const properties = schema.properties ?? {};
-    for (const [key, item] of Object.entries(value)) {
-      const field = Object.hasOwn(properties, key) ? properties[key] : undefined;
+    for (const [step, item] of Object.entries(value)) {
+      const field = Object.hasOwn(properties, step) ? properties[step] : undefined;
       if (!field) {
-        if (schema.preserveUnknownFields && item !== undefined) put(out, key, item);
-        else if (this.unknown.length < UNKNOWN_MAX) this.unknown.push(child(place.strictPath, key));
-        continue;
+        if (schema.preserveUnknownFields && item !== undefined) put(out, step, item);
+        else if (this.unknown.length < UNKNOWN_MAX) this.unknown.push(join(strictPath(place), step));
+      } else if (item !== null && item !== undefined) {
+        const decoded = this.value(item, { up: place, kind: "field", step, schema: field });
+        if (decoded !== undefined && !leftOut(decoded, field)) put(out, step, decoded);
       }
-      if (item === null || item === undefined) continue;
-      const decoded = this.value(item, field, {
-        struct: name,
-        path: `${place.path === "" ? "" : `${place.path}.`}${field.goPath ?? ""}${key}`,
-        goType: goTypeOf(field),
-        strictPath: child(place.strictPath, key),
-      });
-      if (decoded !== undefined && !leftOut(decoded, field)) put(out, key, decoded);
     }
     return out;
   }
@@ -169,11 +175,18 @@ class Decoder {
 const isObject = (value: Json): value is JsonObject =>
   typeof value === "object" && value !== null && !Array.isArray(value);
 
-const child = (path: string, key: string): string => (path === "" ? key : `${path}.${key}`);
+const join = (path: string, key: string): string => (path === "" ? key : `${path}.${key}`);
+
+function leaf(value: string, schema: Schema): string {
+  if (schema.format === undefined) return value;
+  if (schema.format === "date-time") return canonicalTime(value, false);
+  if (schema.format === "micro-time") return canonicalTime(value, true);
+  return schema.format === "byte" ? checkBase64(value) : value;
+}
 
 /** Times complain about the string inside them. */
 const leafType = (schema: Schema, place: Place): string =>
-  schema.format === "date-time" || schema.format === "micro-time" ? "string" : place.goType;
+  schema.format === "date-time" || schema.format === "micro-time" ? "string" : goTypeAt(place);
 
 /** Go's omitempty: an empty value of a field that is no pointer and has no written zero. */
 function leftOut(value: Json, field: Schema): boolean {
@@ -201,9 +214,7 @@ export function decode(value: JsonObject, definition: string): Decoded {
   const schema = types()[definition];
   if (!schema) throw new Error(`no definition ${definition} in the API's facts`);
   const decoder = new Decoder();
-  const goType = goNameOf(definition);
-  const place = { struct: "", path: "", goType, strictPath: "" };
-  const object = decoder.struct(value, schema, goType.replace(/^.*\./, ""), place);
+  const object = decoder.struct(value, schema, { kind: "field", step: "", schema: { ref: definition } });
   if (decoder.wrongType !== undefined) throw new DecodeError(decoder.wrongType);
   return { object, unknown: decoder.unknown };
 }

@@ -9,16 +9,38 @@ import type { Schema } from "#sdk/api/schema.ts";
 const isObject = (value: Json | undefined): value is JsonObject =>
   typeof value === "object" && value !== null && !Array.isArray(value);
 
-function visit(value: Json | undefined, field: Schema, fill: (object: JsonObject, schema: Schema) => void): void {
+/** The fields of a struct that are filled in when absent, by its schema: found once, as every write asks. */
+type Filling = readonly (readonly [name: string, value: Json])[];
+type Fillings = (schema: Schema) => Filling;
+
+function remember(find: (field: Schema) => Json | undefined): Fillings {
+  const known = new Map<Schema, Filling>();
+  return (schema) => {
+    let filling = known.get(schema);
+    if (!filling) {
+      filling = Object.entries(schema.properties ?? {}).flatMap(([name, field]) => {
+        const value = find(field);
+        return value === undefined ? [] : [[name, value] as const];
+      });
+      known.set(schema, filling);
+    }
+    return filling;
+  };
+}
+
+const copy = (value: Json): Json => (typeof value === "object" && value !== null ? structuredClone(value) : value);
+
+function fill(value: Json | undefined, field: Schema, fillings: Fillings): void {
   const schema = resolve(field);
   if (Array.isArray(value)) {
-    if (schema.items) for (const item of value) visit(item, schema.items, fill);
+    if (schema.items) for (const item of value) fill(item, schema.items, fillings);
   } else if (isObject(value)) {
-    if (schema.values) for (const item of Object.values(value)) visit(item, schema.values, fill);
-    if (!schema.properties) return;
-    fill(value, schema);
-    for (const [name, child] of Object.entries(schema.properties)) {
-      if (value[name] !== undefined) visit(value[name], child, fill);
+    const { properties, values } = schema;
+    if (properties)
+      for (const [name, absent] of fillings(schema)) if (value[name] === undefined) value[name] = copy(absent);
+    for (const [name, item] of Object.entries(value)) {
+      const child = values ?? (properties && Object.hasOwn(properties, name) ? properties[name] : undefined);
+      if (child && typeof item === "object") fill(item, child, fillings);
     }
   }
 }
@@ -32,28 +54,19 @@ function root(definition: string): Schema {
 const isZero = (value: Json): boolean =>
   value === "" || value === 0 || value === false || (isObject(value) && Object.keys(value).length === 0);
 
+const defaults = remember((field) =>
+  field.default === undefined || isZero(field.default) ? undefined : field.default,
+);
+const zeros = remember((field) => field.zero);
+
 /**
  * Applies the defaults that OpenAPI tells (a port's protocol, a Plugin's failurePolicy). Most defaulting of upstream's
  * kinds is not in OpenAPI: the kinds' strategies do it.
  */
-export function applyDefaults(object: JsonObject, definition: string): void {
-  visit(object, root(definition), (value, schema) => {
-    for (const [name, field] of Object.entries(schema.properties ?? {})) {
-      if (value[name] === undefined && field.default !== undefined && !isZero(field.default)) {
-        value[name] = structuredClone(field.default);
-      }
-    }
-  });
-}
+export const applyDefaults = (object: JsonObject, definition: string): void => fill(object, root(definition), defaults);
 
 /**
  * Fills in what upstream writes for absent fields: `"status":{}`, `"strategy":{}`, `"resources":{}`, `"rules":null`.
  * The last step before an object is stored; nothing that reads an object may depend on it.
  */
-export function fillZeros(object: JsonObject, definition: string): void {
-  visit(object, root(definition), (value, schema) => {
-    for (const [name, field] of Object.entries(schema.properties ?? {})) {
-      if (value[name] === undefined && field.zero !== undefined) value[name] = structuredClone(field.zero);
-    }
-  });
-}
+export const fillZeros = (object: JsonObject, definition: string): void => fill(object, root(definition), zeros);
