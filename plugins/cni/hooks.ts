@@ -170,7 +170,7 @@ function attached(host: Host): [containerId: string, interfaceName: string][] {
     if (containerId && interfaceName) found.set(`${containerId} ${interfaceName}`, [containerId, interfaceName]);
   };
   for (const name of host.files.list(STATE, RESULTS))
-    note(...(name.replace(/\.json$/, "").split("@") as [string, string]));
+    if (name.endsWith(".json")) note(...(name.slice(0, -".json".length).split("@") as [string, string]));
   const folder = `${ADDRESSES}/${NETWORK}`;
   for (const name of host.files.list(STATE, folder))
     if (/^[0-9.]+$/.test(name))

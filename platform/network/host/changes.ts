@@ -1,6 +1,7 @@
 /** What the network changes on the host's own namespace, in words, and how it is taken back. */
 import { join } from "node:path";
 import { networkNames } from "../names.ts";
+import { stopBalancers } from "./balancer.ts";
 import { forgetForwarding } from "./prepare.ts";
 import { type RunProgram, runProgram } from "./program.ts";
 import { restoreSysctls } from "./sysctl.ts";
@@ -35,7 +36,7 @@ export async function undoHostChanges(
   run: RunProgram = runProgram,
 ): Promise<string[]> {
   const names = networkNames(o.instance);
-  const lines: string[] = [];
+  const lines = (await stopBalancers(o.dataDir, run)) > 0 ? ["the load balancers' HAProxy is ended"] : [];
   for (const table of [names.table, names.nodeTable])
     if ((await run("nft", ["delete", "table", "ip", table])).code === 0)
       lines.push(`nftables table ip ${table} is removed`);
