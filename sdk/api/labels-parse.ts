@@ -4,8 +4,44 @@
  *     selector    = [ requirement { "," requirement } ]
  *     requirement = "!" KEY | KEY | KEY ("="|"=="|"!="|">"|"<") VALUE | KEY ("in"|"notin") "(" VALUE { "," VALUE } ")"
  */
-import type { LabelOperator, LabelRequirement, LabelRequirements } from "./labels.ts";
 import { isLabelValue, isQualifiedName } from "./names.ts";
+
+export type LabelOperator = "=" | "==" | "!=" | "in" | "notin" | "exists" | "!" | "gt" | "lt";
+
+export interface LabelRequirement {
+  key: string;
+  operator: LabelOperator;
+  values: readonly string[];
+}
+
+/** All must hold; an empty one matches everything. */
+export type LabelRequirements = readonly LabelRequirement[];
+export const INTEGER = /^[+-]?\d+$/;
+const quote = (text: string): string => JSON.stringify(text);
+
+/** The same check upstream makes for every requirement; throws an Error with its message. */
+export function requirement(key: string, operator: LabelOperator, values: readonly string[]): LabelRequirement {
+  const errors =
+    isQualifiedName(key).length > 0 ? [`key: Invalid value: ${quote(key)}: ${isQualifiedName(key).join("; ")}`] : [];
+  const list = `[]string{${values.map(quote).join(", ")}}`;
+  if ((operator === "in" || operator === "notin") && values.length === 0) {
+    errors.push(`values: Invalid value: ${list}: for 'in', 'notin' operators, values set can't be empty`);
+  }
+  if ((operator === "exists" || operator === "!") && values.length > 0) {
+    errors.push(`values: Invalid value: ${list}: values set must be empty for exists and does not exist`);
+  }
+  values.forEach((value, i) => {
+    if ((operator === "gt" || operator === "lt") && !INTEGER.test(value)) {
+      errors.push(
+        `values[${i}]: Invalid value: ${quote(value)}: for 'Gt', 'Lt' operators, the value must be an integer`,
+      );
+    }
+    const wrong = isLabelValue(value);
+    if (wrong.length > 0) errors.push(`values[${i}][${key}]: Invalid value: ${quote(value)}: ${wrong.join("; ")}`);
+  });
+  if (errors.length > 0) throw new Error(errors.length === 1 ? errors[0] : `[${errors.join(", ")}]`);
+  return { key, operator, values };
+}
 
 interface Token {
   type: "identifier" | "end" | "error" | "symbol";
@@ -100,7 +136,7 @@ class Parser {
     const operator = Object.hasOwn(OPERATORS, sign.text) ? OPERATORS[sign.text] : undefined;
     if (operator === undefined) throw new Error(`found '${sign.text}', expected: ${BINARY_OPERATORS}`);
     const values = operator === "in" || operator === "notin" ? this.set() : [this.value()];
-    return { key, operator, values: checkValues(key, operator, [...new Set(values)].sort()) };
+    return requirement(key, operator, [...new Set(values)].sort());
   }
 
   private value(): string {
@@ -128,18 +164,6 @@ class Parser {
       }
     }
   }
-}
-
-function checkValues(key: string, operator: LabelOperator, values: string[]): string[] {
-  values.forEach((value, i) => {
-    const invalid = (why: string, at: string) => new Error(`${at}: Invalid value: ${JSON.stringify(value)}: ${why}`);
-    if ((operator === "gt" || operator === "lt") && !/^[+-]?\d+$/.test(value)) {
-      throw invalid("for 'Gt', 'Lt' operators, the value must be an integer", `values[${i}]`);
-    }
-    const wrong = isLabelValue(value);
-    if (wrong.length > 0) throw invalid(wrong.join("; "), `values[${i}][${key}]`);
-  });
-  return values;
 }
 
 /** Sorted by key. Throws an Error with upstream's message, which upstream answers with 400. */

@@ -3,24 +3,20 @@
  * the syntax and messages of apimachinery's `labels`.
  */
 import type { LabelSelector } from "./generated/types.ts";
+import {
+  INTEGER,
+  type LabelOperator,
+  type LabelRequirement,
+  type LabelRequirements,
+  requirement,
+} from "./labels-parse.ts";
 import { isLabelValue, isQualifiedName } from "./names.ts";
 import type { StatusCause } from "./status.ts";
 
-export type LabelOperator = "=" | "==" | "!=" | "in" | "notin" | "exists" | "!" | "gt" | "lt";
-
-export interface LabelRequirement {
-  key: string;
-  operator: LabelOperator;
-  values: readonly string[];
-}
-
-/** All must hold; an empty one matches everything. */
-export type LabelRequirements = readonly LabelRequirement[];
 export type Labels = Readonly<Record<string, string>>;
 
 const own = (labels: Labels, key: string): string | undefined => (Object.hasOwn(labels, key) ? labels[key] : undefined);
 
-const INTEGER = /^[+-]?\d+$/;
 const integer = (text: string | undefined): bigint | undefined =>
   text !== undefined && INTEGER.test(text) ? BigInt(text.replace(/^\+/, "")) : undefined;
 
@@ -50,30 +46,6 @@ export function matchesRequirement({ key, operator, values }: LabelRequirement, 
 
 export const matchesLabels = (selector: LabelRequirements, labels: Labels | undefined): boolean =>
   selector.every((requirement) => matchesRequirement(requirement, labels ?? {}));
-
-/** The same check upstream makes for every requirement; throws an Error with its message. */
-function requirement(key: string, operator: LabelOperator, values: readonly string[]): LabelRequirement {
-  const errors =
-    isQualifiedName(key).length > 0 ? [`key: Invalid value: ${quote(key)}: ${isQualifiedName(key).join("; ")}`] : [];
-  const list = `[]string{${values.map(quote).join(", ")}}`;
-  if ((operator === "in" || operator === "notin") && values.length === 0) {
-    errors.push(`values: Invalid value: ${list}: for 'in', 'notin' operators, values set can't be empty`);
-  }
-  if ((operator === "exists" || operator === "!") && values.length > 0) {
-    errors.push(`values: Invalid value: ${list}: values set must be empty for exists and does not exist`);
-  }
-  values.forEach((value, i) => {
-    if ((operator === "gt" || operator === "lt") && !INTEGER.test(value)) {
-      errors.push(
-        `values[${i}]: Invalid value: ${quote(value)}: for 'Gt', 'Lt' operators, the value must be an integer`,
-      );
-    }
-    const wrong = isLabelValue(value);
-    if (wrong.length > 0) errors.push(`values[${i}][${key}]: Invalid value: ${quote(value)}: ${wrong.join("; ")}`);
-  });
-  if (errors.length > 0) throw new Error(errors.length === 1 ? errors[0] : `[${errors.join(", ")}]`);
-  return { key, operator, values };
-}
 
 const quote = (text: string): string => JSON.stringify(text);
 const byKey = (a: LabelRequirement, b: LabelRequirement): number => (a.key < b.key ? -1 : a.key > b.key ? 1 : 0);
@@ -153,4 +125,9 @@ export function validateLabels(labels: Labels | undefined, path: string): Status
   ]);
 }
 
-export { parseLabelSelector } from "./labels-parse.ts";
+export {
+  type LabelOperator,
+  type LabelRequirement,
+  type LabelRequirements,
+  parseLabelSelector,
+} from "./labels-parse.ts";

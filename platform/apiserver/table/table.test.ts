@@ -4,7 +4,7 @@ import { test } from "node:test";
 import type { ContainerStatus, Plugin, Pod, PodStatus, Service } from "#sdk/api/generated/types.ts";
 import type { DynamicObject, KubeObject } from "#sdk/api/object.ts";
 import { humanDuration } from "./format.ts";
-import { RECORDED_AT, type RecordedRow } from "./generated.ts";
+import { RECORDED_AT, type RecordedRow } from "./recorded.ts";
 import { renderTable } from "./table.ts";
 
 const recorded = JSON.parse(

@@ -1,6 +1,6 @@
 /**
  * Writes generated/recorded.json from recorded exchanges of the original API server, by hand:
- * `node platform/apiserver/table/generated.ts RECORDINGS_JSONL_GZ`. For each kind: an object and the row it had.
+ * `node platform/apiserver/table/recorded.ts RECORDINGS_JSONL_GZ`. For each kind: an object and the row it had.
  */
 import { readFileSync, writeFileSync } from "node:fs";
 import { gunzipSync } from "node:zlib";
