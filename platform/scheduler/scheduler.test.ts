@@ -1,0 +1,162 @@
+import { deepEqual, equal, ok } from "node:assert/strict";
+import test, { type TestContext } from "node:test";
+import { silentLog } from "#platform/base/log.ts";
+import type { Node, Pod } from "#sdk/api/generated/types.ts";
+import { conflict } from "#sdk/api/status.ts";
+import { type CoreEvent, EVENTS } from "#sdk/client/recorder.ts";
+import { createFakeApi, type FakeApi } from "#sdk/testing/fake-api.ts";
+import { until } from "#sdk/testing/until.ts";
+import { type FilterPlugin, type NodeDelta, noPlugins, type SchedulingPlugins } from "./framework.ts";
+import { startScheduler } from "./scheduler.ts";
+
+const PODS = { group: "", version: "v1", resource: "pods" };
+const NODES = { group: "", version: "v1", resource: "nodes" };
+
+const makeNode = (api: FakeApi, name: string, cpu = "1") =>
+  api.client.create<Node>(NODES, {
+    apiVersion: "v1",
+    kind: "Node",
+    metadata: { name },
+    status: { allocatable: { cpu, memory: "1Gi", pods: "10" } },
+  });
+const makePod = (api: FakeApi, name: string, cpu = "100m", more: Partial<Pod["spec"]> = {}) =>
+  api.client.create<Pod>(PODS, {
+    apiVersion: "v1",
+    kind: "Pod",
+    metadata: { name, namespace: "default" },
+    spec: { containers: [{ name: "c", resources: { requests: { cpu } } }], ...more },
+  });
+const getPod = (api: FakeApi, name: string) => api.client.get<Pod>(PODS, { namespace: "default", name });
+
+/** As the component node-resources: its own table of what is free, fed by deltas only. */
+function cpuFilter(): FilterPlugin & { deltas: NodeDelta[] } {
+  const nodes = new Map<number, { allocatable: number; requested: number }>();
+  const deltas: NodeDelta[] = [];
+  return {
+    name: "cpu",
+    deltas,
+    async sync(delta) {
+      deltas.push(delta);
+      if (delta.whole) nodes.clear();
+      for (const id of delta.removed) nodes.delete(id);
+      for (const n of delta.nodes)
+        nodes.set(n.id, { requested: 0, ...nodes.get(n.id), allocatable: n.allocatable.cpuMilli });
+      for (const u of delta.usage) nodes.get(u.id)!.requested = u.requested.cpuMilli;
+    },
+    async evaluate(pods, ids) {
+      const fits = (id: number, wanted: number) => nodes.get(id)!.allocatable - nodes.get(id)!.requested >= wanted;
+      return pods.map(({ requests }) => ({
+        codes: ids.map((id) => (fits(id, requests.cpuMilli) ? 0 : 1)),
+        outcomes: [{ reasons: ["Insufficient cpu"], unresolvable: false }],
+      }));
+    },
+  };
+}
+
+async function setUp(t: TestContext, api: FakeApi, plugins: SchedulingPlugins = noPlugins) {
+  const stop = new AbortController();
+  const queue = { firstBackoffMs: 1, lastBackoffMs: 20 };
+  const scheduler = startScheduler({ client: api.client, plugins, log: silentLog, signal: stop.signal, queue });
+  t.after(async () => {
+    stop.abort();
+    await scheduler.done;
+  });
+  await scheduler.ready;
+}
+const withFilter = (filter: FilterPlugin): SchedulingPlugins => ({ ...noPlugins, filters: () => [filter] });
+
+test("without plugins every pod is bound, however large, and an event says where", async (t) => {
+  const api = createFakeApi();
+  await makeNode(api, "n1");
+  await makePod(api, "huge", "1000");
+  await setUp(t, api);
+  await until(async () => (await getPod(api, "huge")).spec?.nodeName === "n1");
+  await until(async () => (await api.client.list<CoreEvent>(EVENTS)).items.length > 0);
+  const [event] = (await api.client.list<CoreEvent>(EVENTS)).items;
+  deepEqual(
+    [event?.reason, event?.message, event?.source.component],
+    ["Scheduled", "Successfully assigned default/huge to n1", "default-scheduler"],
+  );
+});
+
+test("a pod of another scheduler, with gates or already bound is left alone", async (t) => {
+  const api = createFakeApi();
+  await makeNode(api, "n1");
+  await makePod(api, "other", "1m", { schedulerName: "mine" });
+  await makePod(api, "gated", "1m", { schedulingGates: [{ name: "g" }] });
+  await makePod(api, "bound", "1m", { nodeName: "elsewhere" });
+  await makePod(api, "ours", "1m");
+  await setUp(t, api);
+  await until(async () => (await getPod(api, "ours")).spec?.nodeName === "n1");
+  equal((await getPod(api, "other")).spec?.nodeName, undefined);
+  equal((await getPod(api, "gated")).spec?.nodeName, undefined);
+  equal((await getPod(api, "bound")).spec?.nodeName, "elsewhere");
+});
+
+test("pods fill nodes exactly, what is left says why, and is bound when room appears", async (t) => {
+  const api = createFakeApi();
+  await makeNode(api, "n1");
+  await makeNode(api, "n2");
+  const filter = cpuFilter();
+  await setUp(t, api, withFilter(filter));
+  for (let i = 0; i < 5; i++) await makePod(api, `p${i}`, "500m");
+  const bound = async () => {
+    const { items } = await api.client.list<Pod>(PODS);
+    return items.filter((p) => p.spec?.nodeName).map((p) => p.spec!.nodeName!);
+  };
+  await until(async () => (await bound()).length === 4);
+  deepEqual((await bound()).sort(), ["n1", "n1", "n2", "n2"]);
+  const waiting = async () => (await api.client.list<Pod>(PODS)).items.find((p) => !p.spec?.nodeName);
+  await until(async () => (await waiting())?.status?.conditions !== undefined);
+  const left = (await waiting())!;
+  const condition = left.status!.conditions![0]!;
+  deepEqual([condition.type, condition.status, condition.reason], ["PodScheduled", "False", "Unschedulable"]);
+  equal(
+    condition.message,
+    "0/2 nodes are available: 2 Insufficient cpu. preemption: 0/2 nodes are available: 2 No preemption victims found for incoming pod.",
+  );
+  await makeNode(api, "n3");
+  await until(async () => (await getPod(api, left.metadata.name!)).spec?.nodeName === "n3");
+  ok(filter.deltas[0]?.whole && filter.deltas.slice(1).every((d) => !d.whole));
+});
+
+test("a lost binding gives its room back and the pod is tried again", async (t) => {
+  const api = createFakeApi();
+  await makeNode(api, "n1");
+  let refused = 0;
+  api.intercept((_, resource) => {
+    if (resource === "pods/binding" && refused++ < 3)
+      throw conflict({ group: "", resource: "pods/binding" }, "p", "the node is full");
+  });
+  await setUp(t, api, withFilter(cpuFilter()));
+  await makePod(api, "p", "1");
+  await until(async () => (await getPod(api, "p")).spec?.nodeName === "n1");
+  equal(refused, 4);
+});
+
+test("two schedulers bind every pod once", async (t) => {
+  const api = createFakeApi();
+  for (let i = 0; i < 3; i++) await makeNode(api, `n${i}`, "10");
+  await setUp(t, api, withFilter(cpuFilter()));
+  await setUp(t, api, withFilter(cpuFilter()));
+  for (let i = 0; i < 20; i++) await makePod(api, `p${i}`, "1");
+  await until(async () => (await api.client.list<Pod>(PODS)).items.every((p) => p.spec?.nodeName));
+});
+
+test("a plugin that fails is reported and the pod is tried again", async (t) => {
+  const api = createFakeApi();
+  await makeNode(api, "n1");
+  const filter = cpuFilter();
+  let broken = 2;
+  const plugin: FilterPlugin = {
+    ...filter,
+    evaluate: (...args) =>
+      broken-- > 0 ? Promise.reject(new Error("plugin cpu: deadline exceeded")) : filter.evaluate(...args),
+  };
+  await setUp(t, api, withFilter(plugin));
+  await makePod(api, "p");
+  await until(async () => (await getPod(api, "p")).spec?.nodeName === "n1");
+  await until(async () =>
+    (await api.client.list<CoreEvent>(EVENTS)).items.some((e) => e.message.includes("deadline exceeded")),
+  );
+});
