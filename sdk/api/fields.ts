@@ -16,8 +16,13 @@ export function parseFieldSelector(selector: string): FieldSelector {
       const match = /!=|==|=/.exec(term);
       if (!match) throw new Error(`invalid selector: '${selector}'; can't understand '${term}'`);
       const value = unescapeValue(term.slice(match.index + match[0].length));
-      return { field: term.slice(0, match.index), operator: match[0] === "!=" ? "!=" : "=", value };
-    });
+      return {
+        field: term.slice(0, match.index),
+        operator: match[0] === "!=" ? ("!=" as const) : ("=" as const),
+        value,
+      };
+    })
+    .filter(({ field, value }) => field !== "" || value !== "");
 }
 
 /** At commas that no backslash escapes. */

@@ -44,6 +44,7 @@ test("arithmetic is exact and compares across suffixes", () => {
   assert.ok(compareQuantities(parseQuantity("1G"), parseQuantity("1Gi")) < 0);
   assert.equal(quantityMilliValue(parseQuantity("250m")), 250);
   assert.equal(quantityValue(parseQuantity("1500m")), 2);
+  assert.equal(quantityValue(parseQuantity("-9m")), -1);
 });
 
 test("what is no quantity is refused with upstream's message", () => {

@@ -21,6 +21,7 @@ const BINARY_SUFFIX = ["", "Ki", "Mi", "Gi", "Ti", "Pi", "Ei"];
 const EXPONENT_MAX = 100;
 
 const WRONG_FORMAT = "quantities must match the regular expression '^([+-]?[0-9.]+)([eEinumkKMGTP]*[-+]?[0-9]*)$'";
+const WRONG_NUMBER = "unable to parse numeric part of quantity";
 const SYNTAX = /^([+-]?)(\d*)(?:\.(\d*))?([eEinumkKMGTP]*[-+]?\d*)$/;
 
 /** Throws an Error with upstream's message. */
@@ -29,9 +30,11 @@ export function parseQuantity(input: string | number): Quantity {
   const match = text === "" ? null : SYNTAX.exec(text);
   if (!match) throw new Error(WRONG_FORMAT);
   const [, sign = "", whole = "", fraction = "", suffix = ""] = match;
-  if (whole.length + fraction.length > EXPONENT_MAX) throw new Error("unable to parse numeric part of quantity");
+  if (whole.length + fraction.length > EXPONENT_MAX) throw new Error(WRONG_NUMBER);
   const digits = BigInt(`${whole}${fraction}` || "0");
-  const { base, exponent, format } = interpret(suffix);
+  const { base, exponent, format } = interpret(suffix, digits === 0n);
+  // Upstream reads a suffix alone as zero, but for the ones that take its slow path.
+  if (whole + fraction === "" && (exponent < -9 || (base === 2 && exponent >= 50))) throw new Error(WRONG_NUMBER);
   const amount = scale(digits, base, exponent, fraction.length);
   if (format !== "BinarySI") return { nano: sign === "-" ? -amount : amount, format };
   const capped = amount > BINARY_MAX * NANO ? BINARY_MAX * NANO : amount;
@@ -40,15 +43,19 @@ export function parseQuantity(input: string | number): Quantity {
   return { nano: sign === "-" ? -capped : capped, format: shown };
 }
 
-function interpret(suffix: string): { base: 2 | 10; exponent: number; format: QuantityFormat } {
+function interpret(suffix: string, zero: boolean): { base: 2 | 10; exponent: number; format: QuantityFormat } {
   const decimal = DECIMAL[suffix];
   if (decimal !== undefined) return { base: 10, exponent: decimal, format: "DecimalSI" };
   const binary = BINARY[suffix];
   if (binary !== undefined) return { base: 2, exponent: binary, format: "BinarySI" };
   const match = /^[eE]([-+]?\d+)$/.exec(suffix);
   const exponent = Number(match?.[1]);
-  if (!match || Math.abs(exponent) > EXPONENT_MAX) throw new Error("unable to parse quantity's suffix");
-  return { base: 10, exponent, format: "DecimalExponent" };
+  if (!match || (Math.abs(exponent) > EXPONENT_MAX && !zero)) throw new Error("unable to parse quantity's suffix");
+  return {
+    base: 10,
+    exponent: zero ? Math.max(-EXPONENT_MAX, Math.min(EXPONENT_MAX, exponent)) : exponent,
+    format: "DecimalExponent",
+  };
 }
 
 /** digits × base^exponent ÷ 10^places in billionths, rounded up. */
@@ -96,13 +103,15 @@ export const addQuantities = (a: Quantity, b: Quantity): Quantity => ({
 
 export const subtractQuantities = (a: Quantity, b: Quantity): Quantity => addQuantities(a, { ...b, nano: -b.nano });
 
-const ceilDivide = (value: bigint, by: bigint): bigint => (value > 0n ? (value + by - 1n) / by : value / by);
+/** Away from zero: something is never nothing. */
+const divideUp = (value: bigint, by: bigint): bigint =>
+  value >= 0n ? (value + by - 1n) / by : -((-value + by - 1n) / by);
 
-/** Whole units (bytes, counts), rounded up: Quantity.Value(). */
-export const quantityValue = (q: Quantity): number => Number(ceilDivide(q.nano, NANO));
+/** Whole units (bytes, counts), rounded away from zero: Quantity.Value(). */
+export const quantityValue = (q: Quantity): number => Number(divideUp(q.nano, NANO));
 
-/** Thousandths (millicores), rounded up: Quantity.MilliValue(). */
-export const quantityMilliValue = (q: Quantity): number => Number(ceilDivide(q.nano, 1_000_000n));
+/** Thousandths (millicores), rounded away from zero: Quantity.MilliValue(). */
+export const quantityMilliValue = (q: Quantity): number => Number(divideUp(q.nano, 1_000_000n));
 
 export const quantityOf = (value: number | bigint, format: QuantityFormat = "DecimalSI"): Quantity => ({
   nano: BigInt(value) * NANO,

@@ -74,6 +74,8 @@ export const CAPSTAN_TYPES: Record<string, Schema> = {
     failurePolicy: { ...string, enum: ["Fail", "Ignore"], default: "Fail" },
     /** Names of the store guards this plugin stands for, e.g. "node-capacity". */
     guards: set(string),
+    /** Of several plugins of one world the lower is called first. */
+    order: integer,
     /** Score: how much its scores count. */
     weight: integer,
     configSchema: { type: "object", preserveUnknownFields: true },

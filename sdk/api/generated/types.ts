@@ -71,6 +71,7 @@ export interface PluginSpec {
   limits?: PluginLimits;
   failurePolicy?: "Fail" | "Ignore";
   guards?: string[];
+  order?: number;
   weight?: number;
   configSchema?: JsonObject;
   config?: JsonObject;
