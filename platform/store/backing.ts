@@ -1,0 +1,38 @@
+/** What the watch cache needs below it: where the truth is, its log, and the writes. store/postgres implements it. */
+import type { Change, Revision, StoredObject, Write, WriteResult } from "./port.ts";
+
+/** A place in the log. A new epoch means that what an older epoch's readers hold may never have been (S12). */
+export interface Position {
+  revision: Revision;
+  epoch: number;
+}
+
+/** Everything that is, at one revision; pages in the order of keys. */
+export interface Snapshot {
+  position: Position;
+  objects: AsyncIterable<readonly StoredObject[]>;
+}
+
+/** Called in the order of the log, never two at once. */
+export interface LogHandler {
+  /** Every change after the last call's `upTo` up to this one's; `changes` may be empty. */
+  changes(changes: readonly Change[], upTo: Revision): void;
+  /** The reader's place is gone (S5, S12). Nothing follows: load a snapshot and follow again. */
+  gap(why: "compacted" | "epoch"): void;
+}
+
+export interface Follower {
+  /** Look now instead of at the next hint or poll. */
+  poke(): void;
+  close(): Promise<void>;
+}
+
+export interface Backing {
+  write(write: Write): Promise<WriteResult>;
+  /** Asked after the caller's request arrived; one question answers all who wait. Throws StatusError 503 without a database. */
+  position(): Promise<Position>;
+  /** Retries until it succeeds or the signal aborts. */
+  snapshot(signal: AbortSignal): Promise<Snapshot>;
+  /** Reconnects by itself, for ever, without losing its place. */
+  follow(from: Position, handler: LogHandler): Follower;
+}

@@ -1,0 +1,340 @@
+/**
+ * The watch cache: the Store that API servers use, over the backing store and its log (S4, S7, S8, S9).
+ *
+ *   state      loaded       gap          closing
+ *   loading    following    loading      closed      reading a snapshot; readers wait
+ *   following  (a bug)      loading      closed      the log is applied as it comes; readers are served from memory
+ *   closed     closed       closed       closed
+ *
+ * A gap (the log was compacted before it was read, or the database lost its last moment) ends every watch with 410 and loads anew.
+ * The state changes only in `#to`; everything between two awaits sees one revision.
+ */
+import { type Clock, delay } from "#platform/base/clock.ts";
+import { type Log, messageOf } from "#platform/base/log.ts";
+import { expired, StatusError, unavailable } from "#sdk/api/status.ts";
+import type { Backing, Follower, Position } from "../backing.ts";
+import type {
+  Change,
+  Freshness,
+  Key,
+  ListRequest,
+  ListResult,
+  Revision,
+  Store,
+  StoredObject,
+  WatchEvent,
+  WatchRequest,
+  Write,
+  WriteResult,
+} from "../port.ts";
+import { Dispatch } from "./dispatch.ts";
+import { History, type HistoryLimits } from "./history.ts";
+import { listAt, listNow } from "./list.ts";
+import { Shelf } from "./shelf.ts";
+import { Watcher } from "./watcher.ts";
+
+type State = "loading" | "following" | "closed";
+type Event = "loaded" | "gap" | "closing";
+
+const TABLE: Record<State, Record<Event, State | "bug">> = {
+  loading: { loaded: "following", gap: "loading", closing: "closed" },
+  following: { loaded: "bug", gap: "loading", closing: "closed" },
+  closed: { loaded: "closed", gap: "closed", closing: "closed" },
+};
+
+export interface WatchCacheOptions {
+  backing: Backing;
+  clock: Clock;
+  log: Log;
+  /** resource → fields that lists are asked by. */
+  indexedFields?: Record<string, readonly string[]>;
+  /** Per resource. */
+  history?: HistoryLimits;
+  bookmarkMs?: number;
+}
+
+const TICK_MS = 1_000;
+/** How long a reader waits for the cache to reach what it asked for. */
+const FRESHNESS_MS_MAX = 10_000;
+const FUTURE_MS_MAX = 3_000;
+const INITIAL_PAGE = 500;
+
+interface Resource {
+  shelf: Shelf;
+  history: History;
+}
+
+interface Waiter {
+  revision: Revision;
+  resolve(): void;
+}
+
+export class WatchCache implements Store {
+  readonly #options: Required<WatchCacheOptions>;
+  readonly #stop = new AbortController();
+  readonly #waiters = new Set<Waiter>();
+  /** A watcher is here exactly while its reader reads; a gap ends it but does not take it out. */
+  readonly #watchers = new Map<string, Dispatch>();
+  readonly #ticker: NodeJS.Timeout;
+  readonly #running: Promise<void>;
+  /** Resolves when the first load is in. */
+  readonly loaded: Promise<void>;
+  #onLoaded: () => void = () => undefined;
+  #state: State = "loading";
+  #resources = new Map<string, Resource>();
+  #position: Position = { revision: 0, epoch: 0 };
+  /** The revision of the snapshot that was loaded: no history before it. */
+  #loadedAt: Revision = 0;
+  #follower: Follower | undefined;
+  #loadAgain: (() => void) | undefined;
+
+  constructor(options: WatchCacheOptions) {
+    this.#options = {
+      indexedFields: {},
+      history: { entriesMax: 20_000, bytesMax: 64 * 1024 * 1024, ageMs: 5 * 60_000 },
+      bookmarkMs: 10_000,
+      ...options,
+    };
+    this.loaded = new Promise((resolve) => {
+      this.#onLoaded = resolve;
+    });
+    this.#ticker = setInterval(() => this.#tick(), TICK_MS);
+    this.#ticker.unref();
+    this.#running = this.#run();
+  }
+
+  async close(): Promise<void> {
+    this.#to("closing");
+    clearInterval(this.#ticker);
+    this.#stop.abort();
+    this.#loadAgain?.();
+    for (const watcher of this.#allWatchers()) watcher.end();
+    await this.#follower?.close();
+    await this.#running;
+  }
+
+  revision(): Revision {
+    return this.#position.revision;
+  }
+
+  write(write: Write): Promise<WriteResult> {
+    return this.#options.backing.write(write);
+  }
+
+  async get(key: Key, freshness: Freshness): Promise<StoredObject | undefined> {
+    await this.#fresh(freshness);
+    if (freshness.type !== "exact") return this.#resources.get(key.resource)?.shelf.get(key);
+    const { tenant, resource, namespace, name } = key;
+    return this.#exact({ scope: { tenant, resource, namespace, name }, freshness }, freshness.revision).objects[0];
+  }
+
+  async list(request: ListRequest): Promise<ListResult> {
+    const { freshness } = request;
+    await this.#fresh(freshness);
+    if (freshness.type === "exact" && freshness.revision !== this.#position.revision)
+      return this.#exact(request, freshness.revision);
+    return listNow(this.#resources.get(request.scope.resource)?.shelf, request, this.#position.revision);
+  }
+
+  #exact(request: ListRequest, revision: Revision): ListResult {
+    this.#checkFloor(request.scope.resource, revision);
+    const { shelf, history } = this.#resources.get(request.scope.resource) ?? {};
+    return listAt(shelf, history?.differencesAt(revision) ?? new Map(), request, revision);
+  }
+
+  async *watch(request: WatchRequest): AsyncGenerator<readonly WatchEvent[]> {
+    const { scope, signal } = request;
+    if (signal.aborted) return;
+    const after = await this.#watchStart(request);
+    // From here to `add` nothing is awaited: what the cache holds now and what the watcher is told next leave no gap (S7).
+    const start = request.initial ? this.#position.revision : after;
+    const watcher = new Watcher(scope, request.bookmarks === true, start, this.#options.clock.now());
+    const initial = request.initial ? [...(this.#resources.get(scope.resource)?.shelf.scan(scope) ?? [])] : [];
+    if (!request.initial) this.#replay(watcher, start);
+    const dispatch = this.#watchers.get(scope.resource) ?? new Dispatch();
+    this.#watchers.set(scope.resource, dispatch);
+    dispatch.add(watcher);
+    const abort = () => watcher.end();
+    signal.addEventListener("abort", abort);
+    try {
+      for (let at = 0; at < initial.length && !signal.aborted; at += INITIAL_PAGE)
+        yield initial.slice(at, at + INITIAL_PAGE).map(asAdded);
+      if (request.initial) yield [{ type: "bookmark", revision: start, initialEnd: true }];
+      for (let events = await watcher.next(); events && !signal.aborted; events = await watcher.next()) yield events;
+    } finally {
+      signal.removeEventListener("abort", abort);
+      watcher.end();
+      dispatch.delete(watcher);
+    }
+  }
+
+  /** After this revision; the cache is as fresh as the request asks. */
+  async #watchStart({ after, initial, scope }: WatchRequest): Promise<Revision> {
+    if (after === "now") {
+      const { revision } = await this.#options.backing.position();
+      await this.#reached(revision);
+      return revision;
+    }
+    if (initial) {
+      await this.#fresh({ type: "atLeast", revision: after });
+      return after;
+    }
+    await this.#reached(1);
+    this.#checkFloor(scope.resource, after);
+    return after;
+  }
+
+  #replay(watcher: Watcher, after: Revision): void {
+    const dispatch = new Dispatch();
+    dispatch.add(watcher);
+    for (const { change } of this.#resources.get(watcher.scope.resource)?.history.since(after) ?? [])
+      dispatch.send(change);
+  }
+
+  #checkFloor(resource: string, revision: Revision): void {
+    const floor = this.#resources.get(resource)?.history.floor ?? this.#loadedAt;
+    if (revision < floor) throw expired(`too old resource version: ${revision} (${floor})`);
+  }
+
+  /** S8. */
+  async #fresh(freshness: Freshness): Promise<void> {
+    if (freshness.type === "consistent") {
+      const { revision } = await this.#options.backing.position();
+      return this.#reached(revision);
+    }
+    if (freshness.revision <= this.#position.revision && this.#state === "following") return;
+    await this.#reached(1);
+    await this.#reached(freshness.revision, FUTURE_MS_MAX);
+  }
+
+  /** Resolves when the cache follows the log and holds this revision. */
+  async #reached(revision: Revision, waitMs = FRESHNESS_MS_MAX): Promise<void> {
+    if (this.#state === "following" && this.#position.revision >= revision) return;
+    if (this.#state === "closed") throw unavailable("the store is closed");
+    this.#follower?.poke();
+    const waiter: Waiter = { revision, resolve: () => undefined };
+    let timer: NodeJS.Timeout | undefined;
+    const late = new Promise<boolean>((resolve) => {
+      timer = setTimeout(() => resolve(false), waitMs);
+      waiter.resolve = () => resolve(true);
+    });
+    this.#waiters.add(waiter);
+    const inTime = await late;
+    clearTimeout(timer);
+    this.#waiters.delete(waiter);
+    if (this.#stop.signal.aborted) throw unavailable("the store is closed");
+    if (!inTime) throw this.#tooLate(revision);
+  }
+
+  #tooLate(revision: Revision): StatusError {
+    if (this.#state !== "following") return unavailable("the store is still loading");
+    const text = `Too large resource version: ${revision}, current: ${this.#position.revision}`;
+    const causes = [{ reason: "ResourceVersionTooLarge", message: "Too large resource version" }];
+    return new StatusError(504, "Timeout", `Timeout: ${text}`, { causes, retryAfterSeconds: 1 });
+  }
+
+  #to(event: Event): void {
+    const next = TABLE[this.#state][event];
+    if (next === "bug") throw new Error(`the watch cache got "${event}" while ${this.#state}`);
+    this.#state = next;
+  }
+
+  /** Loads and follows, again after every gap, until closed. */
+  async #run(): Promise<void> {
+    const { backing, log, clock } = this.#options;
+    for (let backoffMs = 50; !this.#stop.signal.aborted; ) {
+      try {
+        const started = clock.now();
+        const position = await this.#load();
+        if (this.#stop.signal.aborted) return;
+        log.info("the watch cache is loaded", { revision: position.revision, tookMs: clock.now() - started });
+        const gap = new Promise<void>((resolve) => {
+          this.#loadAgain = resolve;
+        });
+        this.#follower = backing.follow(position, {
+          changes: (changes, upTo) => this.#apply(changes, upTo),
+          gap: (why) => this.#gap(why),
+        });
+        await gap;
+        await this.#follower.close();
+        backoffMs = 50;
+      } catch (error) {
+        if (this.#stop.signal.aborted) return;
+        log.warn("the watch cache could not be loaded", { error: messageOf(error), retryInMs: backoffMs });
+        await delay(backoffMs, this.#stop.signal);
+        backoffMs = Math.min(backoffMs * 2, 2_000);
+      }
+    }
+  }
+
+  async #load(): Promise<Position> {
+    const { position, objects } = await this.#options.backing.snapshot(this.#stop.signal);
+    const resources = new Map<string, Resource>();
+    for await (const page of objects)
+      for (const object of page) this.#resource(resources, object.key.resource, position.revision).shelf.put(object);
+    this.#resources = resources;
+    this.#position = position;
+    this.#loadedAt = position.revision;
+    this.#to("loaded");
+    this.#onLoaded();
+    this.#wakeWaiters();
+    return position;
+  }
+
+  #resource(resources: Map<string, Resource>, name: string, floor: Revision): Resource {
+    const found = resources.get(name);
+    if (found) return found;
+    const shelf = new Shelf(this.#options.indexedFields[name] ?? []);
+    const made = { shelf, history: new History(floor, this.#options.history) };
+    resources.set(name, made);
+    return made;
+  }
+
+  /** Must not be interleaved: state, history and watchers move together. No await here. */
+  #apply(changes: readonly Change[], upTo: Revision): void {
+    if (this.#state !== "following") return;
+    const at = this.#options.clock.now();
+    for (const change of changes) {
+      if (change.revision <= this.#position.revision) continue;
+      const { key } = change.object;
+      const { shelf, history } = this.#resource(this.#resources, key.resource, this.#loadedAt);
+      const before = change.type === "deleted" ? shelf.remove(key) : shelf.put(change.object);
+      history.push({ change, before, at });
+      this.#watchers.get(key.resource)?.send(change);
+    }
+    this.#position = { revision: upTo, epoch: this.#position.epoch };
+    this.#wakeWaiters();
+  }
+
+  #wakeWaiters(): void {
+    for (const waiter of this.#waiters) if (waiter.revision <= this.#position.revision) waiter.resolve();
+  }
+
+  #gap(why: "compacted" | "epoch"): void {
+    if (this.#state !== "following") return;
+    this.#options.log.warn("the watch cache lost its place in the log and loads anew", { why });
+    this.#to("gap");
+    for (const watcher of this.#allWatchers())
+      watcher.end(expired("the log has a gap here; list again and watch from there"));
+    this.#loadAgain?.();
+  }
+
+  *#allWatchers(): Generator<Watcher> {
+    for (const dispatch of this.#watchers.values()) yield* dispatch.all();
+  }
+
+  /** One timer for all: bookmarks for quiet watchers (also past revisions of other resources), and the history's window. */
+  #tick(): void {
+    if (this.#state !== "following") return;
+    const now = this.#options.clock.now();
+    for (const { history } of this.#resources.values()) history.expire(now);
+    for (const watcher of this.#allWatchers())
+      if (watcher.bookmarks && now - watcher.bookmarkedAt >= this.#options.bookmarkMs)
+        watcher.bookmark(this.#position.revision, now);
+  }
+}
+
+const asAdded = (object: StoredObject): WatchEvent => ({
+  type: "change",
+  change: { type: "added", revision: object.revision, object },
+});

@@ -1,0 +1,58 @@
+/** Pages of lists: of what is, and of what was at an exact revision (S4). Nothing here waits; a page is of one moment. */
+import type { Change, ListRequest, ListResult, Revision, StoredObject } from "../port.ts";
+import { comparePlaces, hasField, inScope, placeText, type Shelf } from "./shelf.ts";
+
+export function listNow(shelf: Shelf | undefined, request: ListRequest, revision: Revision): ListResult {
+  if (!shelf) return { objects: [], revision, more: false, remaining: 0 };
+  const { scope, after, matcher } = request;
+  const page = takePage(shelf.scan(scope, after), request);
+  const last = page.objects.at(-1);
+  if (!page.more) return { ...page, revision, remaining: 0 };
+  if (matcher || scope.field || scope.name !== undefined || !last) return { ...page, revision };
+  return { ...page, revision, remaining: shelf.count(scope, last.key) };
+}
+
+type Differences = ReadonlyMap<string, { change: Change; was: StoredObject | undefined }>;
+
+/** The present, with what differed put back. */
+export function listAt(
+  shelf: Shelf | undefined,
+  differences: Differences,
+  request: ListRequest,
+  revision: Revision,
+): ListResult {
+  const { scope, after } = request;
+  const restored: StoredObject[] = [];
+  for (const { was } of differences.values())
+    if (was && inScope(scope, was.key) && hasField(scope, was) && (!after || comparePlaces(was.key, after) > 0))
+      restored.push(was);
+  restored.sort((a, b) => comparePlaces(a.key, b.key));
+  return { ...takePage(merged(shelf?.scan(scope, after) ?? [], restored, differences), request), revision };
+}
+
+function* merged(
+  present: Iterable<StoredObject>,
+  restored: readonly StoredObject[],
+  differences: Differences,
+): Generator<StoredObject> {
+  let at = 0;
+  for (const object of present) {
+    if (differences.has(placeText(object.key))) continue;
+    while (at < restored.length && comparePlaces(restored[at]!.key, object.key) < 0) yield restored[at++]!;
+    yield object;
+  }
+  while (at < restored.length) yield restored[at++]!;
+}
+
+function takePage(
+  objects: Iterable<StoredObject>,
+  { matcher, limit }: ListRequest,
+): Pick<ListResult, "objects" | "more"> {
+  const page: StoredObject[] = [];
+  for (const object of objects) {
+    if (matcher && !matcher(object)) continue;
+    if (limit !== undefined && page.length >= limit) return { objects: page, more: true };
+    page.push(object);
+  }
+  return { objects: page, more: false };
+}

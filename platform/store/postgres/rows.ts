@@ -1,0 +1,59 @@
+/** Rows of the tables `object` and `change` as the store's own types. */
+import type { Change, StoredObject } from "../port.ts";
+
+export const OBJECT_COLUMNS = "tenant, resource, namespace, name, uid, revision, document, labels, fields";
+export const CHANGE_COLUMNS = `${OBJECT_COLUMNS}, kind, labels_before, fields_before`;
+
+export interface ObjectRow {
+  tenant: number;
+  resource: string;
+  namespace: string;
+  name: string;
+  uid: string;
+  revision: number;
+  document: string;
+  labels: string;
+  fields: string;
+}
+
+export interface ChangeRow extends ObjectRow {
+  kind: number;
+  labels_before: string | null;
+  fields_before: string | null;
+}
+
+type Strings = Readonly<Record<string, string>>;
+
+const KNOWN_MAX = 20_000;
+const known = new Map<string, Strings>();
+
+/** Equal label sets are one object in memory: the pods of a Deployment carry the same. Bounded; the oldest is forgotten. */
+function shared(text: string): Strings {
+  const found = known.get(text);
+  if (found) return found;
+  const value = Object.freeze(JSON.parse(text) as Record<string, string>);
+  if (known.size >= KNOWN_MAX) for (const oldest of known.keys()) if (known.delete(oldest)) break;
+  known.set(text, value);
+  return value;
+}
+
+export const objectOf = (row: ObjectRow): StoredObject => ({
+  key: { tenant: row.tenant, resource: row.resource, namespace: row.namespace, name: row.name },
+  uid: row.uid,
+  revision: row.revision,
+  document: row.document,
+  labels: shared(row.labels),
+  fields: JSON.parse(row.fields) as Record<string, string>,
+});
+
+/** The column `kind`, by number. */
+export const KINDS = ["added", "modified", "deleted"] as const;
+
+export function changeOf(row: ChangeRow): Change {
+  const type = KINDS[row.kind];
+  if (type === undefined) throw new Error(`change ${row.revision} has the unknown kind ${row.kind}`);
+  const change: Change = { type, revision: row.revision, object: objectOf(row) };
+  if (row.labels_before !== null && row.fields_before !== null)
+    change.previous = { labels: shared(row.labels_before), fields: JSON.parse(row.fields_before) };
+  return change;
+}

@@ -1,0 +1,104 @@
+/** The committer's SQL. Every statement is set-based: a batch of any size is the same few statements. */
+import type { Statement } from "./session.ts";
+
+/** The channel of the store's one notification a batch; the payload is the newest revision. */
+export const CHANNEL = "capstan_revision";
+/** How far the counter jumps after a crash (S12): more than any database can have lost. */
+export const JUMP = 1_000_000;
+
+/**
+ * S1, S12: locks the counter until the transaction ends and takes $1 revisions. The row of the unlogged table is missing only
+ * after a crash, a promotion or a restore: then the counter jumps and the epoch rises.
+ */
+export const TAKE_REVISIONS: Statement = {
+  name: "take_revisions",
+  text: `WITH marked AS (INSERT INTO crash_marker (id) VALUES (1) ON CONFLICT DO NOTHING RETURNING 1),
+    lost AS (SELECT count(*) AS n FROM marked)
+    UPDATE counter SET revision = revision + lost.n * ${JUMP} + $1::bigint, epoch = epoch + lost.n
+    FROM lost WHERE id = 1
+    RETURNING revision, epoch, lost.n AS jumped`,
+};
+
+/** What a batch is decided on. $1…$4: keys as parallel arrays; `at` is the index among them. */
+export const READ_KEYS: Statement = {
+  name: "read_keys",
+  text: `SELECT k.at::int - 1 AS at, o.uid, o.revision, o.terminating
+    FROM unnest($1::bigint[], $2::text[], $3::text[], $4::text[]) WITH ORDINALITY AS k (tenant, resource, namespace, name, at)
+    JOIN object o USING (tenant, resource, namespace, name)`,
+};
+
+export const READ_LEDGERS: Statement = {
+  name: "read_ledgers",
+  text: `SELECT l.tenant, l.ledger, l.resource, l.used, l."limit"
+    FROM unnest($1::bigint[], $2::text[]) AS k (tenant, ledger) JOIN ledger l USING (tenant, ledger)`,
+};
+
+/** The rows that a refused compare-and-swap lost to. */
+export const READ_CURRENT: Statement = {
+  name: "read_current",
+  text: `SELECT k.at::int - 1 AS at, o.*
+    FROM unnest($1::bigint[], $2::text[], $3::text[], $4::text[]) WITH ORDINALITY AS k (tenant, resource, namespace, name, at)
+    JOIN object o USING (tenant, resource, namespace, name)`,
+};
+
+/**
+ * All the object writes of a batch, its log and its notification. A key is in it once. Each part restates its condition (S3),
+ * and expect_rows aborts the transaction when the database does not agree with what was decided.
+ * kind: 0 create, 1 update, 2 delete; expected: the revision an update or delete replaces.
+ */
+export const APPLY: Statement = {
+  name: "apply",
+  text: `WITH w AS MATERIALIZED (
+      SELECT * FROM unnest($1::bigint[], $2::smallint[], $3::bigint[], $4::text[], $5::text[], $6::text[], $7::text[],
+        $8::bigint[], $9::text[], $10::text[], $11::text[], $12::boolean[])
+      AS w (revision, kind, tenant, resource, namespace, name, uid, expected, document, labels, fields, terminating)),
+    logged AS (
+      INSERT INTO change (revision, kind, tenant, resource, namespace, name, uid, document, labels, fields, labels_before, fields_before)
+      SELECT w.revision, w.kind, w.tenant, w.resource, w.namespace, w.name, w.uid, w.document, w.labels::jsonb, w.fields::jsonb,
+        o.labels, o.fields
+      FROM w LEFT JOIN object o
+        ON o.tenant = w.tenant AND o.resource = w.resource AND o.namespace = w.namespace AND o.name = w.name
+      RETURNING 1),
+    created AS (
+      INSERT INTO object (tenant, resource, namespace, name, uid, revision, document, labels, fields, terminating)
+      SELECT tenant, resource, namespace, name, uid, revision, document, labels::jsonb, fields::jsonb, terminating
+      FROM w WHERE kind = 0 RETURNING 1),
+    updated AS (
+      UPDATE object o SET uid = w.uid, revision = w.revision, document = w.document, labels = w.labels::jsonb,
+        fields = w.fields::jsonb, terminating = w.terminating
+      FROM w WHERE w.kind = 1 AND o.tenant = w.tenant AND o.resource = w.resource AND o.namespace = w.namespace
+        AND o.name = w.name AND o.revision = w.expected RETURNING 1),
+    deleted AS (
+      DELETE FROM object o USING w WHERE w.kind = 2 AND o.tenant = w.tenant AND o.resource = w.resource
+        AND o.namespace = w.namespace AND o.name = w.name AND o.revision = w.expected RETURNING 1)
+    SELECT expect_rows((SELECT count(*) FROM created) + (SELECT count(*) FROM updated) + (SELECT count(*) FROM deleted), $13),
+      expect_rows((SELECT count(*) FROM logged), $13), pg_notify('${CHANNEL}', $14)`,
+};
+
+export const STORE_LEDGERS: Statement = {
+  name: "store_ledgers",
+  text: `INSERT INTO ledger (tenant, ledger, resource, used, "limit")
+    SELECT * FROM unnest($1::bigint[], $2::text[], $3::text[], $4::bigint[], $5::bigint[])
+    ON CONFLICT (tenant, ledger, resource) DO UPDATE SET used = excluded.used, "limit" = excluded."limit"`,
+};
+
+export const DROP_LEDGERS: Statement = {
+  name: "drop_ledgers",
+  text: `DELETE FROM ledger l USING unnest($1::bigint[], $2::text[], $3::text[]) AS k (tenant, ledger, resource)
+    WHERE l.tenant = k.tenant AND l.ledger = k.ledger AND l.resource = k.resource`,
+};
+
+/** After a lost connection: waits for the transaction in doubt (it holds the counter), then says what became of it. */
+export const LOCK_COUNTER: Statement = { text: "SELECT revision FROM counter WHERE id = 1 FOR UPDATE" };
+export const FIND_CHANGE: Statement = {
+  text: `SELECT (SELECT uid FROM change WHERE revision = $1) AS uid, (SELECT revision FROM compaction) AS compacted`,
+};
+
+/** Index lookups only: these statements join a few keys with tables of any size. */
+export const COMMITTER_SETTINGS = {
+  enable_hashjoin: "off",
+  enable_mergejoin: "off",
+  enable_seqscan: "off",
+  plan_cache_mode: "force_generic_plan",
+  lock_timeout: "20s",
+};

@@ -1,0 +1,167 @@
+/**
+ * The tail of the log (S6, S7): one LISTEN connection per process, outside any transaction. A notification is a hint to look;
+ * a slow poll looks anyway, so a lost notification costs time and never an event.
+ *
+ * One look is four statements in this order, each with a snapshot of its own, and the order carries the proof:
+ *   the counter    all up to it is committed, so
+ *   the log        after it shows everything up to the counter's revision (and maybe more);
+ *   the tenants    are at least as new as the log just read;
+ *   the compaction read last: had a partition gone missing from what we read, its mark would be here.
+ */
+import { delay } from "#platform/base/clock.ts";
+import { type Log, messageOf } from "#platform/base/log.ts";
+import type { Follower, LogHandler, Position } from "../backing.ts";
+import type { Revision } from "../port.ts";
+import type { TenantRecord } from "../tenants.ts";
+import { raiseAfterCrash } from "./committer.ts";
+import { CHANGE_COLUMNS, type ChangeRow, changeOf } from "./rows.ts";
+import { Session } from "./session.ts";
+import { CHANNEL } from "./statements.ts";
+
+const PAGE = 2_000;
+
+export interface TailOptions {
+  databaseUrl: string;
+  log: Log;
+  partitionRevisions: number;
+  /** How often to look without a hint, in milliseconds. */
+  pollMs: number;
+  /** Tests only: without LISTEN the poll must do. */
+  listen: boolean;
+  onTenants(records: TenantRecord[]): void;
+}
+
+const COUNTER = { name: "tail_counter", text: "SELECT revision, epoch FROM counter WHERE id = 1" };
+const COMPACTION = { name: "tail_compaction", text: "SELECT revision FROM compaction WHERE id = 1" };
+const LOG = {
+  name: "tail_log",
+  text: `SELECT ${CHANGE_COLUMNS} FROM change WHERE revision > $1 ORDER BY revision LIMIT ${PAGE}`,
+};
+const TENANTS = {
+  name: "tail_tenants",
+  text: "SELECT id, name, revision, removed FROM tenant WHERE revision > $1 ORDER BY revision",
+};
+
+export function follow(from: Position, handler: LogHandler, options: TailOptions): Follower {
+  const tail = new Tail(from, handler, options);
+  const done = tail.run();
+  return {
+    poke: () => tail.poke(),
+    close: () => {
+      tail.close();
+      return done;
+    },
+  };
+}
+
+class Tail {
+  readonly #handler: LogHandler;
+  readonly #options: TailOptions;
+  readonly #stop = new AbortController();
+  readonly #epoch: number;
+  #at: Revision;
+  #tenantsAt: Revision = 0;
+  #session: Session | undefined;
+  /** Set by hints; cleared before a look, so that a hint during the look leads to another one. */
+  #hinted = true;
+  #wake: (() => void) | undefined;
+
+  constructor(from: Position, handler: LogHandler, options: TailOptions) {
+    this.#at = from.revision;
+    this.#epoch = from.epoch;
+    this.#handler = handler;
+    this.#options = options;
+  }
+
+  poke(): void {
+    this.#hinted = true;
+    this.#wake?.();
+  }
+
+  close(): void {
+    this.#stop.abort();
+    this.#wake?.();
+  }
+
+  async run(): Promise<void> {
+    const { signal } = this.#stop;
+    for (let backoffMs = 20; !signal.aborted; ) {
+      try {
+        const session = await this.#open();
+        backoffMs = 20;
+        while (!signal.aborted && (await this.#look(session))) await this.#nextHint();
+        await session.close();
+        return;
+      } catch (error) {
+        this.#session?.destroy();
+        this.#options.log.warn("the tail of the log lost the database", {
+          error: messageOf(error),
+          retryInMs: backoffMs,
+        });
+        await delay(backoffMs, signal);
+        backoffMs = Math.min(backoffMs * 2, 1_000);
+        this.#hinted = true;
+      }
+    }
+  }
+
+  async #open(): Promise<Session> {
+    const session = await Session.open(this.#options.databaseUrl, "tail", { plan_cache_mode: "force_generic_plan" });
+    this.#session = session;
+    session.onNotification(() => this.poke());
+    session.onLost(() => this.poke());
+    await raiseAfterCrash(session, this.#options.partitionRevisions);
+    // S7: from here on no change goes without a hint; the look that follows finds what came before.
+    if (this.#options.listen) await session.query({ text: `LISTEN ${CHANNEL}` });
+    return session;
+  }
+
+  /** Reads to the end of the log. False: there is a gap, the handler was told, and nothing more may be read. */
+  async #look(session: Session): Promise<boolean> {
+    while (!this.#stop.signal.aborted) {
+      this.#hinted = false;
+      const [counters, rows, tenants, compactions] = await Promise.all([
+        session.query<Position>(COUNTER),
+        session.query<ChangeRow>(LOG, [this.#at]),
+        session.query<TenantRecord>(TENANTS, [this.#tenantsAt]),
+        session.query<{ revision: Revision }>(COMPACTION),
+      ]);
+      if (this.#stop.signal.aborted) return false;
+      const [counter, compaction] = [counters[0], compactions[0]];
+      if (!counter || !compaction) throw new Error("the database is damaged: counter or compaction has no row");
+      if (counter.epoch !== this.#epoch || counter.revision < this.#at) return this.#gap("epoch");
+      if (compaction.revision > this.#at) return this.#gap("compacted");
+      this.#takeTenants(tenants);
+      const last = rows.at(-1)?.revision ?? this.#at;
+      const upTo = rows.length === PAGE ? last : Math.max(last, counter.revision);
+      if (upTo > this.#at) this.#handler.changes(rows.map(changeOf), upTo);
+      this.#at = upTo;
+      if (rows.length < PAGE && !this.#hinted) return true;
+    }
+    return false;
+  }
+
+  #gap(why: "epoch" | "compacted"): false {
+    this.#handler.gap(why);
+    return false;
+  }
+
+  #takeTenants(tenants: TenantRecord[]): void {
+    if (tenants.length === 0) return;
+    this.#tenantsAt = tenants.at(-1)?.revision ?? this.#tenantsAt;
+    this.#options.onTenants(tenants);
+  }
+
+  /** Resolves at the next hint, after the poll's time, or when closed. */
+  async #nextHint(): Promise<void> {
+    if (this.#hinted || this.#stop.signal.aborted) return;
+    await new Promise<void>((resolve) => {
+      const timer = setTimeout(resolve, this.#options.pollMs);
+      this.#wake = () => {
+        clearTimeout(timer);
+        resolve();
+      };
+    });
+    this.#wake = undefined;
+  }
+}
