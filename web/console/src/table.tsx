@@ -1,0 +1,188 @@
+/**
+ * A table of any length: only the rows in view are in the document. It says its full length to screen readers, its columns
+ * sort, and arrow keys move between rows.
+ */
+import { type KeyboardEvent, type ReactNode, useLayoutEffect, useMemo, useRef, useState } from "react";
+import { Age } from "./age.tsx";
+import { State } from "./state.tsx";
+import type { Column, Row } from "./wire.ts";
+
+const ROW_PX = 36;
+const OVERSCAN = 12;
+
+export interface TableProps {
+  caption: string;
+  columns: readonly Column[];
+  rows: readonly Row[];
+  namespaces: boolean;
+  nameOf(row: Row, index: number): ReactNode;
+  /** Short tables inside a page grow instead of scrolling. */
+  inline?: boolean;
+  /** Events have no names worth reading, and show their own times. */
+  bare?: boolean;
+}
+
+type Sort = { column: number; descending: boolean } | undefined;
+const NAME = -1;
+const AGE = -2;
+
+function valueOf(row: Row, column: number): string | number {
+  if (column === NAME) return row.name;
+  if (column === AGE) return row.created;
+  return row.cells[column] ?? "";
+}
+
+function sorted(rows: readonly Row[], sort: Sort): readonly Row[] {
+  if (!sort) return rows;
+  const { column, descending } = sort;
+  const direction = descending ? -1 : 1;
+  return rows.toSorted((a, b) => {
+    const [x, y] = [valueOf(a, column), valueOf(b, column)];
+    return (x < y ? -1 : x > y ? 1 : 0) * direction;
+  });
+}
+
+export function Table(props: TableProps) {
+  const { caption, columns, namespaces, nameOf, inline, bare } = props;
+  const [sort, setSort] = useState<Sort>();
+  const rows = useMemo(() => sorted(props.rows, sort), [props.rows, sort]);
+  const box = useRef<HTMLDivElement>(null);
+  const [view, setView] = useState({ top: 0, height: 800 });
+  useLayoutEffect(() => {
+    const element = box.current;
+    if (!element || inline) return;
+    const measure = () => setView({ top: element.scrollTop, height: element.clientHeight });
+    const observer = new ResizeObserver(measure);
+    observer.observe(element);
+    element.addEventListener("scroll", measure, { passive: true });
+    return () => {
+      observer.disconnect();
+      element.removeEventListener("scroll", measure);
+    };
+  }, [inline]);
+
+  const first = inline ? 0 : Math.max(0, Math.floor(view.top / ROW_PX) - OVERSCAN);
+  const end = inline ? rows.length : Math.min(rows.length, Math.ceil((view.top + view.height) / ROW_PX) + OVERSCAN);
+  const width = columns.length + (bare ? 0 : 2) + (namespaces ? 1 : 0);
+  const spacer = (count: number) =>
+    count > 0 ? (
+      <tr aria-hidden="true" style={{ height: count * ROW_PX }}>
+        <td colSpan={width} />
+      </tr>
+    ) : null;
+  const head = (title: string, column: number) => (
+    <SortHead
+      key={column}
+      title={title}
+      column={column}
+      sort={sort}
+      onSort={setSort}
+      numeric={columns[column]?.kind === "number"}
+    />
+  );
+  return (
+    <div
+      className={inline ? "table inline" : "table"}
+      ref={box}
+      tabIndex={inline ? undefined : -1}
+      onKeyDown={moveBetweenRows}
+    >
+      <table aria-rowcount={rows.length + 1}>
+        <caption className="unseen">{caption}</caption>
+        <thead>
+          <tr aria-rowindex={1}>
+            {bare ? null : head("Name", NAME)}
+            {namespaces ? <th scope="col">Namespace</th> : null}
+            {columns.map((column, i) => head(column.title, i))}
+            {bare ? null : head("Age", AGE)}
+          </tr>
+        </thead>
+        <tbody>
+          {spacer(first)}
+          {rows.slice(first, end).map((row, i) => (
+            <tr key={row.key} aria-rowindex={first + i + 2} className={row.tone === "off" ? "fading" : undefined}>
+              {bare ? null : <th scope="row">{nameOf(row, first + i)}</th>}
+              {namespaces ? <td>{row.namespace}</td> : null}
+              {columns.map((column, c) => (
+                <Cell key={column.title} column={column} row={row} at={c} />
+              ))}
+              {bare ? null : (
+                <td className="number">
+                  <Age time={row.created} />
+                </td>
+              )}
+            </tr>
+          ))}
+          {spacer(rows.length - end)}
+        </tbody>
+      </table>
+    </div>
+  );
+}
+
+function Cell({ column, row, at }: { column: Column; row: Row; at: number }) {
+  const value = row.cells[at] ?? "";
+  if (column.kind === "age") {
+    return (
+      <td>
+        <Age time={String(value)} />
+      </td>
+    );
+  }
+  if (column.kind === "state") {
+    return (
+      <td>
+        <State text={String(value)} tone={row.tone} />
+      </td>
+    );
+  }
+  return (
+    <td
+      className={column.kind === "number" ? "number" : undefined}
+      title={typeof value === "string" && value.length > 24 ? value : undefined}
+    >
+      {value}
+    </td>
+  );
+}
+
+interface SortHeadProps {
+  title: string;
+  column: number;
+  sort: Sort;
+  numeric: boolean;
+  onSort(sort: Sort): void;
+}
+
+function SortHead({ title, column, sort, numeric, onSort }: SortHeadProps) {
+  const mine = sort?.column === column;
+  const next: Sort = mine
+    ? sort.descending
+      ? undefined
+      : { column, descending: true }
+    : { column, descending: false };
+  return (
+    <th
+      scope="col"
+      className={numeric || column === AGE ? "number" : undefined}
+      aria-sort={mine ? (sort.descending ? "descending" : "ascending") : undefined}
+    >
+      <button type="button" onClick={() => onSort(next)}>
+        {title}
+        <span aria-hidden="true" className="arrow">
+          {mine ? (sort.descending ? "▼" : "▲") : ""}
+        </span>
+      </button>
+    </th>
+  );
+}
+
+function moveBetweenRows(event: KeyboardEvent<HTMLDivElement>): void {
+  const step = event.key === "ArrowDown" ? 1 : event.key === "ArrowUp" ? -1 : 0;
+  const at = Number((event.target as HTMLElement).dataset["index"]);
+  if (step === 0 || Number.isNaN(at)) return;
+  const next = event.currentTarget.querySelector<HTMLElement>(`[data-index="${at + step}"]`);
+  if (!next) return;
+  event.preventDefault();
+  next.focus();
+}
