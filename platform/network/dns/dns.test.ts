@@ -7,7 +7,8 @@ import packet, { type Answer, type DecodedPacket, type RecordType } from "dns-pa
 import { silentLog } from "#platform/base/log.ts";
 import type { KubeObject } from "#sdk/api/object.ts";
 import { TENANT_ANNOTATION } from "#sdk/client/port.ts";
-import { FakeApi } from "../testing/fake-api.ts";
+import { endpointSlices, pods, services } from "../objects.ts";
+import { createObjectApi } from "../testing/objects.ts";
 import { type RunningDns, startDns } from "./dns.ts";
 import { createForwarder, framed, resolversOf } from "./forward.ts";
 import { listenDns } from "./server.ts";
@@ -21,7 +22,7 @@ const sliceOf = (service: string, more: object, tenant = "root"): KubeObject => 
 });
 
 describe("cluster DNS", () => {
-  const api = new FakeApi();
+  const api = createObjectApi();
   const stop = new AbortController();
   let dns: RunningDns;
   let upstream: Awaited<ReturnType<typeof listenDns>>;
@@ -33,7 +34,7 @@ describe("cluster DNS", () => {
       const answers: Answer[] = name === "example.org" ? [{ type: "A", name, ttl: 60, data: "192.0.2.80" }] : [];
       return packet.encode({ type: "response", id, flags: answers.length > 0 ? 0 : 3, questions, answers });
     });
-    api.put("services", {
+    await api.put(services, {
       ...meta("web"),
       ...{
         spec: {
@@ -45,19 +46,22 @@ describe("cluster DNS", () => {
         },
       },
     });
-    api.put("services", { ...meta("db"), ...{ spec: { clusterIP: "None", ports: [{ name: "sql", port: 5432 }] } } });
-    api.put("services", { ...meta("far"), ...{ spec: { type: "ExternalName", externalName: "example.org" } } });
-    api.put("services", {
+    await api.put(services, {
+      ...meta("db"),
+      ...{ spec: { clusterIP: "None", ports: [{ name: "sql", port: 5432 }] } },
+    });
+    await api.put(services, { ...meta("far"), ...{ spec: { type: "ExternalName", externalName: "example.org" } } });
+    await api.put(services, {
       ...meta("near"),
       ...{ spec: { type: "ExternalName", externalName: "web.default.svc.cluster.local" } },
     });
-    api.put("services", { ...meta("many"), ...{ spec: { clusterIP: "None", ports: [{ port: 80 }] } } });
-    api.put("services", {
+    await api.put(services, { ...meta("many"), ...{ spec: { clusterIP: "None", ports: [{ port: 80 }] } } });
+    await api.put(services, {
       ...meta("web", "default", inTenant("blue")),
       ...{ spec: { clusterIP: "10.96.7.7", ports: [] } },
     });
-    api.put(
-      "endpointslices",
+    await api.put(
+      endpointSlices,
       sliceOf("db", {
         ports: [{ name: "sql", protocol: "TCP", port: 5432 }],
         endpoints: [
@@ -67,8 +71,8 @@ describe("cluster DNS", () => {
         ],
       }),
     );
-    api.put(
-      "endpointslices",
+    await api.put(
+      endpointSlices,
       sliceOf("many", {
         ports: [{ name: "", port: 80 }],
         endpoints: Array.from({ length: 90 }, (_, i) => ({ addresses: [`10.1.1.${i}`] })),
@@ -78,9 +82,12 @@ describe("cluster DNS", () => {
       ["mine", "127.7.0.2", "root"],
       ["blues", "127.7.0.3", "blue"],
     ] as const)
-      api.put("pods", { ...meta(name, "default", inTenant(tenant)), ...{ status: { podIP: ip, podIPs: [{ ip }] } } });
+      await api.put(pods, {
+        ...meta(name, "default", inTenant(tenant)),
+        ...{ spec: { nodeName: "node-1" }, status: { podIP: ip, podIPs: [{ ip }] } },
+      });
     dns = await startDns({
-      client: api.client(),
+      client: api.client,
       log: silentLog,
       signal: stop.signal,
       nodeName: "node-1",

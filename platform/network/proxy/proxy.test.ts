@@ -4,9 +4,9 @@ import { after, before, describe, test } from "node:test";
 import { silentLog } from "#platform/base/log.ts";
 import { prepareNodeNetwork } from "../host/prepare.ts";
 import { mustRun, type RunProgram, runProgram } from "../host/program.ts";
-import type { EndpointSlice, Service } from "../objects.ts";
-import { FakeApi } from "../testing/fake-api.ts";
+import { type EndpointSlice, endpointSlices, type Service, services } from "../objects.ts";
 import { cannotRunLab, createLab, echoServer, until } from "../testing/lab.ts";
+import { createObjectApi } from "../testing/objects.ts";
 import { type RunningProxy, startProxy } from "./proxy.ts";
 import { createNftTable } from "./table.ts";
 
@@ -17,7 +17,7 @@ const NODE = "node-1";
 
 describe("services", { skip: skip ?? false }, () => {
   const lab = createLab();
-  const api = new FakeApi();
+  const api = createObjectApi();
   const stop = new AbortController();
   let host: { name: string; run: RunProgram };
   let outside: { name: string; run: RunProgram };
@@ -104,9 +104,9 @@ describe("services", { skip: skip ?? false }, () => {
       await mustRun(ns.run, "ip", ["route", "add", "default", "via", prepared.gateway]);
       await lab.node(ns.name, echoServer(`pod${pod}`, 8080));
     }
-    api.put("services", service("web", "10.78.0.10"));
-    api.put("endpointslices", slice("web", [0, 1], 8080));
-    proxy = startProxy({ client: api.client(), settings, log: silentLog, signal: stop.signal, run: host.run });
+    await api.put(services, service("web", "10.78.0.10"));
+    await api.put(endpointSlices, slice("web", [0, 1], 8080));
+    proxy = startProxy({ client: api.client, settings, log: silentLog, signal: stop.signal, run: host.run });
     await proxy.ready;
   });
   after(async () => {
@@ -132,13 +132,13 @@ describe("services", { skip: skip ?? false }, () => {
   });
 
   test("a service without endpoints refuses, and works when one comes; an endpoint that goes gets nothing more", async () => {
-    api.put("services", service("late", "10.78.0.11"));
+    await api.put(services, service("late", "10.78.0.11"));
     await until("refused", async () => (await get(host.run, "http://10.78.0.11/")) === "exit 7");
-    api.put("endpointslices", slice("late", [0, 1], 8080));
+    await api.put(endpointSlices, slice("late", [0, 1], 8080));
     await until("answered", async () => (await get(host.run, "http://10.78.0.11/")).startsWith("pod"));
-    api.put("endpointslices", slice("late", [1], 8080));
+    await api.put(endpointSlices, slice("late", [1], 8080));
     await until("only one", async () => (await names(pods[0]!.run, "http://10.78.0.11/", 12)).join() === "pod1");
-    api.remove("services", service("late", "10.78.0.11"));
+    await api.remove(services, service("late", "10.78.0.11"));
     await until("gone", async () => (await get(host.run, "http://10.78.0.11/")) === "exit 7");
   });
 
@@ -148,12 +148,12 @@ describe("services", { skip: skip ?? false }, () => {
       ports: [{ port: 80, nodePort: 30080, protocol: "TCP" }],
       externalIPs: ["10.78.200.1"],
     };
-    api.put("services", service("out", "10.78.0.12", spec));
-    api.put("endpointslices", slice("out", [0, 1], 8080));
+    await api.put(services, service("out", "10.78.0.12", spec));
+    await api.put(endpointSlices, slice("out", [0, 1], 8080));
     await until("node port", async () => (await get(outside.run, "http://192.168.77.1:30080/")) === "pod0 10.77.0.1");
     assert.deepEqual(await names(outside.run, "http://10.78.200.1/", 24), ["pod0", "pod1"]);
     assert.deepEqual(await names(host.run, "http://192.168.77.1:30080/", 24), ["pod0", "pod1"]);
-    api.put("services", service("out", "10.78.0.12", { ...spec, externalTrafficPolicy: "Local" }));
+    await api.put(services, service("out", "10.78.0.12", { ...spec, externalTrafficPolicy: "Local" }));
     await until("client's address", async () =>
       (await get(outside.run, "http://192.168.77.1:30080/")).endsWith(" 192.168.77.2"),
     );
@@ -164,21 +164,21 @@ describe("services", { skip: skip ?? false }, () => {
       ...service("lb", "10.78.0.13", { type: "LoadBalancer", loadBalancerSourceRanges: ranges }),
       status: { loadBalancer: { ingress: [{ ip: "10.78.201.1" }] } },
     });
-    api.put("services", balanced(["192.168.77.0/24"]));
-    api.put("endpointslices", slice("lb", [0], 8080));
+    await api.put(services, balanced(["192.168.77.0/24"]));
+    await api.put(endpointSlices, slice("lb", [0], 8080));
     await until("allowed", async () => (await get(outside.run, "http://10.78.201.1/")).startsWith("pod0"));
-    api.put("services", balanced(["192.168.99.0/24"]));
+    await api.put(services, balanced(["192.168.99.0/24"]));
     await until("dropped", async () => (await get(outside.run, "http://10.78.201.1/")) === "exit 28");
   });
 
   test("with ClientIP affinity a client stays with its endpoint, also over a restart of the proxy", async () => {
-    api.put("services", service("sticky", "10.78.0.14", { sessionAffinity: "ClientIP" }));
-    api.put("endpointslices", slice("sticky", [0, 1], 8080));
+    await api.put(services, service("sticky", "10.78.0.14", { sessionAffinity: "ClientIP" }));
+    await api.put(endpointSlices, slice("sticky", [0, 1], 8080));
     await until("answered", async () => (await get(host.run, "http://10.78.0.14/")).startsWith("pod"));
     const [chosen] = await names(outside.run, "http://10.78.0.14/", 10);
     assert.deepEqual(await names(outside.run, "http://10.78.0.14/", 10), [chosen]);
     const again = new AbortController();
-    const second = startProxy({ client: api.client(), settings, log: silentLog, signal: again.signal, run: host.run });
+    const second = startProxy({ client: api.client, settings, log: silentLog, signal: again.signal, run: host.run });
     await second.ready;
     assert.deepEqual(await names(outside.run, "http://10.78.0.14/", 10), [chosen]);
     again.abort();
@@ -188,8 +188,8 @@ describe("services", { skip: skip ?? false }, () => {
   test("UDP flows leave an endpoint that is gone", async () => {
     const udp = { ports: [{ port: 53, protocol: "UDP" as const }] };
     const ports = { ports: [{ name: "", protocol: "UDP" as const, port: 8080 }] };
-    api.put("services", service("udp", "10.78.0.15", udp));
-    api.put("endpointslices", slice("udp", [0], 8080, ports));
+    await api.put(services, service("udp", "10.78.0.15", udp));
+    await api.put(endpointSlices, slice("udp", [0], 8080, ports));
     const client = await lab.node(
       pods[1]!.name,
       `const s = require("node:dgram").createSocket("udp4"); s.bind(40000, () => { s.on("message", (m) => console.log(String(m)));
@@ -200,14 +200,14 @@ describe("services", { skip: skip ?? false }, () => {
       last = String(data).trim().split("\n").at(-1) ?? "";
     });
     await until("first", async () => last === "pod0");
-    api.put("endpointslices", slice("udp", [1], 8080, ports));
+    await api.put(endpointSlices, slice("udp", [1], 8080, ports));
     await until("moved", async () => last === "pod1");
     client.kill("SIGKILL");
   });
 
   test("rules removed by somebody else come back, and removal leaves nothing", async () => {
     await mustRun(host.run, "nft", ["flush", "ruleset"]);
-    api.put("endpointslices", slice("web", [1], 8080));
+    await api.put(endpointSlices, slice("web", [1], 8080));
     await until("again", async () => (await get(host.run, "http://10.78.0.10/")).startsWith("pod1"));
     stop.abort();
     await proxy.stopped;
