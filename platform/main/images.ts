@@ -34,7 +34,7 @@ printf '%s from %s\\n' "$(cat /config/greeting 2>/dev/null || echo "\${GREETING:
 `;
 
 interface Entry {
-  header: Header & { name: string };
+  header: Pick<Header, "name"> & Partial<Header>;
   body?: Buffer;
 }
 
@@ -57,7 +57,7 @@ const file = (name: string, body: Buffer | string, mode = 0o644): Entry => ({
 async function tarOf(entries: Entry[]): Promise<Buffer> {
   const archive = pack();
   const whole = buffer(archive);
-  for (const { header, body } of entries) archive.entry({ mtime: new Date(0), uid: 0, gid: 0, ...header }, body ?? "");
+  for (const { header, body } of entries) archive.entry({ ...header, mtime: new Date(0), uid: 0, gid: 0 }, body ?? "");
   archive.finalize();
   return await whole;
 }
@@ -131,7 +131,7 @@ function isStatic(path: string): boolean {
   return !readFileSync(path).subarray(0, 4096).includes("ld-linux");
 }
 
-/** Makes the archives below DATA/images where they are missing; answers their files. */
+/** Makes the archives below DATA/images; the same busybox gives the same bytes. Answers their files. */
 export async function buildImages(dataDir: string): Promise<string[]> {
   if (!existsSync(BUSYBOX) || !isStatic(BUSYBOX))
     throw new Error(`${BUSYBOX} is not Debian's busybox-static: apt-get install busybox-static`);
@@ -146,8 +146,10 @@ export async function buildImages(dataDir: string): Promise<string[]> {
   for (const [name, layers, config] of images) {
     const path = join(dataDir, "images", `${name.replace(/[^a-z0-9.]+/g, "_")}.tar`);
     mkdirSync(dirname(path), { recursive: true });
-    writeFileSync(`${path}.new`, await ociArchive(name, layers, config));
-    renameSync(`${path}.new`, path);
+    // Several nodes of a machine may make the same archive at the same time.
+    const fresh = `${path}.${process.pid}`;
+    writeFileSync(fresh, await ociArchive(name, layers, config));
+    renameSync(fresh, path);
     files.push(path);
   }
   return files;

@@ -40,7 +40,9 @@ export function createNodeConnections(credentials: NodeCredentials): NodeConnect
     return sent;
   };
   const broken = (node: NodeAddress, error: Error) =>
-    unavailable(`error dialing backend: the node agent at ${node.host}:${node.port} cannot be reached: ${error.message}`);
+    unavailable(
+      `error dialing backend: the node agent at ${node.host}:${node.port} cannot be reached: ${error.message}`,
+    );
   return {
     get: (node, path, signal) =>
       new Promise((resolve, reject) => {

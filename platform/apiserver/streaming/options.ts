@@ -12,7 +12,8 @@ export function containerOf(pod: PodForStreaming, asked: string | null): string 
   const init = (pod.spec.initContainers ?? []).map((one) => one.name);
   const ephemeral = (pod.spec.ephemeralContainers ?? []).map((one) => one.name);
   if (asked !== null && asked !== "") {
-    if (![...main, ...init, ...ephemeral].includes(asked)) throw badRequest(`container ${asked} is not valid for pod ${name}`);
+    if (![...main, ...init, ...ephemeral].includes(asked))
+      throw badRequest(`container ${asked} is not valid for pod ${name}`);
     return asked;
   }
   const only = main[0];
@@ -21,13 +22,16 @@ export function containerOf(pod: PodForStreaming, asked: string | null): string 
     ...(init.length > 0 ? [` or one of the init containers: [${init.join(" ")}]`] : []),
     ...(ephemeral.length > 0 ? [` or one of the ephemeral containers: [${ephemeral.join(" ")}]`] : []),
   ];
-  throw badRequest(`a container name must be specified for pod ${name}, choose one of: [${main.join(" ")}]${others.join("")}`);
+  throw badRequest(
+    `a container name must be specified for pod ${name}, choose one of: [${main.join(" ")}]${others.join("")}`,
+  );
 }
 
 export function nodeOf(target: StreamingTarget): NodeAddress {
   if (target.node !== undefined) return target.node;
   const { name } = target.pod.metadata;
-  if (target.pod.spec.nodeName) throw new StatusError(503, "ServiceUnavailable", `the node of pod ${name} has no address`);
+  if (target.pod.spec.nodeName)
+    throw new StatusError(503, "ServiceUnavailable", `the node of pod ${name} has no address`);
   throw badRequest(`pod ${name} does not have a host assigned`);
 }
 
@@ -61,7 +65,16 @@ export function nodePath(area: "exec" | "attach" | "portForward", target: Stream
   return `${base}/${segment(containerOf(target.pod, target.query.get("container")))}?${query}`;
 }
 
-const LOG_FIELDS = ["follow", "previous", "sinceSeconds", "sinceTime", "timestamps", "tailLines", "limitBytes", "stream"];
+const LOG_FIELDS = [
+  "follow",
+  "previous",
+  "sinceSeconds",
+  "sinceTime",
+  "timestamps",
+  "tailLines",
+  "limitBytes",
+  "stream",
+];
 
 /** Throws StatusError 422 for options that contradict each other (core/validation: ValidatePodLogOptions). */
 export function logPath(target: StreamingTarget): string {
@@ -97,6 +110,7 @@ function validateLogOptions(query: URLSearchParams): void {
       message: "Forbidden: at most one of `sinceTime` or `sinceSeconds` may be specified",
     });
   else whole("sinceSeconds", 1, "must be greater than 0");
-  if (time !== null && Number.isNaN(Date.parse(time))) throw badRequest(`sinceTime: ${JSON.stringify(time)} is not a time`);
+  if (time !== null && Number.isNaN(Date.parse(time)))
+    throw badRequest(`sinceTime: ${JSON.stringify(time)} is not a time`);
   if (causes.length > 0) throw invalid({ group: "", kind: "PodLogOptions" }, "", causes);
 }

@@ -25,8 +25,19 @@ export interface CommandStreams {
 }
 
 /** Resolves when either side is done; both are closed by then. */
-export function translate(client: WebSocket, node: SpdyConnection, protocol: string, streams: CommandStreams): Promise<void> {
-  const wanted = { error: true, stdin: streams.stdin, stdout: streams.stdout, stderr: streams.stderr && !streams.tty, resize: streams.tty };
+export function translate(
+  client: WebSocket,
+  node: SpdyConnection,
+  protocol: string,
+  streams: CommandStreams,
+): Promise<void> {
+  const wanted = {
+    error: true,
+    stdin: streams.stdin,
+    stdout: streams.stdout,
+    stderr: streams.stderr && !streams.tty,
+    resize: streams.tty,
+  };
   const byChannel = new Map<number, SpdyStream>();
   const byStream = new Map<SpdyStream, number>();
   for (const name of ["error", "stdin", "stdout", "stderr", "resize"] as const) {

@@ -1,5 +1,5 @@
 /** pods/log, exec, attach and portforward: from the client's protocol to the node agent's. See port.ts. */
-import type { IncomingMessage } from "node:http";
+import type { IncomingMessage, ServerResponse } from "node:http";
 import type { Duplex } from "node:stream";
 import { text } from "node:stream/consumers";
 import { type WebSocket, WebSocketServer } from "ws";
@@ -49,7 +49,9 @@ export function createStreaming(credentials: NodeCredentials): Streaming {
       await passThrough(nodes, request, socket, head, path, target);
     },
 
-    async proxyLog(target, response) {
+    async proxyLog(target, out) {
+      // HTTP/1.1's response and HTTP/2's compatible one share these methods, and TypeScript cannot call their union.
+      const response = out as ServerResponse;
       const path = logPath(target);
       const ending = new AbortController();
       response.on("close", () => ending.abort());
@@ -63,15 +65,17 @@ export function createStreaming(credentials: NodeCredentials): Streaming {
       response.writeHead(200, { "content-type": "text/plain" });
       for await (const chunk of answer as AsyncIterable<Buffer>) {
         if (ending.signal.aborted) break;
-        // The compatibility response of HTTP/2 has its own type for the same method.
-        if (!(response as { write(data: Buffer): boolean }).write(chunk)) await drained(response, ending.signal);
+        if (!response.write(chunk)) await drained(response, ending.signal);
       }
       response.end();
     },
   };
 }
 
-const drained = (response: { once(event: "drain", listener: () => void): unknown }, signal: AbortSignal): Promise<void> =>
+const drained = (
+  response: { once(event: "drain", listener: () => void): unknown },
+  signal: AbortSignal,
+): Promise<void> =>
   new Promise((resolve) => {
     response.once("drain", resolve);
     signal.addEventListener("abort", () => resolve(), { once: true });
@@ -121,8 +125,9 @@ async function passThrough(
   if (!/^spdy\/3\.1$/i.test(request.headers.upgrade ?? ""))
     throw badRequest(`unable to upgrade: unknown protocol ${JSON.stringify(request.headers.upgrade ?? "")}`);
   const versions = request.headers["x-stream-protocol-version"];
-  const offered = versions === undefined ? {} : { "x-stream-protocol-version": [versions].flat().join(", ") };
-  const node = await upgradeNode(nodes, nodeOf(target), path, { ...offered });
+  const offered: Record<string, string> = {};
+  if (versions !== undefined) offered["x-stream-protocol-version"] = [versions].flat().join(", ");
+  const node = await upgradeNode(nodes, nodeOf(target), path, offered);
   const chosen = node.response.headers["x-stream-protocol-version"];
   const lines = ["HTTP/1.1 101 Switching Protocols", "Connection: Upgrade", "Upgrade: SPDY/3.1"];
   if (chosen !== undefined) lines.push(`X-Stream-Protocol-Version: ${[chosen].flat().join(", ")}`);
@@ -143,4 +148,3 @@ async function passThrough(
     }
   });
 }
-

@@ -1,0 +1,136 @@
+/**
+ * The role "node": one host's agent. Its network (bridge, services, DNS), the components through which it speaks to the runtime and
+ * to CNI, the agent itself and the agent's API. Containers, rules and interfaces stay when this process ends.
+ */
+import { mkdirSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+import { messageOf } from "#platform/base/log.ts";
+import { sysctlRecordFile } from "#platform/network/host/changes.ts";
+import { networkNames } from "#platform/network/names.ts";
+import { startNetwork } from "#platform/network/node.ts";
+import { type Agent, startAgent } from "#platform/node/agent.ts";
+import { createComponentRuntime } from "#platform/node/component-runtime.ts";
+import type { NetworkResult } from "#platform/node/ports.ts";
+import { type NodeServer, startServer } from "#platform/node/server.ts";
+import { createPluginHost } from "#platform/plugin-host/host.ts";
+import { createNetworkCalls } from "#platform/plugin-host/worlds/v1/network.ts";
+import { createRuntimeCalls } from "#platform/plugin-host/worlds/v1/runtime.ts";
+import { createClient } from "#sdk/client/client.ts";
+import { createInformer } from "#sdk/client/informer.ts";
+import { loadKubeconfig } from "#sdk/client/kubeconfig.ts";
+import { type Client, tenantOf } from "#sdk/client/port.ts";
+import { PLUGINS, type Plugin } from "#sdk/plugin/manifest.ts";
+import { type Config, type NodeConfig, paths } from "../config.ts";
+import { hostAddressFor } from "../nodes.ts";
+import type { RoleContext, StartRole } from "../role.ts";
+import { whenServed } from "../served.ts";
+
+const PODS_MAX = 110;
+
+export const start: StartRole = async (context) => {
+  const { config, log, nodeName } = context;
+  const node = config.nodes.find((one) => one.name === nodeName);
+  if (node === undefined) throw new Error(`config.json names no node "${nodeName ?? ""}"`);
+  const directory = paths(config.dataDir).node(node.name);
+  mkdirSync(directory, { recursive: true, mode: 0o711 });
+  const client = nodeClient(config, node);
+  const stopping = new AbortController();
+  const { signal } = stopping;
+  const parts: { agent?: Agent; server?: NodeServer } = {};
+
+  const plugins = createInformer<Plugin>(client, PLUGINS, { log });
+  const host = pluginHost(context, node, client, plugins);
+  host.start();
+  const begin = async () => {
+    await whenServed(client, signal);
+    const network = await startNetwork({
+      client,
+      log,
+      signal,
+      instance: config.instance,
+      node: { name: node.name, podCIDR: node.podCIDR },
+      podCIDR: config.podCIDR,
+      serviceCIDR: config.serviceCIDR,
+      dns: config.dns,
+      ...(node.netns === undefined ? { recordFile: sysctlRecordFile(config.dataDir) } : {}),
+      tenantOfAddress: (address) => tenantAt(parts.agent, address),
+    });
+    await plugins.start(signal);
+    await host.ready();
+    const agent = startAgent({
+      settings: {
+        name: node.name,
+        address: node.address,
+        kubeletPort: node.kubeletPort,
+        directory,
+        dns: config.dns,
+        cgroupRoot: `capstan-${config.instance}-${node.name}`,
+        podsMax: PODS_MAX,
+      },
+      client,
+      runtime: createComponentRuntime(createRuntimeCalls(host)),
+      network: createNetworkCalls<NetworkResult>(host),
+      log,
+    });
+    parts.agent = agent;
+    const pem = (name: string) => readFileSync(join(paths(config.dataDir).pki, name), "utf8");
+    const credentials = { cert: pem(`node-${node.name}.crt`), key: pem(`node-${node.name}.key`), ca: pem("ca.crt") };
+    parts.server = await startServer(agent, credentials, { host: node.address, port: node.kubeletPort });
+    await Promise.all([agent.ready, network.ready]);
+  };
+
+  return {
+    ready: begin(),
+    async stop() {
+      stopping.abort();
+      await parts.server?.close();
+      await parts.agent?.stop();
+      await host.close().catch((error: unknown) => log.warn("a component did not end", { error: messageOf(error) }));
+      client.close();
+    },
+  };
+};
+
+/** In a network namespace of its own the node finds the API server at the host's end of its cable. */
+function nodeClient(config: Config, node: NodeConfig): Client {
+  const options = loadKubeconfig(paths(config.dataDir).roleKubeconfig(`node-${node.name}`));
+  const address = hostAddressFor(node);
+  const server = address === undefined ? options.server : `https://${address}:${config.api.port}`;
+  return createClient({ ...options, server, userAgent: `capstan-node/${node.name}` });
+}
+
+function pluginHost(
+  { config, log }: RoleContext,
+  node: NodeConfig,
+  client: Client,
+  plugins: Parameters<typeof createPluginHost>[0]["plugins"],
+) {
+  const { components, run, node: directoryOf } = paths(config.dataDir);
+  const cniDir = join(directoryOf(node.name), "cni");
+  mkdirSync(cniDir, { recursive: true, mode: 0o711 });
+  return createPluginHost({
+    role: "node",
+    instance: node.name,
+    engine: config.engine,
+    componentsDir: components,
+    worlds: ["runtime", "network"],
+    plugins,
+    client,
+    variables: { dataDir: config.dataDir, runDir: run, containerdSocket: node.containerdSocket, cniDir },
+    facts: {
+      nodeName: node.name,
+      podCIDR: node.podCIDR,
+      bridge: networkNames(config.instance).podBridge,
+      cniDir,
+      clusterDNS: config.dns.address,
+      clusterDomain: config.dns.domain,
+    },
+    log,
+  });
+}
+
+/** The tenant of a pod that has its address before the API says so. */
+function tenantAt(agent: Agent | undefined, address: string): string | undefined {
+  const pod = agent?.pods().find((one) => one.status?.podIPs?.some(({ ip }) => ip === address) === true);
+  return pod === undefined ? undefined : tenantOf(pod);
+}
