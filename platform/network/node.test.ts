@@ -1,0 +1,56 @@
+import assert from "node:assert/strict";
+import { once } from "node:events";
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { after, test } from "node:test";
+import { hostChanges, undoHostChanges } from "./host/changes.ts";
+import { mustRun } from "./host/program.ts";
+import { networkNames } from "./names.ts";
+import { cannotRunLab, createLab, echoServer } from "./testing/lab.ts";
+
+const skip = (await cannotRunLab()) ?? false;
+const lab = createLab();
+const dataDir = mkdtempSync(join(tmpdir(), "capstan-network-"));
+after(async () => {
+  await lab.close();
+  rmSync(dataDir, { recursive: true, force: true });
+});
+
+test("a node's services and names work from a pod and from the node, stay when the process ends, and are taken back whole", {
+  skip,
+}, async () => {
+  const host = await lab.namespace("host");
+  const pod = await lab.namespace("pod");
+  const { podBridge, table } = networkNames(lab.id);
+  const process_ = join(import.meta.dirname, "testing/node-process.ts");
+  const started = await lab.node(
+    host.name,
+    `process.argv = [process.argv[0], ${JSON.stringify(process_)}, "${lab.id}", "10.77.0.9"]; import(${JSON.stringify(process_)});`,
+  );
+  await mustRun(host.run, "ip", ["link", "add", "pod", "type", "veth", "peer", "name", "eth0", "netns", pod.name]);
+  await mustRun(host.run, "ip", ["link", "set", "dev", "pod", "master", podBridge, "up"]);
+  await mustRun(host.run, "ip", ["link", "set", "dev", "pod", "type", "bridge_slave", "hairpin", "on"]);
+  await mustRun(pod.run, "ip", ["address", "add", "10.77.0.9/24", "dev", "eth0"]);
+  await mustRun(pod.run, "ip", ["link", "set", "dev", "eth0", "up"]);
+  await mustRun(pod.run, "ip", ["route", "add", "default", "via", "10.77.0.1"]);
+  await lab.node(pod.name, echoServer("web", 8080));
+
+  const resolve = `const r = new (require("node:dns").promises.Resolver)({ timeout: 2000, tries: 2 }); r.setServers(["10.78.0.10"]);
+    r.resolve4("web.default.svc.cluster.local").then((a) => console.log(a.join()), (e) => console.log(e.code));`;
+  for (const from of [pod.run, host.run]) {
+    assert.equal((await mustRun(from, process.execPath, ["-e", resolve])).trim(), "10.78.0.20");
+    assert.match(await mustRun(from, "curl", ["-s", "--noproxy", "*", "-m", "3", "http://10.78.0.20/"]), /^web /);
+  }
+
+  started.kill("SIGTERM");
+  await once(started, "exit");
+  assert.match(await mustRun(pod.run, "curl", ["-s", "--noproxy", "*", "-m", "3", "http://10.78.0.20/"]), /^web /);
+
+  const said = hostChanges({ instance: lab.id, nodes: 1 }).join("\n");
+  assert.ok(said.includes(podBridge) && said.includes(table), said);
+  const lines = await undoHostChanges({ instance: lab.id, dataDir }, host.run);
+  assert.deepEqual(lines, [`nftables table ip ${table} is removed`, `interface ${podBridge} is removed`]);
+  assert.equal((await mustRun(host.run, "nft", ["list", "ruleset"])).trim(), "");
+  assert.deepEqual(await undoHostChanges({ instance: lab.id, dataDir }, host.run), []);
+});
