@@ -69,14 +69,14 @@ export interface LoadedPlugin {
   readonly spec: PluginSpec;
   /** Throws PluginCallError. `hooks`: "filter-hooks", "runtime-hooks" … */
   call(hooks: string, functionName: string, args: unknown[], options?: CallOptions): Promise<unknown>;
-  /** Reaches every instance that keeps state; one that starts later gets it by `prepare`. */
+  /** A call that changes the instance's state: the successor of a swap under way is told too. */
   broadcast(hooks: string, functionName: string, args: unknown[]): Promise<void>;
 }
 
 export interface PluginHost {
   /** Resolves when every plugin that is there now serves, or is known not to for now. */
   ready(): Promise<void>;
-  /** In the order of their names. */
+  /** In the manifests' order, then by name. */
   loaded(world: World): readonly LoadedPlugin[];
   /** Rises with every change of what `loaded` answers. */
   readonly generation: number;
@@ -331,7 +331,7 @@ class Host implements PluginHost {
   #update(): void {
     const byWorld = new Map<World, LoadedPlugin[]>();
     const entries = [...this.#entries.values()].filter(({ pool }) => pool);
-    for (const entry of entries.sort((a, b) => (a.name < b.name ? -1 : 1))) {
+    for (const entry of entries.sort(byOrder)) {
       for (const world of entry.loaded.spec.worlds) {
         if (!this.#o.worlds.includes(world)) continue;
         byWorld.set(world, [...(byWorld.get(world) ?? []), entry.loaded]);
@@ -357,16 +357,15 @@ class Host implements PluginHost {
   }
 
   async #broadcast(entry: Entry, hooks: string, functionName: string, args: unknown[]): Promise<void> {
-    const call = { interfaceName: interfaceOf(hooks), functionName, args, tenant: "root" };
-    for (const pool of [entry.pool, entry.successor]) {
-      // In the other states an instance is yet to be made, and prepared with the whole.
-      if (pool?.state !== "serving" && pool?.state !== "warming") continue;
-      try {
-        await pool.call({ ...call, deadlineMs: Number.POSITIVE_INFINITY });
-      } catch (error) {
-        this.#o.log.warn("a plugin missed a delta", { plugin: entry.name, error: messageOf(error) });
-      }
+    const { successor } = entry;
+    if (successor?.state === "serving" || successor?.state === "warming") {
+      const interfaceName = interfaceOf(hooks);
+      const deadlineMs = Number.POSITIVE_INFINITY;
+      successor.call({ interfaceName, functionName, args, tenant: "root", deadlineMs }).catch((error: unknown) => {
+        this.#o.log.warn("a plugin's new version missed a change", { plugin: entry.name, error: messageOf(error) });
+      });
     }
+    await this.#call(entry, hooks, functionName, args);
   }
 
   #report(): void {
@@ -389,6 +388,8 @@ class Host implements PluginHost {
     });
   }
 }
+
+const byOrder = (a: Entry, b: Entry): number => a.spec.order - b.spec.order || (a.name < b.name ? -1 : 1);
 
 const interfaceOf = (hooks: string): string => `capstan:plugin/${hooks}@1.0.0`;
 

@@ -78,6 +78,8 @@ export const manifestSchema = z.object({
   failurePolicy: z.enum(["Fail", "Ignore"]).default("Fail"),
   /** Guards of the store that stand only while the plugin is enabled ("node-capacity"). */
   guards: z.array(z.string()).default([]),
+  /** Of several plugins of one world the lower is called first. */
+  order: z.number().int().min(0).max(1000).default(500),
   /** Score: how much its scores count. */
   weight: z.number().int().min(1).max(100).default(1),
   /** JSON Schema of `config`. */

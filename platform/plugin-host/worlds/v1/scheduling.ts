@@ -1,139 +1,155 @@
 /**
- * Worlds filter and score. The host keeps the node table beside the components: an instance that starts (or is swapped in) gets it
- * whole, all others the deltas. Calls take batches of pod classes and node numbers (P5).
+ * Worlds filter and score, in the shapes of the scheduler's port. A component of both worlds is one object here, and keeps one node
+ * table: the scheduler brings it up to date by deltas, and an instance that starts by itself (after a trap, at a swap) gets
+ * the table whole. Calls take batches of pod classes and node numbers (P5).
  */
+import { type Log, messageOf } from "#platform/base/log.ts";
 import type { PluginSpec } from "#sdk/plugin/manifest.ts";
-import type { Amounts, NodeEntry, NodeUsage, Outcome, PodClass, Verdicts } from "#sdk/plugin/types.ts";
+import type {
+  Amounts,
+  NodeDelta as GuestDelta,
+  PodClass as GuestPodClass,
+  NodeUsage,
+  Outcome,
+  Verdicts,
+} from "#sdk/plugin/types.ts";
 import type { LoadedPlugin, PluginHost } from "../../host.ts";
 import type { Prepare } from "../../pool.ts";
 import { projector } from "../../projection.ts";
 
 export type { Amounts, NodeUsage, Outcome, Verdicts };
 
-/** A node for the components: each is shown the projection of `object` that it declares. */
-export interface NodeInput extends Omit<NodeEntry, "object"> {
-  object: unknown;
-}
-export interface PodInput extends Omit<PodClass, "object"> {
-  object: unknown;
+export interface PodClass {
+  tenant: string;
+  requests: Amounts;
+  nonzeroCpuMilli: number;
+  nonzeroMemory: number;
+  /** Each component is shown the projection that it declares. */
+  pod: unknown;
 }
 
-export interface NodeChanges {
-  nodes: NodeInput[];
+export interface NodeEntry {
+  id: number;
+  name: string;
+  allocatable: Amounts;
+  podsMax: number;
+  node: unknown;
+}
+
+export interface NodeDelta {
+  whole: boolean;
+  nodes: NodeEntry[];
   usage: NodeUsage[];
   removed: number[];
 }
 
-export interface FilterPlugin {
-  readonly name: string;
-  readonly failurePolicy: "Fail" | "Ignore";
-  /** One answer a pod class. Throws PluginCallError. */
-  evaluate(pods: PodInput[], nodes: ArrayLike<number>): Promise<Verdicts[]>;
-}
-
-export interface ScorePlugin {
-  readonly name: string;
-  readonly failurePolicy: "Fail" | "Ignore";
-  readonly weight: number;
-  /** For each pod class the nodes' scores, 0–100 after `normalize`. */
-  score(pods: PodInput[], nodes: ArrayLike<number>): Promise<ArrayLike<number>[]>;
+export interface SchedulingPlugin {
+  name: string;
+  weight: number;
+  sync(delta: NodeDelta): Promise<void>;
+  /** One answer a pod class. Throws PluginCallError where the failure policy is Fail; with Ignore, everything fits. */
+  evaluate(pods: readonly PodClass[], nodes: readonly number[]): Promise<Verdicts[]>;
+  score(pods: readonly PodClass[], nodes: readonly number[]): Promise<ArrayLike<number>[]>;
   normalize(scores: ArrayLike<number>): Promise<ArrayLike<number>>;
 }
 
-export interface Scheduling {
-  /** Await it before asking about what it changes. */
-  sync(changes: NodeChanges): Promise<void>;
-  filters(): readonly FilterPlugin[];
-  scores(): readonly ScorePlugin[];
+export interface SchedulingPlugins {
+  attach(table: { whole(): NodeDelta }): void;
+  filters(tenant: string): readonly SchedulingPlugin[];
+  scores(tenant: string): readonly SchedulingPlugin[];
+  onChange(listener: () => void): void;
 }
 
-const has = (spec: PluginSpec, world: "filter" | "score", hook: string): boolean =>
-  spec.hooks[world]?.includes(hook) ?? true;
-const wantsNodes = (spec: PluginSpec): boolean =>
-  (["filter", "score"] as const).some((world) => spec.worlds.includes(world) && has(spec, world, "sync"));
+const offers = (spec: PluginSpec, world: "filter" | "score", hook: string): boolean =>
+  spec.worlds.includes(world) && (spec.hooks[world]?.includes(hook) ?? true);
+const keepsNodes = (spec: PluginSpec): boolean => offers(spec, "filter", "sync") || offers(spec, "score", "sync");
+
+function guestDelta(spec: PluginSpec, delta: NodeDelta): GuestDelta {
+  const text = projector(spec.projection["node"]);
+  const nodes = delta.nodes.map(({ node, ...entry }) => ({ ...entry, object: text(node) }));
+  return { whole: delta.whole, nodes, usage: delta.usage, removed: delta.removed };
+}
 
 /** Call before `host.start()`. */
-export function createScheduling(host: PluginHost): Scheduling {
-  const nodes = new Map<number, NodeInput>();
-  const usage = new Map<number, NodeUsage>();
+export function createSchedulingPlugins(host: PluginHost, log: Log): SchedulingPlugins {
+  let table: { whole(): NodeDelta } = { whole: () => ({ whole: true, nodes: [], usage: [], removed: [] }) };
   const prepare =
     (spec: PluginSpec): Prepare =>
     async (call) => {
-      if (!wantsNodes(spec)) return;
-      const text = projector(spec.projection["node"]);
-      const entries = [...nodes.values()].map((node) => ({ ...node, object: text(node.object) }));
-      const delta = { whole: true, nodes: entries, usage: [...usage.values()], removed: [] };
-      await call("capstan:plugin/node-hooks@1.0.0", "sync", [delta]);
+      if (!keepsNodes(spec)) return;
+      await call("capstan:plugin/node-hooks@1.0.0", "sync", [guestDelta(spec, table.whole())]);
     };
   host.prepare("filter", prepare);
   host.prepare("score", prepare);
 
-  /** Adapters are made once for each set of plugins. */
-  let made = { generation: -1, filters: [] as FilterPlugin[], scores: [] as ScorePlugin[] };
-  const current = () => {
-    if (made.generation !== host.generation) {
-      made = {
-        generation: host.generation,
-        filters: host.loaded("filter").map(filterPlugin),
-        scores: host.loaded("score").map(scorePlugin),
-      };
-    }
-    return made;
+  /** One object a plugin for as long as it is loaded: the scheduler knows by it who is up to date. */
+  const made = new WeakMap<LoadedPlugin, SchedulingPlugin>();
+  const adapted = (plugin: LoadedPlugin): SchedulingPlugin => {
+    const known = made.get(plugin) ?? schedulingPlugin(plugin, log);
+    made.set(plugin, known);
+    return known;
   };
   return {
-    async sync(changes) {
-      for (const id of changes.removed) {
-        nodes.delete(id);
-        usage.delete(id);
-      }
-      for (const node of changes.nodes) nodes.set(node.id, node);
-      for (const entry of changes.usage) usage.set(entry.id, entry);
-      const plugins = new Set([...host.loaded("filter"), ...host.loaded("score")]);
-      await Promise.all(
-        [...plugins].filter((plugin) => wantsNodes(plugin.spec)).map((plugin) => send(plugin, changes)),
-      );
+    attach(attached) {
+      table = attached;
     },
-    filters: () => current().filters,
-    scores: () => current().scores,
+    filters: () => host.loaded("filter").map(adapted),
+    scores: () => host.loaded("score").map(adapted),
+    onChange: (listener) => host.onChange(listener),
   };
 }
 
-async function send(plugin: LoadedPlugin, changes: NodeChanges): Promise<void> {
-  const text = projector(plugin.spec.projection["node"]);
-  const nodes = changes.nodes.map((node) => ({ ...node, object: text(node.object) }));
-  const delta = { whole: false, nodes, usage: changes.usage, removed: changes.removed };
-  await plugin.broadcast("node-hooks", "sync", [delta]);
-}
-
-const classes = (plugin: LoadedPlugin): ((pods: PodInput[]) => PodClass[]) => {
-  const text = projector(plugin.spec.projection["pod"]);
-  return (pods) => pods.map((pod) => ({ ...pod, object: text(pod.object) }));
-};
-
-function filterPlugin(plugin: LoadedPlugin): FilterPlugin {
-  const podClasses = classes(plugin);
+function schedulingPlugin(plugin: LoadedPlugin, log: Log): SchedulingPlugin {
+  let [paths, text] = [plugin.spec.projection["pod"], projector(plugin.spec.projection["pod"])];
+  const classes = (pods: readonly PodClass[]): GuestPodClass[] => {
+    if (paths !== plugin.spec.projection["pod"]) {
+      [paths, text] = [plugin.spec.projection["pod"], projector(plugin.spec.projection["pod"])];
+    }
+    return pods.map(({ requests, nonzeroCpuMilli, nonzeroMemory, pod }) => ({
+      requests,
+      nonzeroCpuMilli,
+      nonzeroMemory,
+      object: text(pod),
+    }));
+  };
+  /** Asks, and with the failure policy Ignore answers for a plugin that cannot. */
+  const ask = async <T>(call: () => Promise<unknown>, otherwise: () => T): Promise<T> => {
+    try {
+      return (await call()) as T;
+    } catch (error) {
+      if (plugin.spec.failurePolicy === "Fail") throw error;
+      log.warn("a scheduling plugin failed and was ignored", { plugin: plugin.name, error: messageOf(error) });
+      return otherwise();
+    }
+  };
   return {
     name: plugin.name,
-    failurePolicy: plugin.spec.failurePolicy,
+    get weight() {
+      return plugin.spec.weight;
+    },
+    sync: (delta) =>
+      ask(
+        async () => {
+          if (keepsNodes(plugin.spec)) await plugin.broadcast("node-hooks", "sync", [guestDelta(plugin.spec, delta)]);
+        },
+        () => undefined,
+      ),
     evaluate: (pods, nodes) =>
-      plugin.call("filter-hooks", "evaluate", [podClasses(pods), numbers(nodes)]) as Promise<Verdicts[]>,
-  };
-}
-
-function scorePlugin(plugin: LoadedPlugin): ScorePlugin {
-  const podClasses = classes(plugin);
-  return {
-    name: plugin.name,
-    failurePolicy: plugin.spec.failurePolicy,
-    weight: plugin.spec.weight,
+      ask<Verdicts[]>(
+        () => plugin.call("filter-hooks", "evaluate", [classes(pods), Uint32Array.from(nodes)]),
+        () => pods.map(() => ({ codes: new Uint16Array(nodes.length), outcomes: [] })),
+      ),
     score: (pods, nodes) =>
-      plugin.call("score-hooks", "score", [podClasses(pods), numbers(nodes)]) as Promise<ArrayLike<number>[]>,
+      ask<ArrayLike<number>[]>(
+        () => plugin.call("score-hooks", "score", [classes(pods), Uint32Array.from(nodes)]),
+        () => pods.map(() => new Int32Array(nodes.length)),
+      ),
     normalize: async (scores) =>
-      has(plugin.spec, "score", "normalize")
-        ? ((await plugin.call("score-hooks", "normalize", [Int32Array.from(scores)])) as ArrayLike<number>)
+      offers(plugin.spec, "score", "normalize")
+        ? ask<ArrayLike<number>>(
+            () => plugin.call("score-hooks", "normalize", [Int32Array.from(scores)]),
+            () => new Int32Array(scores.length),
+          )
         : scores,
   };
 }
-
-const numbers = (nodes: ArrayLike<number>): Uint32Array =>
-  nodes instanceof Uint32Array ? nodes : Uint32Array.from(nodes);

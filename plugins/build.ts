@@ -1,0 +1,94 @@
+/** Builds the first-party plugins and installs them in root. */
+import { join } from "node:path";
+import { isReason } from "#sdk/api/status.ts";
+import type { Client } from "#sdk/client/port.ts";
+import { buildPlugin, readIndex } from "#sdk/plugin/build.ts";
+import { type Manifest, PLUGINS, type Plugin } from "#sdk/plugin/manifest.ts";
+import { FIRST_PARTY_PLUGINS } from "./index.ts";
+
+/** The configuration that was installed last: one that differs from it was changed by a person, and stays. */
+const INSTALLED_CONFIG = "capstan.dev/installed-config";
+
+/** Builds what has changed into `outDir`; answers the names of those. */
+export async function buildPlugins(
+  outDir: string,
+  starting: (name: string) => void = () => undefined,
+): Promise<string[]> {
+  const built: string[] = [];
+  for (const name of FIRST_PARTY_PLUGINS) {
+    starting(name);
+    if ((await buildPlugin(join(import.meta.dirname, name), outDir)).built) built.push(name);
+  }
+  return built;
+}
+
+function pluginObject(manifest: Manifest, digest: string): Plugin {
+  const { name, ...spec } = manifest;
+  return {
+    apiVersion: "capstan.dev/v1",
+    kind: "Plugin",
+    metadata: { name, annotations: { [INSTALLED_CONFIG]: JSON.stringify(manifest.config) } },
+    spec: { ...spec, digest, enabled: true },
+  };
+}
+
+/** The Plugin objects of what was built into `componentsDir`. */
+export function builtPlugins(componentsDir: string): Plugin[] {
+  const entries = new Map(readIndex(componentsDir).map((entry) => [entry.name, entry]));
+  return FIRST_PARTY_PLUGINS.flatMap((name) => {
+    const entry = entries.get(name);
+    return entry ? [pluginObject(entry.manifest, entry.digest)] : [];
+  });
+}
+
+/** What a plugin becomes when it is installed over `present`: whether it is enabled, and a changed configuration, are the owner's. */
+export function upgraded(present: Plugin, wanted: Plugin): Plugin {
+  const was = present.metadata.annotations?.[INSTALLED_CONFIG];
+  const changed = was !== undefined && was !== JSON.stringify(present.spec.config ?? {});
+  const spec: Plugin["spec"] = {
+    ...wanted.spec,
+    enabled: present.spec.enabled ?? true,
+    config: changed ? present.spec.config : wanted.spec.config,
+  };
+  const annotations = { ...present.metadata.annotations, ...wanted.metadata.annotations };
+  return { ...present, metadata: { ...present.metadata, annotations }, spec };
+}
+
+/** Creates or updates the Plugin objects in root; answers the names of those that were not as they should be. */
+export async function installPlugins(client: Client, componentsDir: string): Promise<string[]> {
+  const changed: string[] = [];
+  for (const wanted of builtPlugins(componentsDir)) {
+    if (await install(client, wanted)) changed.push(wanted.metadata.name ?? "");
+  }
+  return changed;
+}
+
+const ATTEMPTS = 5;
+
+async function install(client: Client, wanted: Plugin): Promise<boolean> {
+  const name = wanted.metadata.name ?? "";
+  for (let attempt = 1; ; attempt++) {
+    try {
+      const present = await client.get<Plugin>(PLUGINS, { name });
+      const next = upgraded(present, wanted);
+      if (sameSpec(next.spec, present.spec)) return false;
+      await client.update(PLUGINS, next);
+      return true;
+    } catch (error) {
+      if (isReason(error, "NotFound")) {
+        await client.create(PLUGINS, wanted);
+        return true;
+      }
+      if (!isReason(error, "Conflict") || attempt === ATTEMPTS) throw error;
+    }
+  }
+}
+
+/** Key order and what the server filled in do not matter: only what is wanted is compared. */
+function sameSpec(wanted: unknown, present: unknown): boolean {
+  if (typeof wanted !== "object" || wanted === null) return wanted === present;
+  if (Object.keys(wanted).length === 0 && present === undefined) return true;
+  if (typeof present !== "object" || present === null) return false;
+  if (Array.isArray(wanted) && (!Array.isArray(present) || present.length !== wanted.length)) return false;
+  return Object.entries(wanted).every(([key, value]) => sameSpec(value, (present as Record<string, unknown>)[key]));
+}
