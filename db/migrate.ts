@@ -3,12 +3,13 @@
  * schema engine, compiled to WebAssembly and bound to the pg adapter, under an advisory lock, and keeps
  * `_prisma_migrations` as `prisma migrate deploy` does. An older program refuses a newer schema.
  */
-import { readdirSync, readFileSync } from "node:fs";
+import { once } from "node:events";
+import { readdirSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { PrismaPg } from "@prisma/adapter-pg";
-import { bindMigrationAwareSqlAdapterFactory } from "@prisma/driver-adapter-utils";
+import { Worker } from "node:worker_threads";
 import pg from "pg";
+import type { EngineAnswer, EngineTask } from "./schema-engine.ts";
 
 const here = dirname(fileURLToPath(import.meta.url));
 /** One migrator at a time in a database; any number that nobody else uses. */
@@ -81,51 +82,17 @@ async function unknownTo(client: pg.Client): Promise<string[]> {
   return (await appliedIn(client)).filter((name) => !known.has(name));
 }
 
-/**
- * Prisma's adapter cuts a script at every semicolon and sends the pieces one by one; a whole script in one query keeps
- * DO blocks and comments intact and makes each migration one transaction.
- */
-class WholeScriptPg extends PrismaPg {
-  readonly opened: { dispose(): Promise<void> }[] = [];
-  override async connect() {
-    const adapter = await super.connect();
-    adapter.executeScript = async (script) => {
-      await adapter.underlyingDriver().query(script);
-    };
-    this.opened.push(adapter);
-    return adapter;
-  }
-}
-
 async function applyMigrations(databaseUrl: string, names: string[]): Promise<string[]> {
-  const { SchemaEngine } = await import("@prisma/schema-engine-wasm");
-  const factory = new WholeScriptPg({ connectionString: databaseUrl, max: 1 });
-  const adapter = bindMigrationAwareSqlAdapterFactory(factory);
-  const schema = readFileSync(join(here, "schema.prisma"), "utf8");
-  const engine = await SchemaEngine.new({ datamodels: [["schema.prisma", schema]] }, () => undefined, adapter);
+  const worker = new Worker(new URL("./schema-engine.ts", import.meta.url), {
+    workerData: { databaseUrl, names } satisfies EngineTask,
+    // The engine is imported as a .wasm module, which Node still calls experimental.
+    execArgv: ["--disable-warning=ExperimentalWarning"],
+  });
   try {
-    const filters = { externalTables: [], externalEnums: [] };
-    const { appliedMigrationNames } = await engine.applyMigrations({ migrationsList: migrationsList(names), filters });
-    return appliedMigrationNames;
+    const [answer] = (await once(worker, "message")) as [EngineAnswer];
+    if ("error" in answer) throw new Error(`the database could not be migrated: ${answer.error}`);
+    return answer.applied;
   } finally {
-    engine.free();
-    await Promise.all(factory.opened.map((connection) => connection.dispose()));
+    await worker.terminate();
   }
-}
-
-function migrationsList(names: string[]) {
-  const baseDir = join(here, "migrations");
-  const lockfile = "migration_lock.toml";
-  return {
-    baseDir,
-    lockfile: { path: lockfile, content: readFileSync(join(baseDir, lockfile), "utf8") },
-    shadowDbInitScript: "",
-    migrationDirectories: names.map((name) => ({
-      path: name,
-      migrationFile: {
-        path: "migration.sql",
-        content: { tag: "ok" as const, value: readFileSync(join(baseDir, name, "migration.sql"), "utf8") },
-      },
-    })),
-  };
 }
