@@ -6,7 +6,7 @@
 import { execFileSync } from "node:child_process";
 import { type Cidr, cidrOf, cidrText, nth, overlap, parseCidr } from "#platform/network/host/addresses.ts";
 import { sysctlRecordFile } from "#platform/network/host/changes.ts";
-import { allowForwarding, ensureBridge, forgetForwarding } from "#platform/network/host/prepare.ts";
+import { allowTraffic, ensureBridge, forgetTraffic } from "#platform/network/host/prepare.ts";
 import { inNamespace, mustRun, type RunProgram, runProgram } from "#platform/network/host/program.ts";
 import { IP_FORWARD, setSysctl } from "#platform/network/host/sysctl.ts";
 import { networkNames } from "#platform/network/names.ts";
@@ -82,7 +82,7 @@ export async function ensureNodeNetworks(config: Config, run: RunProgram = runPr
   const gateway = hostAddressFor(first)!;
   await setSysctl(IP_FORWARD, "1", run, sysctlRecordFile(config.dataDir));
   await ensureBridge(names.nodeBridge, `${gateway}/${NODE_RANGE_PREFIX}`, run);
-  await allowForwarding(names.nodeBridge, run);
+  await allowTraffic(names.nodeBridge, run);
   await mustRun(run, "nft", ["-f", "-"], wayOut(names.nodeTable, names.nodeBridge, nodeRange(first)));
   for (const [index, node] of nodes.entries()) {
     await ensureNamespace(node, names.cable(index), names.nodeBridge, gateway, run);
@@ -134,7 +134,7 @@ export async function removeNodeNetworks(config: Config, run: RunProgram = runPr
     const name = node.netns ?? names.namespace(node.name);
     if ((await run("ip", ["netns", "delete", name])).code === 0) lines.push(`network namespace ${name} is removed`);
   }
-  await forgetForwarding(names.nodeBridge, run);
+  await forgetTraffic(names.nodeBridge, run);
   if ((await run("ip", ["link", "delete", names.nodeBridge])).code === 0)
     lines.push(`interface ${names.nodeBridge} is removed`);
   await run("nft", ["delete", "table", "ip", names.nodeTable]);

@@ -5,6 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, test } from "node:test";
 import { hostChanges, undoHostChanges } from "./host/changes.ts";
+import { ensureBridge } from "./host/prepare.ts";
 import { mustRun } from "./host/program.ts";
 import { networkNames } from "./names.ts";
 import { cannotRunLab, createLab, echoServer } from "./testing/lab.ts";
@@ -23,6 +24,10 @@ test("a node's services and names work from a pod and from the node, stay when t
   const host = await lab.namespace("host");
   const pod = await lab.namespace("pod");
   const { podBridge, table } = networkNames(lab.id);
+  // As Docker and firewalls leave a host; an address of an earlier range is on the bridge.
+  for (const chain of ["FORWARD", "INPUT"]) await mustRun(host.run, "iptables", ["-P", chain, "DROP"]);
+  await mustRun(host.run, "iptables", ["-A", "INPUT", "-i", "lo", "-j", "ACCEPT"]);
+  await ensureBridge(podBridge, "10.76.0.1/24", host.run);
   const process_ = join(import.meta.dirname, "testing/node-process.ts");
   const started = await lab.node(
     host.name,
@@ -47,10 +52,11 @@ test("a node's services and names work from a pod and from the node, stay when t
   await once(started, "exit");
   assert.match(await mustRun(pod.run, "curl", ["-s", "--noproxy", "*", "-m", "3", "http://10.78.0.20/"]), /^web /);
 
+  assert.doesNotMatch(await mustRun(host.run, "ip", ["address", "show", "dev", podBridge]), /10\.76\.0/);
   const said = hostChanges({ instance: lab.id, nodes: 1 }).join("\n");
   assert.ok(said.includes(podBridge) && said.includes(table), said);
   const lines = await undoHostChanges({ instance: lab.id, dataDir }, host.run);
   assert.deepEqual(lines, [`nftables table ip ${table} is removed`, `interface ${podBridge} is removed`]);
-  assert.equal((await mustRun(host.run, "nft", ["list", "ruleset"])).trim(), "");
+  assert.doesNotMatch(await mustRun(host.run, "nft", ["list", "ruleset"]), /capstan/);
   assert.deepEqual(await undoHostChanges({ instance: lab.id, dataDir }, host.run), []);
 });

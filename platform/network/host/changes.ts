@@ -2,7 +2,7 @@
 import { join } from "node:path";
 import { networkNames } from "../names.ts";
 import { stopBalancers } from "./balancer.ts";
-import { forgetForwarding } from "./prepare.ts";
+import { forgetTraffic } from "./prepare.ts";
 import { type RunProgram, runProgram } from "./program.ts";
 import { restoreSysctls } from "./sysctl.ts";
 
@@ -15,7 +15,7 @@ export function hostChanges(o: { instance: string; nodes: number }): string[] {
     "kernel setting net.ipv4.ip_forward = 1 (packets are forwarded to and from pods)",
     "kernel setting net.bridge.bridge-nf-call-iptables = 1, where the kernel has it",
     `interface ${names.balancerLink} with the addresses of load balancers, once there are any`,
-    "where the FORWARD policy of iptables is DROP: rules that except the interfaces named here",
+    "where the policy of iptables' FORWARD or INPUT is DROP: rules that except the interfaces named here",
   ];
   return o.nodes > 1
     ? [
@@ -41,7 +41,7 @@ export async function undoHostChanges(
     if ((await run("nft", ["delete", "table", "ip", table])).code === 0)
       lines.push(`nftables table ip ${table} is removed`);
   for (const link of [names.podBridge, names.nodeBridge, names.balancerLink]) {
-    await forgetForwarding(link, run);
+    await forgetTraffic(link, run);
     if ((await run("ip", ["link", "delete", link])).code === 0) lines.push(`interface ${link} is removed`);
   }
   return [...lines, ...(await restoreSysctls(run, sysctlRecordFile(o.dataDir)))];

@@ -61,7 +61,7 @@ export async function prepareNodeNetwork(options: NodeNetworkOptions): Promise<P
       "this kernel has no br_netfilter: pods that reach a neighbour through a service are seen with the node's address instead of their own",
     );
   await routeToServices(options, gateway, run);
-  await allowForwarding(bridge, run);
+  await allowTraffic(bridge, run);
   return { gateway, bridgeFilter, warnings };
 }
 
@@ -71,8 +71,18 @@ export async function ensureBridge(name: string, address: string, run: RunProgra
     const octets = (address.split("/")[0] ?? "").split(".").map((n) => Number(n).toString(16).padStart(2, "0"));
     await mustRun(run, "ip", ["link", "add", name, "address", `0a:58:${octets.join(":")}`, "type", "bridge"]);
   }
+  // Of an earlier range: the CNI program refuses a bridge that has another address than its own.
+  for (const other of await addressesOf(name, run))
+    if (other !== address) await mustRun(run, "ip", ["address", "delete", other, "dev", name]);
   await mustRun(run, "ip", ["address", "replace", address, "brd", "+", "dev", name]);
   await mustRun(run, "ip", ["link", "set", "dev", name, "up"]);
+}
+
+/** IPv4 addresses of an interface, in CIDR form. */
+async function addressesOf(link: string, run: RunProgram): Promise<string[]> {
+  const text = await mustRun(run, "ip", ["-j", "-4", "address", "show", "dev", link]);
+  const links = JSON.parse(text) as { addr_info?: { local?: string; prefixlen?: number }[] }[];
+  return links.flatMap(({ addr_info = [] }) => addr_info.map(({ local, prefixlen }) => `${local}/${prefixlen}`));
 }
 
 async function filterBridges(run: RunProgram, recordFile: string | undefined): Promise<boolean> {
@@ -95,7 +105,13 @@ async function routeToServices(
   await mustRun(run, "ip", ["route", "replace", serviceCIDR, "dev", bridge, "src", gateway]);
 }
 
-const ruleFor = (direction: "-i" | "-o", link: string) => [
+/** Where a policy of DROP would cut off pods, and the rules that except a link of ours from it. */
+const exceptions = [
+  { chain: "FORWARD", direction: "-i" },
+  { chain: "FORWARD", direction: "-o" },
+  { chain: "INPUT", direction: "-i" },
+] as const;
+const exception = (direction: string, link: string) => [
   direction,
   link,
   "-m",
@@ -106,15 +122,16 @@ const ruleFor = (direction: "-i" | "-o", link: string) => [
   "ACCEPT",
 ];
 
-/** Docker and firewalls set the policy of FORWARD to DROP: then our links are excepted from it. */
-export async function allowForwarding(link: string, run: RunProgram): Promise<void> {
-  const policy = await run("iptables", ["-S", "FORWARD"]);
-  if (policy.code !== 0 || !policy.stdout.startsWith("-P FORWARD DROP")) return;
-  for (const direction of ["-i", "-o"] as const)
-    if ((await run("iptables", ["-C", "FORWARD", ...ruleFor(direction, link)])).code !== 0)
-      await mustRun(run, "iptables", ["-I", "FORWARD", ...ruleFor(direction, link)]);
+/** Docker and firewalls set policies of FORWARD and INPUT to DROP: then our links are excepted. */
+export async function allowTraffic(link: string, run: RunProgram): Promise<void> {
+  for (const { chain, direction } of exceptions) {
+    const listed = await run("iptables", ["-S", chain]);
+    if (listed.code !== 0 || !listed.stdout.startsWith(`-P ${chain} DROP`)) continue;
+    if ((await run("iptables", ["-C", chain, ...exception(direction, link)])).code !== 0)
+      await mustRun(run, "iptables", ["-I", chain, ...exception(direction, link)]);
+  }
 }
 
-export async function forgetForwarding(link: string, run: RunProgram): Promise<void> {
-  for (const direction of ["-i", "-o"] as const) await run("iptables", ["-D", "FORWARD", ...ruleFor(direction, link)]);
+export async function forgetTraffic(link: string, run: RunProgram): Promise<void> {
+  for (const { chain, direction } of exceptions) await run("iptables", ["-D", chain, ...exception(direction, link)]);
 }
