@@ -22,6 +22,8 @@ const HEADER_BYTES = 8;
 const FRAME_BYTES_MAX = 1 << 20;
 /** CMF and FLG of a zlib stream without a preset dictionary (RFC 1950). */
 const ZLIB_START = Buffer.from([0x78, 0x01]);
+/** An empty stored block, zlib's sync flush: Go's inflater hands nothing out before it. */
+const FLUSH = Buffer.from([0, 0, 0, 0xff, 0xff]);
 
 export class SpdyStream {
   private readonly connection: SpdyConnection;
@@ -141,7 +143,7 @@ export class SpdyConnection extends EventEmitter<Events> {
     stored.writeUInt16LE(~plain.length & 0xffff, 3);
     const start = this.headersBegun ? Buffer.alloc(0) : ZLIB_START;
     this.headersBegun = true;
-    return Buffer.concat([start, stored, plain]);
+    return Buffer.concat([start, stored, plain, FLUSH]);
   }
 
   private receive(chunk: Buffer): void {

@@ -20,12 +20,14 @@ export function createStreaming(credentials: NodeCredentials): Streaming {
     noServer: true,
     maxPayload: MESSAGE_BYTES_MAX,
     perMessageDeflate: false,
-    // The one that was chosen is put alone into the request before the handshake.
-    handleProtocols: (offered) => [...offered][0] ?? false,
   });
+  // The tunnel's name has a slash, which ws takes for a syntax error: the header is answered here, not by ws.
+  const chosen = new WeakMap<IncomingMessage, string>();
+  sockets.on("headers", (headers, request) => headers.push(`Sec-WebSocket-Protocol: ${chosen.get(request) ?? ""}`));
 
   const accept = (request: IncomingMessage, socket: Duplex, head: Buffer, protocol: string): Promise<WebSocket> => {
-    request.headers["sec-websocket-protocol"] = protocol;
+    chosen.set(request, protocol);
+    delete request.headers["sec-websocket-protocol"];
     return new Promise((resolve) => sockets.handleUpgrade(request, socket, head, resolve));
   };
 
@@ -63,9 +65,14 @@ export function createStreaming(credentials: NodeCredentials): Streaming {
       const answer = await nodes.get(nodeOf(target), path, ending.signal);
       if (answer.statusCode !== 200) throw await refusal(answer);
       response.writeHead(200, { "content-type": "text/plain" });
-      for await (const chunk of answer as AsyncIterable<Buffer>) {
-        if (ending.signal.aborted) break;
-        if (!response.write(chunk)) await drained(response, ending.signal);
+      try {
+        for await (const chunk of answer as AsyncIterable<Buffer>) {
+          if (!response.write(chunk)) await drained(response, ending.signal);
+        }
+      } catch (error) {
+        // The client went, or the node did: either way there is nobody to tell but by the end of the stream.
+        if (!ending.signal.aborted) response.destroy(error instanceof Error ? error : undefined);
+        return;
       }
       response.end();
     },
