@@ -30,11 +30,11 @@ function digestOfSources(): string {
   return hash.digest("hex");
 }
 
-/** Says whether it had to build. Throws what the bundler reports. */
-export async function buildConsole(options: { force?: boolean } = {}): Promise<{ built: boolean; dir: string }> {
+/** Whether it had to build. Throws what the bundler reports. */
+export async function buildConsole(options: { force?: boolean } = {}): Promise<boolean> {
   const digest = digestOfSources();
   const fresh = existsSync(digestFile) && readFileSync(digestFile, "utf8") === digest;
-  if (fresh && !options.force) return { built: false, dir: consoleDist };
+  if (fresh && !options.force) return false;
   await build({
     root,
     configFile: false,
@@ -49,10 +49,7 @@ export async function buildConsole(options: { force?: boolean } = {}): Promise<{
     },
   });
   writeFileSync(digestFile, digest);
-  return { built: true, dir: consoleDist };
+  return true;
 }
 
-if (import.meta.main) {
-  const { built, dir } = await buildConsole();
-  process.stdout.write(`${built ? "built" : "up to date"}: ${dir}\n`);
-}
+if (import.meta.main) process.stdout.write(`${(await buildConsole()) ? "built" : "up to date"}: ${consoleDist}\n`);

@@ -59,7 +59,7 @@ export function containersOf(pod: ApiObject): ContainerState[] {
         init,
         ...describe(own),
         restarts: text(own["restartCount"]) || "0",
-        started: state["running"] !== undefined || state["terminated"] !== undefined,
+        started: state["running"] !== undefined || state["terminated"] !== undefined || text(own["containerID"]) !== "",
         ranBefore: record(own["lastState"])["terminated"] !== undefined,
         run: `${text(own["containerID"])} ${text(own["restartCount"])}`,
       };

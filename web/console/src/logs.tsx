@@ -113,6 +113,7 @@ function Log({
         role="log"
         aria-live="off"
         aria-label={`Log of ${container.name}`}
+        // biome-ignore lint/a11y/noNoninteractiveTabindex: what scrolls must be reached by keyboard
         tabIndex={0}
       >
         {lines.map((line, i) => (

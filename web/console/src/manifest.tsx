@@ -20,6 +20,7 @@ export function Manifest({ object }: { object: ApiObject }) {
       <summary>
         <h2>Manifest</h2>
       </summary>
+      {/* biome-ignore lint/a11y/noNoninteractiveTabindex: what scrolls must be reached by keyboard */}
       <pre tabIndex={0}>{yaml}</pre>
     </details>
   );

@@ -9,7 +9,7 @@ import { Manifest } from "./manifest.tsx";
 import { type Place, placeOf, resourceOf } from "./places.ts";
 import { Problem } from "./problem.tsx";
 import { Progress } from "./progress.tsx";
-import { record, text } from "./read.ts";
+import { type Fields, record, records, text } from "./read.ts";
 import { Link, type Route } from "./route.tsx";
 import { Table } from "./table.tsx";
 import { useObject, useRows } from "./use-live.ts";
@@ -87,6 +87,11 @@ function Facts({ object, place, route }: { object: ApiObject; place: Place; rout
   const facts: [string, ReactNode][] = [
     ["Status", metadata.deletionTimestamp ? "Terminating" : text(status["phase"])],
     ["Why", text(status["reason"]) || text(status["message"])],
+    [
+      "Ready",
+      spec["replicas"] === undefined ? "" : `${text(status["readyReplicas"]) || "0"} of ${text(spec["replicas"])}`,
+    ],
+    ["Images", imagesOf(record(record(spec["template"])["spec"]))],
     ["Age", <Age key="age" time={metadata.creationTimestamp ?? ""} />],
     [
       "Owner",
@@ -124,6 +129,9 @@ function Facts({ object, place, route }: { object: ApiObject; place: Place; rout
     </dl>
   );
 }
+
+const imagesOf = (podSpec: Fields): string =>
+  [...new Set(records(podSpec["containers"]).map((container) => text(container["image"])))].join(", ");
 
 /** The pods that a workload or service selects. */
 function OwnedPods({ object, route }: { object: ApiObject; route: Route }) {

@@ -1,36 +1,8 @@
-/**
- * The URL says what is shown: /TENANT/SELECTION/PLACE and, for one object, /NAMESPACE/NAME behind it. "-" stands for the
- * credential's own tenant, for all namespaces, and for the namespace of what has none.
- */
+/** Going from page to page by the URL, which says what is shown (path.ts). */
 import { type MouseEvent, type ReactNode, useSyncExternalStore } from "react";
+import { parseRoute, pathOf, type Route } from "./path.ts";
 
-export interface Route {
-  /** "": the credential's own. */
-  tenant: string;
-  /** The chosen namespace; "": all. */
-  namespace: string;
-  place: string;
-  object?: { namespace: string; name: string };
-}
-
-const part = (text: string): string => (text === "" ? "-" : encodeURIComponent(text));
-const unpart = (text: string | undefined): string =>
-  text === undefined || text === "-" ? "" : decodeURIComponent(text);
-
-export function parseRoute(path: string): Route {
-  const [tenant, namespace, place, objectNamespace, name] = path.split("/").filter((p) => p !== "");
-  return {
-    tenant: unpart(tenant),
-    namespace: unpart(namespace),
-    place: unpart(place),
-    ...(name === undefined ? {} : { object: { namespace: unpart(objectNamespace), name: unpart(name) } }),
-  };
-}
-
-export function pathOf({ tenant, namespace, place, object }: Route): string {
-  const base = `/${part(tenant)}/${part(namespace)}/${part(place)}`;
-  return object ? `${base}/${part(object.namespace)}/${part(object.name)}` : base;
-}
+export { pathOf, type Route };
 
 const listeners = new Set<() => void>();
 const subscribe = (listener: () => void) => {

@@ -2,7 +2,7 @@
  * A table of any length: only the rows in view are in the document. It says its full length to screen readers, its columns
  * sort, and arrow keys move between rows.
  */
-import { type KeyboardEvent, type ReactNode, useLayoutEffect, useMemo, useRef, useState } from "react";
+import { type KeyboardEvent, type ReactNode, type RefObject, useLayoutEffect, useMemo, useRef, useState } from "react";
 import { Age } from "./age.tsx";
 import { State } from "./state.tsx";
 import type { Column, Row } from "./wire.ts";
@@ -26,7 +26,7 @@ type Sort = { column: number; descending: boolean } | undefined;
 const NAME = -1;
 const AGE = -2;
 
-function valueOf(row: Row, column: number): string | number {
+function sortValueOf(row: Row, column: number): string | number {
   if (column === NAME) return row.name;
   if (column === AGE) return row.created;
   return row.cells[column] ?? "";
@@ -37,20 +37,17 @@ function sorted(rows: readonly Row[], sort: Sort): readonly Row[] {
   const { column, descending } = sort;
   const direction = descending ? -1 : 1;
   return rows.toSorted((a, b) => {
-    const [x, y] = [valueOf(a, column), valueOf(b, column)];
+    const [x, y] = [sortValueOf(a, column), sortValueOf(b, column)];
     return (x < y ? -1 : x > y ? 1 : 0) * direction;
   });
 }
 
-export function Table(props: TableProps) {
-  const { caption, columns, namespaces, nameOf, inline, bare } = props;
-  const [sort, setSort] = useState<Sort>();
-  const rows = useMemo(() => sorted(props.rows, sort), [props.rows, sort]);
-  const box = useRef<HTMLDivElement>(null);
+/** Which rows to draw: those in view and a few around. */
+function useWindow(box: RefObject<HTMLDivElement | null>, count: number, all: boolean): { first: number; end: number } {
   const [view, setView] = useState({ top: 0, height: 800 });
   useLayoutEffect(() => {
     const element = box.current;
-    if (!element || inline) return;
+    if (!element || all) return;
     const measure = () => setView({ top: element.scrollTop, height: element.clientHeight });
     const observer = new ResizeObserver(measure);
     observer.observe(element);
@@ -59,28 +56,24 @@ export function Table(props: TableProps) {
       observer.disconnect();
       element.removeEventListener("scroll", measure);
     };
-  }, [inline]);
+  }, [box, all]);
+  if (all) return { first: 0, end: count };
+  const end = Math.min(count, Math.ceil((view.top + view.height) / ROW_PX) + OVERSCAN);
+  return { first: Math.min(end, Math.max(0, Math.floor(view.top / ROW_PX) - OVERSCAN)), end };
+}
 
-  const first = inline ? 0 : Math.max(0, Math.floor(view.top / ROW_PX) - OVERSCAN);
-  const end = inline ? rows.length : Math.min(rows.length, Math.ceil((view.top + view.height) / ROW_PX) + OVERSCAN);
+export function Table(props: TableProps) {
+  const { caption, columns, namespaces, inline, bare } = props;
+  const [sort, setSort] = useState<Sort>();
+  const rows = useMemo(() => sorted(props.rows, sort), [props.rows, sort]);
+  const box = useRef<HTMLDivElement>(null);
+  const { first, end } = useWindow(box, rows.length, inline === true);
   const width = columns.length + (bare ? 0 : 2) + (namespaces ? 1 : 0);
-  const spacer = (count: number) =>
-    count > 0 ? (
-      <tr aria-hidden="true" style={{ height: count * ROW_PX }}>
-        <td colSpan={width} />
-      </tr>
-    ) : null;
-  const head = (title: string, column: number) => (
-    <SortHead
-      key={column}
-      title={title}
-      column={column}
-      sort={sort}
-      onSort={setSort}
-      numeric={columns[column]?.kind === "number"}
-    />
+  const head = (title: string, column: number, numeric = false) => (
+    <SortHead key={column} title={title} column={column} sort={sort} onSort={setSort} numeric={numeric} />
   );
   return (
+    // biome-ignore lint/a11y/noStaticElementInteractions: only moves the focus between the links inside
     <div
       className={inline ? "table inline" : "table"}
       ref={box}
@@ -93,30 +86,48 @@ export function Table(props: TableProps) {
           <tr aria-rowindex={1}>
             {bare ? null : head("Name", NAME)}
             {namespaces ? <th scope="col">Namespace</th> : null}
-            {columns.map((column, i) => head(column.title, i))}
-            {bare ? null : head("Age", AGE)}
+            {columns.map((column, i) => head(column.title, i, column.kind === "number"))}
+            {bare ? null : head("Age", AGE, true)}
           </tr>
         </thead>
         <tbody>
-          {spacer(first)}
+          <Spacer rows={first} width={width} />
           {rows.slice(first, end).map((row, i) => (
-            <tr key={row.key} aria-rowindex={first + i + 2} className={row.tone === "off" ? "fading" : undefined}>
-              {bare ? null : <th scope="row">{nameOf(row, first + i)}</th>}
-              {namespaces ? <td>{row.namespace}</td> : null}
-              {columns.map((column, c) => (
-                <Cell key={column.title} column={column} row={row} at={c} />
-              ))}
-              {bare ? null : (
-                <td className="number">
-                  <Age time={row.created} />
-                </td>
-              )}
-            </tr>
+            <TableRow key={row.key} row={row} index={first + i} table={props} />
           ))}
-          {spacer(rows.length - end)}
+          <Spacer rows={rows.length - end} width={width} />
         </tbody>
       </table>
     </div>
+  );
+}
+
+/** Stands for the rows that are not drawn. */
+function Spacer({ rows, width }: { rows: number; width: number }) {
+  if (rows <= 0) return null;
+  return (
+    // biome-ignore lint/a11y/noAriaHiddenOnFocusable: a row cannot be focused
+    <tr aria-hidden="true" style={{ height: rows * ROW_PX }}>
+      <td colSpan={width} />
+    </tr>
+  );
+}
+
+function TableRow({ row, index, table }: { row: Row; index: number; table: TableProps }) {
+  const { bare, namespaces, columns, nameOf } = table;
+  return (
+    <tr aria-rowindex={index + 2} className={row.tone === "off" ? "fading" : undefined}>
+      {bare ? null : <th scope="row">{nameOf(row, index)}</th>}
+      {namespaces ? <td>{row.namespace}</td> : null}
+      {columns.map((column, c) => (
+        <Cell key={column.title} column={column} row={row} at={c} />
+      ))}
+      {bare ? null : (
+        <td className="number">
+          <Age time={row.created} />
+        </td>
+      )}
+    </tr>
   );
 }
 
@@ -164,7 +175,7 @@ function SortHead({ title, column, sort, numeric, onSort }: SortHeadProps) {
   return (
     <th
       scope="col"
-      className={numeric || column === AGE ? "number" : undefined}
+      className={numeric ? "number" : undefined}
       aria-sort={mine ? (sort.descending ? "descending" : "ascending") : undefined}
     >
       <button type="button" onClick={() => onSort(next)}>
