@@ -1,6 +1,7 @@
 /** NodeName and NodeAffinity as kube-scheduler has them (component-helpers' nodeaffinity). */
 import type { NodeSelectorRequirement, NodeSelectorTerm, Pod } from "#sdk/api/generated/types.ts";
 import { type LabelOperator, matchesRequirement } from "#sdk/api/labels.ts";
+import { outcome } from "#sdk/plugin/scheduling.ts";
 import type { Outcome } from "#sdk/plugin/types.ts";
 
 export interface NodeLabels {
@@ -38,17 +39,20 @@ export function matchesTerm(term: NodeSelectorTerm, node: NodeLabels): boolean {
   );
 }
 
-/** Undefined where the pod may go there. */
-export function judge(spec: Spec, node: NodeLabels): Outcome | undefined {
-  if (spec.nodeName && spec.nodeName !== node.name) {
-    return { reasons: ["node(s) didn't match the requested node name"], unresolvable: true };
-  }
-  const selected = Object.entries(spec.nodeSelector ?? {}).every(
-    ([key, value]) => Object.hasOwn(node.labels, key) && node.labels[key] === value,
-  );
-  const required = spec.affinity?.nodeAffinity?.requiredDuringSchedulingIgnoredDuringExecution;
-  if (selected && (!required || required.nodeSelectorTerms.some((term) => matchesTerm(term, node)))) return undefined;
-  return { reasons: ["node(s) didn't match Pod's node affinity/selector"], unresolvable: true };
+const OTHER_NAME = outcome(["node(s) didn't match the requested node name"], true);
+const NO_MATCH = outcome(["node(s) didn't match Pod's node affinity/selector"], true);
+
+/** For one pod: undefined where it may go. */
+export function judgeOf(spec: Spec): (node: NodeLabels) => Outcome | undefined {
+  const selector = Object.entries(spec.nodeSelector ?? {});
+  const terms = spec.affinity?.nodeAffinity?.requiredDuringSchedulingIgnoredDuringExecution?.nodeSelectorTerms;
+  return (node) => {
+    if (spec.nodeName && spec.nodeName !== node.name) return OTHER_NAME;
+    for (const [key, value] of selector) {
+      if (!Object.hasOwn(node.labels, key) || node.labels[key] !== value) return NO_MATCH;
+    }
+    return terms && !terms.some((term) => matchesTerm(term, node)) ? NO_MATCH : undefined;
+  };
 }
 
 /** The sum of the weights of the preferred terms that match. */

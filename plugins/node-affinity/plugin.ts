@@ -1,7 +1,7 @@
 import type { Node, Pod } from "#sdk/api/generated/types.ts";
 import { defineFilter, defineNodes, defineScore } from "#sdk/plugin/define.ts";
 import { NodeTable, normalizeByMaximum, verdicts } from "#sdk/plugin/scheduling.ts";
-import { judge, type NodeLabels, preference } from "./affinity.ts";
+import { judgeOf, type NodeLabels, preference } from "./affinity.ts";
 
 const table = new NodeTable<NodeLabels>((object) => {
   const { metadata } = JSON.parse(object) as Partial<Node>;
@@ -15,8 +15,8 @@ export const nodes = defineNodes({ sync: (delta) => table.apply(delta) });
 export const filter = defineFilter({
   evaluate: (pods, ids) =>
     pods.map((pod) => {
-      const spec = specOf(pod.object);
-      return verdicts(table, ids, (node) => judge(spec, node.facts));
+      const judge = judgeOf(specOf(pod.object));
+      return verdicts(table, ids, (node) => judge(node.facts));
     }),
 });
 

@@ -1,10 +1,25 @@
 /** NodeResourcesFit as kube-scheduler has it: the filter, and the strategy LeastAllocated over cpu and memory with equal weights. */
-import type { NodeRow } from "#sdk/plugin/scheduling.ts";
+import { type NodeRow, outcome } from "#sdk/plugin/scheduling.ts";
 import type { Outcome, PodClass } from "#sdk/plugin/types.ts";
 
-/** Undefined where it fits. No eviction helps where even the empty node is too small. */
+/** Undefined where it fits, which is decided first and fast. */
 export function fit(pod: PodClass, node: NodeRow<unknown>): Outcome | undefined {
   const { requests } = pod;
+  const { allocatable, requested } = node;
+  if (
+    node.pods < node.podsMax &&
+    (requests.cpuMilli <= 0 || requests.cpuMilli <= allocatable.cpuMilli - requested.cpuMilli) &&
+    (requests.memory <= 0 || requests.memory <= allocatable.memory - requested.memory) &&
+    requests.ephemeralStorage <= 0 &&
+    requests.others.length === 0
+  ) {
+    return undefined;
+  }
+  return insufficient(pod, node);
+}
+
+/** No eviction helps where even the empty node is too small. */
+function insufficient({ requests }: PodClass, node: NodeRow<unknown>): Outcome | undefined {
   const { allocatable, requested } = node;
   const reasons: string[] = [];
   let unresolvable = false;
@@ -20,7 +35,7 @@ export function fit(pod: PodClass, node: NodeRow<unknown>): Outcome | undefined 
   for (const [name, wanted] of requests.others) {
     check(name, wanted, amountOf(allocatable.others, name), amountOf(requested.others, name));
   }
-  return reasons.length > 0 ? { reasons, unresolvable } : undefined;
+  return reasons.length > 0 ? outcome(reasons, unresolvable) : undefined;
 }
 
 const amountOf = (others: [string, number][], name: string): number =>

@@ -1,5 +1,6 @@
 /** NodeUnschedulable and TaintToleration as kube-scheduler has them. */
 import type { Taint, Toleration } from "#sdk/api/generated/types.ts";
+import { outcome } from "#sdk/plugin/scheduling.ts";
 import type { Outcome } from "#sdk/plugin/types.ts";
 
 export interface NodeTaints {
@@ -26,20 +27,20 @@ export function tolerates(toleration: Toleration, taint: Taint): boolean {
 const tolerated = (tolerations: readonly Toleration[], taint: Taint): boolean =>
   tolerations.some((toleration) => tolerates(toleration, taint));
 
+const CORDONED = outcome(["node(s) were unschedulable"], true);
+const TAINTED = outcome(["node(s) had untolerated taint(s)"], true);
+
 /** Undefined where the pod may go there. */
 export function judge(tolerations: readonly Toleration[], node: NodeTaints): Outcome | undefined {
-  if (node.unschedulable && !tolerated(tolerations, UNSCHEDULABLE)) {
-    return { reasons: ["node(s) were unschedulable"], unresolvable: true };
-  }
+  if (node.unschedulable && !tolerated(tolerations, UNSCHEDULABLE)) return CORDONED;
+  if (node.taints.length === 0) return undefined;
   const keepsOut = (taint: Taint) => taint.effect === "NoSchedule" || taint.effect === "NoExecute";
-  if (node.taints.some((taint) => keepsOut(taint) && !tolerated(tolerations, taint))) {
-    return { reasons: ["node(s) had untolerated taint(s)"], unresolvable: true };
-  }
-  return undefined;
+  return node.taints.some((taint) => keepsOut(taint) && !tolerated(tolerations, taint)) ? TAINTED : undefined;
 }
 
 /** How many taints of effect PreferNoSchedule are not tolerated: fewer is better. */
 export function countAvoided(tolerations: readonly Toleration[], node: NodeTaints): number {
+  if (node.taints.length === 0) return 0;
   const relevant = tolerations.filter(({ effect }) => !effect || effect === "PreferNoSchedule");
   return node.taints.filter((taint) => taint.effect === "PreferNoSchedule" && !tolerated(relevant, taint)).length;
 }

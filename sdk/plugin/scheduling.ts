@@ -45,33 +45,43 @@ export class NodeTable<T> {
   }
 }
 
-const GONE: Outcome = { reasons: ["node(s) were not known"], unresolvable: true };
+const interned = new Map<string, Outcome>();
+const INTERNED_MAX = 1000;
 
-/** Asks about each node; equal outcomes are said once. `judge` answers undefined where the node fits. */
+/** Equal outcomes are one object, by which `verdicts` knows them. */
+export function outcome(reasons: string[], unresolvable: boolean): Outcome {
+  const key = `${unresolvable}\n${reasons.join("\n")}`;
+  let known = interned.get(key);
+  if (!known) {
+    if (interned.size >= INTERNED_MAX) interned.clear();
+    known = { reasons, unresolvable };
+    interned.set(key, known);
+  }
+  return known;
+}
+
+const GONE = outcome(["node(s) were not known"], true);
+
+/** Asks about each node. `judge` answers undefined where the node fits, otherwise what `outcome` made. */
 export function verdicts<T>(
   table: NodeTable<T>,
   nodes: ArrayLike<number>,
   judge: (row: NodeRow<T>) => Outcome | undefined,
 ): Verdicts {
   const outcomes: Outcome[] = [];
-  const known = new Map<string, number>();
   const codes = new Array<number>(nodes.length);
+  let last: Outcome | undefined;
+  let lastCode = 0;
   for (let i = 0; i < nodes.length; i++) {
     const row = table.row(nodes[i] as number);
-    const outcome = row ? judge(row) : GONE;
-    codes[i] = outcome ? codeOf(outcome, outcomes, known) : 0;
+    const verdict = row ? judge(row) : GONE;
+    if (verdict && verdict !== last) {
+      last = verdict;
+      lastCode = outcomes.indexOf(verdict) + 1 || outcomes.push(verdict);
+    }
+    codes[i] = verdict ? lastCode : 0;
   }
   return { codes, outcomes };
-}
-
-function codeOf(outcome: Outcome, outcomes: Outcome[], known: Map<string, number>): number {
-  const key = `${outcome.unresolvable}\n${outcome.reasons.join("\n")}`;
-  let code = known.get(key);
-  if (code === undefined) {
-    code = outcomes.push(outcome);
-    known.set(key, code);
-  }
-  return code;
 }
 
 /** To 0–100 by the greatest; `reverse`: the greatest becomes 0 (upstream's DefaultNormalizeScore). */

@@ -5,6 +5,8 @@ import { isAbsolute, join } from "node:path";
 import { hostFailure } from "./failure.ts";
 
 const OUTPUT_BYTES_MAX = 1024 * 1024;
+/** What a program wrote before it ended is read for so long. */
+const DRAIN_MS = 200;
 const PATH = ["/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin"];
 /** Where bare names are looked for: the system's directories, and those of CNI programs (Debian's first). */
 const DIRECTORIES = [...PATH, "/usr/lib/cni", "/opt/cni/bin"];
@@ -67,16 +69,24 @@ export function runProgram(program: string, run: Run): Promise<Output> {
       clearTimeout(timer);
       reject(hostFailure("InternalError", 500, `${path} could not be started: ${error.message}`));
     });
-    child.on("close", (code, signal) => {
+    const ended = (code: number | null, signal: NodeJS.Signals | null) => {
       clearTimeout(timer);
       if (over) {
         const said = stderr.text().trim();
-        reject(
-          hostFailure("Timeout", 504, `${path} took longer than ${Math.round(run.timeoutMs)} ms${said && `: ${said}`}`),
-        );
+        const why = `${path} took longer than ${Math.round(run.timeoutMs)} ms${said && `: ${said}`}`;
+        reject(hostFailure("Timeout", 504, why));
       } else if (code === null) {
         reject(hostFailure("InternalError", 500, `${path} was ended by ${signal}: ${stderr.text().trim()}`));
       } else resolve({ exitCode: code, stdout: stdout.text(), stderr: stderr.text() });
+    };
+    child.on("close", ended);
+    // What a daemon that it left behind still holds open is not waited for.
+    child.on("exit", (code, signal) => {
+      setTimeout(() => {
+        child.stdout.destroy();
+        child.stderr.destroy();
+        ended(code, signal);
+      }, DRAIN_MS).unref();
     });
     // A program that does not read its input closes the pipe; that is its business.
     child.stdin.on("error", () => undefined);
