@@ -1,6 +1,6 @@
 /**
  * The store: what every reader and writer of objects sees. Postgres and the watch cache both implement it.
- * Invariants S1–S12 are listed in ARCHITECTURE.md, each with the test that holds it.
+ * Invariants S1–S12 are listed in platform/ARCHITECTURE.md ("Store invariants"), each with the test that holds it.
  *
  * A document is the object's JSON text with `kind`, `apiVersion`, `metadata` first and WITHOUT metadata.resourceVersion:
  * the revision is known only at commit. `encodeWithRevision` splices it in when the text leaves the store's readers.

@@ -123,6 +123,16 @@ describe("the committer", () => {
     assert.ok(failed?.status === "rejected" && failed.reason.code === 400);
   });
 
+  it("acknowledges relaxed writes before they are on disk, alone or in company (S12)", async () => {
+    const lease = (name: string) => ({ operations: [create(key(name, { resource: "leases" }))], relaxed: true });
+    assert.ok((await stores[0].write(lease("alone"))).ok);
+    const mixed = await Promise.all([
+      stores[0].write(lease("with")),
+      stores[0].write({ operations: [create(key("strict"))] }),
+    ]);
+    assert.ok(mixed.every((result) => result.ok));
+  });
+
   it("loses no write whose connection dies at any moment, and does none twice (S2)", async () => {
     const admin = await Session.open(db.url, "test");
     let writing = true;

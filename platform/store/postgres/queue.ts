@@ -29,7 +29,7 @@ export function takeBatch(queue: Pending[]): { batch: Pending[]; relaxed: boolea
   let operations = 0;
   let bytes = 0;
   let at = 0;
-  for (; at < queue.length && batch.length + (queue.length - at) > 0; at++) {
+  for (; at < queue.length; at++) {
     const pending = queue[at]!;
     const { write } = pending;
     const size = bytesOf(write);
