@@ -5,7 +5,9 @@ import { join } from "node:path";
 import { after, describe, test } from "node:test";
 import { cidrOf } from "#platform/network/host/addresses.ts";
 import { inNamespace, mustRun, type RunProgram } from "#platform/network/host/program.ts";
-import { cannotRunLab, createLab, echoServer } from "#platform/network/testing/lab.ts";
+import { networkNames } from "#platform/network/names.ts";
+import { cannotRunLab, createLab, echoServer, joinBridge, resolveName } from "#platform/network/testing/lab.ts";
+import { nodeProcess } from "#platform/network/testing/node-process.ts";
 import type { Config } from "./config.ts";
 import {
   ensureNodeNetworks,
@@ -70,9 +72,17 @@ describe("namespaces for several nodes", { skip }, () => {
   const lab = createLab();
   const base = configOf(lab.id, 2);
   const config = { ...base, nodes: placeNodes(base) };
+  const cluster = {
+    instance: config.instance,
+    podCIDR: config.podCIDR,
+    serviceCIDR: config.serviceCIDR,
+    dnsAddress: config.dns.address,
+    webAddress: "10.82.0.20",
+    webPods: config.nodes.map((node, i) => ({ address: `10.81.${i}.9`, nodeName: node.name })),
+  };
   after(() => lab.close());
 
-  test("host, nodes and pods' ranges reach each other and the outside; made twice, removed whole", async () => {
+  test("host, nodes, pods and services reach each other and the outside; made twice, removed whole", async () => {
     const host = await lab.namespace("host");
     const world = await lab.namespace("world");
     await mustRun(host.run, "ip", ["link", "add", "up0", "type", "veth", "peer", "name", "eth0", "netns", world.name]);
@@ -92,12 +102,35 @@ describe("namespaces for several nodes", { skip }, () => {
       assert.equal(await get(host.run, `http://${second!.address}:8002/`), `second ${hostAddressFor(first!)}`);
       assert.equal(await get(first!.run, `http://${second!.address}:8002/`), `second ${first!.address}`);
       assert.equal(await get(first!.run, "http://198.51.100.2:8000/"), "world 198.51.100.1");
-      // A pod of the second node, as an address in its range.
-      await mustRun(second!.run, "ip", ["address", "add", "10.81.1.5/32", "dev", "lo"]);
-      await mustRun(second!.run, "sysctl", ["-qw", "net.ipv4.ip_forward=1"]);
-      assert.equal(await get(first!.run, "http://10.81.1.5:8002/"), `second ${first!.address}`);
-      assert.equal(await get(host.run, "http://10.81.1.5:8002/"), `second ${hostAddressFor(first!)}`);
-      assert.match(await mustRun(host.run, "ip", ["route", "get", "10.82.0.10"]), new RegExp(`via ${first!.address}`));
+      // A pod on each node; both nodes' networks know the service that they back.
+      const gets = new Map<string, { name: string; run: RunProgram }>();
+      for (const [index, node] of [first!, second!].entries()) {
+        await lab.node(node.netns!, nodeProcess({ ...cluster, node: { name: node.name, podCIDR: node.podCIDR } }));
+        const pod = await lab.namespace(`pod${index}`);
+        const { address } = cluster.webPods[index]!;
+        const bridge = networkNames(config.instance).podBridge;
+        await joinBridge(node.run, pod, { link: "pod0", bridge, address, gateway: `10.81.${index}.1` });
+        await lab.node(pod.name, echoServer(node.name, 8080));
+        gets.set(node.name, pod);
+      }
+      const answers = async (from: RunProgram) => {
+        const seen = new Set<string>();
+        for (let i = 0; i < 24; i++) seen.add(await get(from, "http://10.82.0.20/"));
+        return [...seen].sort();
+      };
+      // Between nodes a pod keeps its address; to itself, through the service, it is its gateway's.
+      assert.deepEqual(await answers(gets.get("node-1")!.run), ["node-1 10.81.0.1", "node-2 10.81.0.9"]);
+      assert.deepEqual(await answers(gets.get("node-2")!.run), ["node-1 10.81.1.9", "node-2 10.81.1.1"]);
+      assert.deepEqual(
+        (await answers(host.run)).map((text) => text.split(" ")[0]),
+        ["node-1", "node-2"],
+      );
+      assert.equal(await get(host.run, "http://10.81.1.9:8080/"), `node-2 ${hostAddressFor(first!)}`);
+      assert.equal(await get(gets.get("node-2")!.run, "http://198.51.100.2:8000/"), "world 198.51.100.1");
+      for (const from of [host.run, gets.get("node-2")!.run]) {
+        const script = resolveName(config.dns.address, "web.default.svc.cluster.local");
+        assert.equal((await mustRun(from, process.execPath, ["-e", script])).trim(), cluster.webAddress);
+      }
     } finally {
       const lines = await removeNodeNetworks(config, host.run);
       assert.equal(lines.length, 3, lines.join("\n"));

@@ -8,7 +8,8 @@ import { hostChanges, undoHostChanges } from "./host/changes.ts";
 import { ensureBridge } from "./host/prepare.ts";
 import { mustRun } from "./host/program.ts";
 import { networkNames } from "./names.ts";
-import { cannotRunLab, createLab, echoServer } from "./testing/lab.ts";
+import { cannotRunLab, createLab, echoServer, joinBridge, resolveName } from "./testing/lab.ts";
+import { nodeProcess } from "./testing/node-process.ts";
 
 const skip = (await cannotRunLab()) ?? false;
 const lab = createLab();
@@ -28,21 +29,22 @@ test("a node's services and names work from a pod and from the node, stay when t
   for (const chain of ["FORWARD", "INPUT"]) await mustRun(host.run, "iptables", ["-P", chain, "DROP"]);
   await mustRun(host.run, "iptables", ["-A", "INPUT", "-i", "lo", "-j", "ACCEPT"]);
   await ensureBridge(podBridge, "10.76.0.1/24", host.run);
-  const process_ = join(import.meta.dirname, "testing/node-process.ts");
   const started = await lab.node(
     host.name,
-    `process.argv = [process.argv[0], ${JSON.stringify(process_)}, "${lab.id}", "10.77.0.9"]; import(${JSON.stringify(process_)});`,
+    nodeProcess({
+      instance: lab.id,
+      node: { name: "node-1", podCIDR: "10.77.0.0/24" },
+      podCIDR: "10.77.0.0/16",
+      serviceCIDR: "10.78.0.0/16",
+      dnsAddress: "10.78.0.10",
+      webAddress: "10.78.0.20",
+      webPods: [{ address: "10.77.0.9", nodeName: "node-1" }],
+    }),
   );
-  await mustRun(host.run, "ip", ["link", "add", "pod", "type", "veth", "peer", "name", "eth0", "netns", pod.name]);
-  await mustRun(host.run, "ip", ["link", "set", "dev", "pod", "master", podBridge, "up"]);
-  await mustRun(host.run, "ip", ["link", "set", "dev", "pod", "type", "bridge_slave", "hairpin", "on"]);
-  await mustRun(pod.run, "ip", ["address", "add", "10.77.0.9/24", "dev", "eth0"]);
-  await mustRun(pod.run, "ip", ["link", "set", "dev", "eth0", "up"]);
-  await mustRun(pod.run, "ip", ["route", "add", "default", "via", "10.77.0.1"]);
+  await joinBridge(host.run, pod, { link: "pod", bridge: podBridge, address: "10.77.0.9", gateway: "10.77.0.1" });
   await lab.node(pod.name, echoServer("web", 8080));
 
-  const resolve = `const r = new (require("node:dns").promises.Resolver)({ timeout: 2000, tries: 2 }); r.setServers(["10.78.0.10"]);
-    r.resolve4("web.default.svc.cluster.local").then((a) => console.log(a.join()), (e) => console.log(e.code));`;
+  const resolve = resolveName("10.78.0.10", "web.default.svc.cluster.local");
   for (const from of [pod.run, host.run]) {
     assert.equal((await mustRun(from, process.execPath, ["-e", resolve])).trim(), "10.78.0.20");
     assert.match(await mustRun(from, "curl", ["-s", "--noproxy", "*", "-m", "3", "http://10.78.0.20/"]), /^web /);

@@ -5,7 +5,7 @@ import { silentLog } from "#platform/base/log.ts";
 import { prepareNodeNetwork } from "../host/prepare.ts";
 import { mustRun, type RunProgram, runProgram } from "../host/program.ts";
 import { type EndpointSlice, endpointSlices, type Service, services } from "../objects.ts";
-import { cannotRunLab, createLab, echoServer, until } from "../testing/lab.ts";
+import { cannotRunLab, createLab, echoServer, joinBridge, until } from "../testing/lab.ts";
 import { createObjectApi } from "../testing/objects.ts";
 import { type RunningProxy, startProxy } from "./proxy.ts";
 import { createNftTable } from "./table.ts";
@@ -85,23 +85,12 @@ describe("services", { skip: skip ?? false }, () => {
     for (const pod of [0, 1]) {
       const ns = await lab.namespace(`pod${pod}`);
       pods.push(ns);
-      await mustRun(host.run, "ip", [
-        "link",
-        "add",
-        `pod${pod}`,
-        "type",
-        "veth",
-        "peer",
-        "name",
-        "eth0",
-        "netns",
-        ns.name,
-      ]);
-      await mustRun(host.run, "ip", ["link", "set", "dev", `pod${pod}`, "master", BRIDGE, "up"]);
-      await mustRun(host.run, "ip", ["link", "set", "dev", `pod${pod}`, "type", "bridge_slave", "hairpin", "on"]);
-      await mustRun(ns.run, "ip", ["address", "add", `${address(pod)}/24`, "dev", "eth0"]);
-      await mustRun(ns.run, "ip", ["link", "set", "dev", "eth0", "up"]);
-      await mustRun(ns.run, "ip", ["route", "add", "default", "via", prepared.gateway]);
+      await joinBridge(host.run, ns, {
+        link: `pod${pod}`,
+        bridge: BRIDGE,
+        address: address(pod),
+        gateway: prepared.gateway,
+      });
       await lab.node(ns.name, echoServer(`pod${pod}`, 8080));
     }
     await api.put(services, service("web", "10.78.0.10"));

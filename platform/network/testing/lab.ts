@@ -72,3 +72,22 @@ export const echoServer = (name: string, port: number): string => `
     udp.on("message", (m, from) => udp.send(${JSON.stringify(name)}, from.port, from.address));
     udp.bind(${port}, () => console.log("ready"));
   });`;
+
+/** A pod by hand: a namespace on a bridge of a node, with an address and a gateway, as the CNI programs would make it. */
+export async function joinBridge(
+  node: RunProgram,
+  pod: { name: string; run: RunProgram },
+  o: { link: string; bridge: string; address: string; gateway: string },
+): Promise<void> {
+  await mustRun(node, "ip", ["link", "add", o.link, "type", "veth", "peer", "name", "eth0", "netns", pod.name]);
+  await mustRun(node, "ip", ["link", "set", "dev", o.link, "master", o.bridge, "up"]);
+  await mustRun(node, "ip", ["link", "set", "dev", o.link, "type", "bridge_slave", "hairpin", "on"]);
+  await mustRun(pod.run, "ip", ["address", "add", `${o.address}/24`, "dev", "eth0"]);
+  await mustRun(pod.run, "ip", ["link", "set", "dev", "eth0", "up"]);
+  await mustRun(pod.run, "ip", ["route", "add", "default", "via", o.gateway]);
+}
+
+/** A program for node -e that prints the addresses a DNS server says, or the error's code. */
+export const resolveName = (server: string, name: string): string =>
+  `const r = new (require("node:dns").promises.Resolver)({ timeout: 2000, tries: 2 }); r.setServers([${JSON.stringify(server)}]);
+   r.resolve4(${JSON.stringify(name)}).then((a) => console.log(a.join()), (e) => console.log(e.code));`;
