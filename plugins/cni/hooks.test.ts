@@ -172,7 +172,7 @@ test("a missing program is named with the package that brings it", () => {
 });
 
 test("a check of a pod that was never connected says that", () => {
-  const hooks = createHooks(hostIn(mkdtempSync(join(tmpdir(), "capstan-cni-")), "10.79.0.0/29"));
+  const hooks = createHooks(hostIn("/nonexistent", "10.79.0.0/29"));
   assert.throws(
     () => hooks.check({ containerId: "x", netns: "/run/netns/x", interfaceName: "eth0", pod: "{}" }),
     (error: unknown) => error instanceof PluginFailure && error.reason === "NotFound",
