@@ -11,7 +11,7 @@ import { serveLive } from "./live-connections.ts";
 import type { ConsoleLog } from "./port.ts";
 import { type AppRouter, appRouter } from "./router.ts";
 import { isSameOrigin, SECURITY_HEADERS, sessionCookie, sessionIdOf } from "./security.ts";
-import { type Connect, connector } from "./session/connect.ts";
+import { type Connect, connector, limited } from "./session/connect.ts";
 import { createSessions } from "./session/sessions.ts";
 
 export interface ConsoleOptions {
@@ -43,7 +43,7 @@ const YEAR_S = 365 * 24 * 60 * 60;
 export async function createConsole(options: ConsoleOptions): Promise<Console> {
   const { log } = options;
   const sessions = createSessions(() => performance.now());
-  const connect = options.connect ?? connector(options);
+  const connect = limited(options.connect ?? connector(options));
   const app = fastify({ bodyLimit: BODY_BYTES_MAX, routerOptions: { maxParamLength: 500 } });
 
   app.addHook("onRequest", async (request, reply) => {
@@ -101,7 +101,6 @@ export async function createConsole(options: ConsoleOptions): Promise<Console> {
 async function serveFiles(app: FastifyInstance, root: string): Promise<void> {
   await app.register(fastifyStatic, {
     root,
-    wildcard: false,
     setHeaders: (reply: FastifyReply, path: string) => {
       const named = path.includes("/assets/");
       reply.header("cache-control", named ? `public, max-age=${YEAR_S}, immutable` : "no-cache");

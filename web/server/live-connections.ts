@@ -10,7 +10,7 @@ import type { Context } from "./context.ts";
 import type { ConsoleLog } from "./port.ts";
 import { type AppRouter, appRouter } from "./router.ts";
 import { isSameOrigin, sessionIdOf } from "./security.ts";
-import { type Session, type Sessions, TABS_MAX } from "./session/sessions.ts";
+import type { Session, Sessions } from "./session/sessions.ts";
 
 export const LIVE_PATH = "/api/live";
 const MESSAGE_BYTES_MAX = 64 * 1024;
@@ -52,7 +52,9 @@ export function serveLive({ server, sessions, log, context }: LiveOptions): () =
     if (path !== LIVE_PATH) return refuse(socket, "404 Not Found");
     if (!isSameOrigin(request)) return refuse(socket, "403 Forbidden");
     if (!session) return refuse(socket, "401 Unauthorized");
-    if (session.tabs >= TABS_MAX) return refuse(socket, "429 Too Many Requests");
+    const leave = sessions.openTab(session);
+    if (!leave) return refuse(socket, "429 Too Many Requests");
+    socket.once("close", leave);
     sockets.handleUpgrade(request, socket, head, (ws) => {
       sessionOf.set(request, session);
       attach(session, ws);
@@ -71,16 +73,12 @@ function refuse(socket: Duplex, status: string): void {
   socket.end(`HTTP/1.1 ${status}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n`);
 }
 
-/** Counts the tab, and closes it when the session ends (4401: sign in again). */
+/** Closes the connection when the session ends (4401: sign in again). */
 function attach(session: Session, ws: WebSocket): void {
-  session.tabs++;
   const close = () => ws.close(4401, "signed out");
   session.ended.addEventListener("abort", close, { once: true });
   ws.on("error", () => ws.terminate());
-  ws.once("close", () => {
-    session.tabs--;
-    session.ended.removeEventListener("abort", close);
-  });
+  ws.once("close", () => session.ended.removeEventListener("abort", close));
 }
 
 async function drained(ws: WebSocket): Promise<void> {

@@ -1,4 +1,4 @@
-import { useDeferredValue, useId, useMemo, useState } from "react";
+import { useDeferredValue, useEffect, useId, useMemo, useRef, useState } from "react";
 import { type Place, resourceOf } from "./places.ts";
 import { Problem } from "./problem.tsx";
 import { Progress } from "./progress.tsx";
@@ -40,13 +40,18 @@ export function ListPage({ place, route }: { place: Place; route: Route }) {
     <>
       <div className="title">
         <h1>{place.title}</h1>
-        <output className="count" htmlFor={id}>
+        <span className="count">
           {store.phase === "live"
             ? filter
               ? `${rows.length.toLocaleString()} of ${total.toLocaleString()}`
               : total.toLocaleString()
             : ""}
-        </output>
+        </span>
+        <Announcement
+          text={`${rows.length.toLocaleString()} ${what}`}
+          when={`${store.phase} ${filter}`}
+          ready={store.phase === "live"}
+        />
         <label htmlFor={id} className="unseen">
           Filter {what}
         </label>
@@ -93,6 +98,24 @@ export function ListPage({ place, route }: { place: Place; route: Route }) {
         </>
       )}
     </>
+  );
+}
+
+/** Told to screen readers when the list is complete or the filter changes, not with every change of a live list. */
+function Announcement({ text, when, ready }: { text: string; when: string; ready: boolean }) {
+  const latest = useRef(text);
+  latest.current = text;
+  const [said, setSaid] = useState("");
+  // biome-ignore lint/correctness/useExhaustiveDependencies: said again when `when` changes
+  useEffect(() => {
+    if (!ready) return;
+    const timer = setTimeout(() => setSaid(latest.current), 500);
+    return () => clearTimeout(timer);
+  }, [when, ready]);
+  return (
+    <span className="unseen" role="status">
+      {said}
+    </span>
   );
 }
 

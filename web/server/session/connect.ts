@@ -1,5 +1,5 @@
 /** Opens a connection to the API server with a user's credential, and asks the server who that is. */
-import { StatusError, unauthorized } from "#sdk/api/status.ts";
+import { StatusError, tooManyRequests, unauthorized } from "#sdk/api/status.ts";
 import { createClient } from "#sdk/client/client.ts";
 import { createTransport } from "#sdk/client/transport.ts";
 import type { UserConnection } from "../port.ts";
@@ -18,6 +18,23 @@ const USER_AGENT = "capstan-console";
 
 interface SelfSubjectReview {
   status?: { userInfo?: { username?: string; groups?: string[] } };
+}
+
+/** Sign-ins under way at once; each costs the API server a handshake. */
+export const SIGN_INS_MAX = 16;
+
+/** The same, but refusing (429) when too many are under way. */
+export function limited(connect: Connect): Connect {
+  let underWay = 0;
+  return async (credential) => {
+    if (underWay >= SIGN_INS_MAX) throw tooManyRequests("Too many people are signing in at this moment. Try again.", 1);
+    underWay++;
+    try {
+      return await connect(credential);
+    } finally {
+      underWay--;
+    }
+  };
 }
 
 /** Throws StatusError: 401 for a credential that the API server does not accept, 503 when it does not answer. */

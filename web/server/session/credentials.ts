@@ -3,6 +3,7 @@
  * would read its own disk) and run no program; its server address is not used, the console talks to its own API only.
  */
 import { X509Certificate } from "node:crypto";
+import { createSecureContext } from "node:tls";
 import { parse } from "yaml";
 import { z } from "zod";
 import { badRequest } from "#sdk/api/status.ts";
@@ -67,6 +68,7 @@ export function credentialOfKubeconfig(text: string): Credential {
   const cert = pem(user["client-certificate-data"]);
   const key = pem(user["client-key-data"]);
   if (!token && !(cert && key)) throw badRequest(missingCredential(user));
+  if (cert && key) checkPair(cert, key);
   const tenant = /\/tenants\/([a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?)\/?$/.exec(new URL(server).pathname)?.[1] ?? "";
   const name = (cert && commonName(cert)) ?? (token && subjectOf(token)) ?? config["current-context"];
   return { ...(cert && key ? { cert, key } : { token }), tenant, namespace: namespace ?? "", name };
@@ -114,11 +116,19 @@ function pem(data: string | undefined): string | undefined {
   return data === undefined ? undefined : Buffer.from(data, "base64").toString("utf8");
 }
 
+function checkPair(cert: string, key: string): void {
+  try {
+    createSecureContext({ cert, key });
+  } catch {
+    throw badRequest("The kubeconfig's client certificate and key are not in PEM or do not belong together.");
+  }
+}
+
 function commonName(cert: string): string | undefined {
   try {
     return /^CN=(.+)$/m.exec(new X509Certificate(cert).subject)?.[1];
   } catch {
-    throw badRequest("The kubeconfig's client-certificate-data is not a certificate in PEM.");
+    return undefined;
   }
 }
 

@@ -40,10 +40,7 @@ describe("a kubeconfig", () => {
     refused("{}", /no context ""/);
     refused("[1", /not a kubeconfig/);
     refused(kubeconfig({}), /no client certificate/);
-    refused(
-      kubeconfig({ "client-certificate-data": base64("no"), "client-key-data": base64("no") }),
-      /not a certificate/,
-    );
+    refused(kubeconfig({ "client-certificate-data": base64("no"), "client-key-data": base64("no") }), /not in PEM/);
   });
   it("never has its secrets in a message", () => {
     const secret = base64("secret-key");
@@ -90,10 +87,13 @@ describe("sessions", () => {
   it("with an open tab go on, but not beyond their age", () => {
     const { sessions, connection, pass } = setUp();
     const session = sessions.start(connection);
-    session.tabs++;
+    const leave = sessions.openTab(session);
     pass(SESSION_IDLE_MS_MAX + 1);
     sessions.sweep();
     assert.equal(sessions.size, 1);
+    leave?.();
+    assert.ok(sessions.get(session.id), "the hour begins when the last tab closes");
+    sessions.openTab(session);
     pass(SESSION_AGE_MS_MAX);
     sessions.sweep();
     assert.equal(sessions.size, 0);

@@ -17,11 +17,11 @@ export interface Session {
   readonly connection: UserConnection;
   /** Aborted when the session ends: everything that runs for it stops. */
   readonly ended: AbortSignal;
-  tabs: number;
 }
 
 interface Kept extends Session {
   end: AbortController;
+  tabs: number;
   startedAt: number;
   usedAt: number;
 }
@@ -30,6 +30,8 @@ export interface Sessions {
   start(connection: UserConnection): Session;
   /** The session of a cookie's id, if it is still good; using it keeps it. */
   get(id: string | undefined): Session | undefined;
+  /** A live connection begins; returns what to call when it is over. Open tabs keep a session; undefined: too many. */
+  openTab(session: Session): (() => void) | undefined;
   end(id: string): void;
   /** Ends what has expired; called by a timer and before a new session is refused. */
   sweep(): void;
@@ -80,6 +82,15 @@ export function createSessions(now: () => number): Sessions {
       }
       session.usedAt = now();
       return session;
+    },
+    openTab({ id }) {
+      const session = sessions.get(id);
+      if (!session || session.tabs >= TABS_MAX) return undefined;
+      session.tabs++;
+      return () => {
+        session.tabs--;
+        session.usedAt = now();
+      };
     },
     end,
     sweep,

@@ -1,0 +1,151 @@
+/** The console in a real Chromium against a real API server: what kubectl does shows without a reload. */
+import assert from "node:assert/strict";
+import { after, before, describe, it } from "node:test";
+import { type Browser, chromium, type Page } from "playwright-core";
+import { findProgram } from "#platform/main/run.ts";
+import { type Instance, skipWithoutKubectl, startInstance } from "../support/instance.ts";
+
+const executablePath = findProgram("chromium");
+const skip =
+  skipWithoutKubectl || (executablePath ? false : "chromium is not on the PATH: install it to run these tests");
+
+const ARGUMENTS = [
+  "--headless",
+  "--no-sandbox",
+  "--disable-gpu",
+  "--disable-quic",
+  "--no-first-run",
+  "--disable-background-networking",
+  "--disable-component-update",
+  "--disable-sync",
+];
+const IMAGE = "capstan.dev/none:1";
+
+describe("the console", { skip }, () => {
+  let instance: Instance;
+  let browser: Browser;
+  before(async () => {
+    instance = await startInstance({ nodes: 0, args: ["--engine", "jco"] });
+    browser = await chromium.launch({ executablePath: executablePath ?? "", args: ARGUMENTS });
+  });
+  after(async () => {
+    await browser?.close();
+    await instance?.remove();
+  });
+
+  /** A page of a browser of its own; everything it complains of, and every address that is not the console's. */
+  async function openPage(colorScheme: "light" | "dark" = "light"): Promise<{ page: Page; complaints: string[] }> {
+    const context = await browser.newContext({ colorScheme });
+    const page = await context.newPage();
+    const complaints: string[] = [];
+    page.on("pageerror", (error) => complaints.push(error.message));
+    page.on("console", (message) => {
+      if (message.type() === "error") complaints.push(message.text());
+    });
+    page.on("request", (request) => {
+      const { protocol, origin } = new URL(request.url());
+      if (protocol.startsWith("http") && origin !== instance.consoleUrl) complaints.push(request.url());
+    });
+    await page.goto(instance.consoleUrl);
+    return { page, complaints };
+  }
+
+  async function signInAsAdmin(page: Page): Promise<void> {
+    await page.getByLabel("Kubeconfig file").setInputFiles(instance.kubeconfig);
+    await page.getByRole("button", { name: "Sign in" }).click();
+    await page.getByRole("heading", { level: 1, name: "Deployments" }).waitFor();
+  }
+  const goTo = (page: Page, place: string) =>
+    page.getByRole("navigation", { name: "Resources" }).getByRole("link", { name: place, exact: true }).click();
+  const row = (page: Page, name: string) =>
+    page.getByRole("row").filter({ has: page.getByRole("link", { name, exact: true }) });
+
+  it("shows a pod that kubectl creates, and its deletion, without a reload", async (t) => {
+    const { page, complaints } = await openPage();
+    await signInAsAdmin(page);
+    await goTo(page, "Pods");
+    await page.getByText("There are no pods in all namespaces.").waitFor();
+    await page.evaluate(() => Object.assign(window, { notReloaded: true }));
+    const created = instance.kubectl("run", "seen", `--image=${IMAGE}`).then(() => performance.now());
+    await row(page, "seen").waitFor();
+    const shownAt = performance.now();
+    const latencyMs = Math.max(0, shownAt - (await created));
+    t.diagnostic(`shown ${latencyMs.toFixed(0)} ms after kubectl returned`);
+    await row(page, "seen").getByText("Pending").waitFor();
+    await instance.kubectl("delete", "pod", "seen", "--grace-period=0", "--force");
+    await row(page, "seen").waitFor({ state: "detached" });
+    assert.equal(await page.evaluate(() => "notReloaded" in window), true);
+    assert.deepEqual(complaints, []);
+  });
+
+  it("has a page for a pod with its status, containers, events and manifest", async () => {
+    await instance.kubectl("run", "paged", `--image=${IMAGE}`, "--labels=app=paged");
+    const { page, complaints } = await openPage("dark");
+    await signInAsAdmin(page);
+    await goTo(page, "Pods");
+    await page.getByRole("link", { name: "paged", exact: true }).click();
+    await page.getByRole("heading", { level: 1, name: "paged" }).waitFor();
+    for (const section of ["Containers", "Logs", "Events", "Manifest"]) {
+      await page.getByRole("heading", { level: 2, name: section }).waitFor();
+    }
+    await page.getByText("app=paged", { exact: true }).waitFor();
+    await page.getByText("The container has not started").waitFor();
+    await page.getByRole("heading", { level: 2, name: "Manifest" }).click();
+    await page.getByText("apiVersion: v1").waitFor();
+    await page.goBack();
+    await page.getByRole("heading", { level: 1, name: "Pods" }).waitFor();
+    assert.deepEqual(complaints, []);
+  });
+
+  it("follows a change of namespace and filters what it shows", async () => {
+    await instance.kubectl("create", "namespace", "shop");
+    await instance.kubectl("-n", "shop", "create", "configmap", "only-here", "--from-literal=a=b");
+    const { page } = await openPage();
+    await signInAsAdmin(page);
+    await goTo(page, "Config maps");
+    await page.getByLabel("Namespace").selectOption("shop");
+    await row(page, "only-here").waitFor();
+    await page.getByRole("searchbox").fill("nothing like it");
+    await page.getByText("matches the filter").waitFor();
+    assert.match(page.url(), /\/shop\/configmaps$/);
+  });
+
+  it("shows a user what their role allows, and says kindly what it forbids", async () => {
+    await instance.kubectl("create", "serviceaccount", "viewer");
+    await instance.kubectl("create", "role", "pods-only", "--verb=get,list,watch", "--resource=pods");
+    await instance.kubectl("create", "rolebinding", "viewer", "--role=pods-only", "--serviceaccount=default:viewer");
+    const token = await instance.kubectl("create", "token", "viewer");
+    const { page } = await openPage();
+    await page.getByLabel("a bearer token").check();
+    await page.getByLabel("Token", { exact: true }).fill(token.trim());
+    await page.getByRole("button", { name: "Sign in" }).click();
+    await page.getByText("You may not see deployments in all namespaces").waitFor();
+    await page.getByText(/cannot list resource "deployments"/).waitFor();
+    // Who may not list namespaces types the name of one.
+    const namespace = page.getByRole("textbox", { name: "Namespace" });
+    await namespace.fill("default");
+    await namespace.press("Enter");
+    await goTo(page, "Pods");
+    await page
+      .getByRole("table", { name: "Pods" })
+      .or(page.getByText("There are no pods in namespace default."))
+      .waitFor();
+  });
+
+  it("refuses a credential of another cluster with words that help", async () => {
+    const { page } = await openPage();
+    await page.getByLabel("a bearer token").check();
+    await page.getByLabel("Token", { exact: true }).fill("not-a-token");
+    await page.getByRole("button", { name: "Sign in" }).click();
+    await page.getByRole("alert").getByText("does not accept this credential").waitFor();
+  });
+
+  it("asks to sign in again after signing out", async () => {
+    const { page } = await openPage();
+    await signInAsAdmin(page);
+    await page.getByRole("button", { name: "Sign out" }).click();
+    await page.getByRole("button", { name: "Sign in" }).waitFor();
+    await page.goto(`${instance.consoleUrl}/-/-/pods`);
+    await page.getByRole("button", { name: "Sign in" }).waitFor();
+  });
+});
