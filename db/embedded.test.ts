@@ -62,7 +62,7 @@ describe("embedded PostgreSQL", () => {
     const base = mkdtempSync(join(tmpdir(), "capstan-closed-"));
     chmodSync(base, 0o700);
     const options = {
-      dataDir: join(base, "data"),
+      dataDir: join(base, "deep", "data"),
       port: await freePort(),
       passwordFile: join(base, "password"),
       volatile: true,
@@ -82,6 +82,9 @@ describe("embedded PostgreSQL", () => {
       await stop(options.dataDir);
       await exit;
       assert.deepEqual((await prepare(options)).hostChanges, [], "nothing is left to change the second time");
+      rmSync(options.dataDir, { recursive: true });
+      const [again] = (await prepare(options)).hostChanges;
+      assert.equal(again?.type, "mount", "a data directory made anew is mounted anew");
     } finally {
       child.kill("SIGKILL");
       // The user may serve others on this machine.

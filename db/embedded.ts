@@ -73,13 +73,12 @@ export function nativeDir(): string {
 
 /** What `prepare` would change on the host. Changes nothing. */
 export function plannedHostChanges(options: EmbeddedOptions): HostChange[] {
-  let above = options.dataDir;
-  while (!existsSync(above)) above = dirname(above);
-  return planHost(existsSync(options.dataDir) ? options.dataDir : join(above, "data"), nativeDir()).changes;
+  return planHost(options.dataDir, nativeDir()).changes;
 }
 
 /** Makes the cluster if there is none, clears what a killed postmaster left, and says how to run it. Safe to repeat. */
 export async function prepare(options: EmbeddedOptions): Promise<PreparedPostgres> {
+  mkdirSync(dirname(options.dataDir), { recursive: true });
   mkdirSync(options.dataDir, { recursive: true, mode: 0o700 });
   const plan = planHost(options.dataDir, nativeDir());
   await applyHostChanges(plan.changes);

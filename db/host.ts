@@ -37,7 +37,9 @@ export function lookUpUser(name: string): SystemUser | undefined {
 /** May this user reach `path`, that is, enter every directory above it? */
 export function canReach(path: string, user: SystemUser): boolean {
   for (let at = dirname(resolve(path)); ; at = dirname(at)) {
-    const stat = statSync(at);
+    const stat = statSync(at, { throwIfNoEntry: false });
+    // What is not there yet is made by us, open to enter.
+    if (!stat) continue;
     const bit = stat.uid === user.uid ? 0o100 : stat.gid === user.gid ? 0o010 : 0o001;
     if ((stat.mode & bit) === 0) return false;
     if (at === "/") return true;
@@ -72,7 +74,7 @@ export function planHost(dataDir: string, nativeDir: string): HostPlan {
     if (canReach(source, asked)) return source;
     const target = join(base, name);
     if (!exists(base) && !changes.some((c) => c.type === "directory")) changes.push({ type: "directory", path: base });
-    if (!mounted(target)) changes.push({ type: "mount", source: resolve(source), target, readOnly });
+    if (!isSame(source, target)) changes.push({ type: "mount", source: resolve(source), target, readOnly });
     return target;
   };
   return {
@@ -81,6 +83,12 @@ export function planHost(dataDir: string, nativeDir: string): HostPlan {
     dataDir: through(dataDir, "data", false),
     nativeDir: through(nativeDir, "postgres", true),
   };
+}
+
+/** False too for a mount of a directory that has been deleted and made again since. */
+function isSame(source: string, target: string): boolean {
+  const [a, b] = [source, target].map((path) => statSync(path, { throwIfNoEntry: false }));
+  return a !== undefined && b !== undefined && a.dev === b.dev && a.ino === b.ino && mounted(target);
 }
 
 const exists = (path: string): boolean => lstatSync(path, { throwIfNoEntry: false }) !== undefined;
@@ -117,6 +125,7 @@ async function createUser(name: string): Promise<void> {
 async function bindMount(mount: { source: string; target: string; readOnly: boolean }): Promise<void> {
   mkdirSync(mount.target, { recursive: true });
   try {
+    if (mounted(mount.target)) await run("umount", [mount.target]);
     await run("mount", ["--bind", mount.source, mount.target]);
     if (mount.readOnly) await run("mount", ["-o", "remount,bind,ro", mount.target]);
   } catch (error) {
