@@ -5,14 +5,19 @@ import { hostname } from "node:os";
 import { join } from "node:path";
 import { controllers } from "#platform/controllers/index.ts";
 import { runControllers } from "#platform/controllers/run.ts";
+import { balancerFacts } from "#platform/network/facts.ts";
+import { runControllerPlugins } from "#platform/plugin-host/worlds/v1/controller.ts";
 import { createClient } from "#sdk/client/client.ts";
 import { loadKubeconfig } from "#sdk/client/kubeconfig.ts";
 import { leaderElect } from "#sdk/client/leader.ts";
+import type { Client } from "#sdk/client/port.ts";
 import { paths } from "../config.ts";
-import type { StartRole } from "../role.ts";
+import { rolePlugins } from "../plugins.ts";
+import type { RoleContext, StartRole } from "../role.ts";
 import { whenServed } from "../served.ts";
 
-export const start: StartRole = async ({ config, log }) => {
+export const start: StartRole = async (context) => {
+  const { config, log } = context;
   const { roleKubeconfig, pki } = paths(config.dataDir);
   const client = createClient({ ...loadKubeconfig(roleKubeconfig("controllers")), userAgent: "capstan-controllers" });
   const rootCA = readFileSync(join(pki, "ca.crt"), "utf8");
@@ -21,7 +26,10 @@ export const start: StartRole = async ({ config, log }) => {
     client,
     name: "capstan-controllers",
     identity: `${hostname()}_${randomUUID()}`,
-    lead: (signal) => runControllers(controllers, { client, log, signal, rootCA }),
+    async lead(signal) {
+      const builtIn = runControllers(controllers, { client, log, signal, rootCA });
+      await Promise.all([builtIn, runPlugins(context, client, signal)]);
+    },
     log,
     signal: stopping.signal,
   });
@@ -34,3 +42,21 @@ export const start: StartRole = async ({ config, log }) => {
     },
   };
 };
+
+/** Controller plugins are root's here: they write with this role's credential, within what their manifests were granted. */
+async function runPlugins({ config, log }: RoleContext, client: Client, signal: AbortSignal): Promise<void> {
+  const { host, load } = rolePlugins({
+    role: "controllers",
+    instance: `controllers-${hostname()}`,
+    worlds: ["controller"],
+    ...balancerFacts(config),
+    clientFor: (_plugin, tenant) => client.tenant(tenant),
+    config,
+    client,
+    log,
+    signal,
+  });
+  await load();
+  await runControllerPlugins({ host, client, log, signal });
+  await host.close();
+}
