@@ -1,0 +1,230 @@
+import assert from "node:assert/strict";
+import { existsSync, mkdtempSync, readFileSync, rmSync, symlinkSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { after, before, describe, test } from "node:test";
+import { Server, ServerCredentials } from "@grpc/grpc-js";
+import { systemClock } from "#platform/base/clock.ts";
+import { silentLog } from "#platform/base/log.ts";
+import { notFound } from "#sdk/api/status.ts";
+import type { Client } from "#sdk/client/port.ts";
+import { HostFailure } from "#sdk/engine/port.ts";
+import { pluginSpecSchema } from "#sdk/plugin/manifest.ts";
+import { createGrpcCaller, type GrpcCaller } from "./grpc.ts";
+import { createHostCalls } from "./index.ts";
+
+const scratch = mkdtempSync(join(tmpdir(), "capstan-capabilities-"));
+after(() => rmSync(scratch, { recursive: true, force: true }));
+
+const bytes = { requestSerialize: Buffer.from, requestDeserialize: (b: Buffer) => b };
+const method = (path: string, responseStream: boolean) => ({
+  ...bytes,
+  path,
+  requestStream: false,
+  responseStream,
+  responseSerialize: Buffer.from,
+  responseDeserialize: (b: Buffer) => b,
+});
+
+let server: Server;
+let grpc: GrpcCaller;
+let denials = 0;
+const socket = join(scratch, "test.sock");
+before(async () => {
+  grpc = createGrpcCaller();
+  server = new Server();
+  server.addService(
+    { echo: method("/t.T/Echo", false), fail: method("/t.T/Fail", false), count: method("/t.T/Count", true) },
+    {
+      echo: (call: { request: Buffer }, done: (error: null, answer: Buffer) => void) => done(null, call.request),
+      fail: (_call: unknown, done: (error: object) => void) => done({ code: 5, details: "no such thing" }),
+      count: (call: { write(b: Buffer): void; end(): void }) => {
+        for (let i = 0; i < 5; i++) call.write(Buffer.from([i]));
+        call.end();
+      },
+    },
+  );
+  await new Promise<void>((resolve, reject) =>
+    server.bindAsync(`unix:${socket}`, ServerCredentials.createInsecure(), (e) => (e ? reject(e) : resolve())),
+  );
+});
+after(() => {
+  grpc.close();
+  server.forceShutdown();
+});
+
+/** Calls as a guest with these capabilities would. */
+function guest(capabilities: object[], client?: Client) {
+  const spec = pluginSpecSchema.parse({
+    version: "1.0.0",
+    witVersion: "v1",
+    worlds: ["runtime"],
+    digest: `sha256:${"0".repeat(64)}`,
+    capabilities,
+    config: { a: 1 },
+  });
+  const calls = createHostCalls({
+    plugin: "p",
+    spec,
+    client: client && (() => client),
+    grpc,
+    variables: { scratch, socket },
+    hostFacts: { role: "node" },
+    log: silentLog,
+    clock: systemClock,
+    onDenied: () => denials++,
+  });
+  return async (name: string, ...args: unknown[]) => {
+    const [interfaceName, functionName] = name.split(".");
+    const context = { tenant: "root", hook: "test", deadlineAt: Date.now() + 5000 };
+    return calls(context)(`capstan:plugin/${interfaceName}`, String(functionName), args);
+  };
+}
+
+const failsWith =
+  (reason: string, message = /./) =>
+  (error: unknown) => {
+    assert.ok(error instanceof HostFailure, String(error));
+    const payload = error.payload as { reason: string; message: string };
+    assert.equal(payload.reason, reason, payload.message);
+    assert.match(payload.message, message);
+    return true;
+  };
+
+const grpcGrant = { name: "grpc", reason: "r", sockets: { runtime: "{socket}" } };
+const execGrant = { name: "exec", reason: "r", programs: { sh: "/bin/sh", absent: "no-such-program" } };
+const filesGrant = { name: "files", reason: "r", trees: { state: "{scratch}/tree" } };
+
+describe("P2: without a grant nothing but log, config and clock is there", () => {
+  test("the three are there", async () => {
+    const call = guest([]);
+    assert.equal(await call("config.get"), '{"a":1}');
+    assert.deepEqual(JSON.parse(String(await call("config.host"))), { role: "node" });
+    assert.ok(Number(await call("clock.now")) > 0);
+    await call("log.write", "info", "hello");
+  });
+  test("everything else is denied and counted", async () => {
+    const call = guest([]);
+    const target = { group: "", version: "v1", resource: "pods", subresource: "", namespace: "", name: "a" };
+    const was = denials;
+    await assert.rejects(call("api.get", target), failsWith("Denied"));
+    await assert.rejects(
+      call("grpc.unary", "runtime", "/t.T/Echo", new Uint8Array(), 0),
+      failsWith("Denied", /runtime/),
+    );
+    await assert.rejects(call("exec.run", "sh", [], [], "", 0), failsWith("Denied"));
+    await assert.rejects(call("files.read", "state", "a"), failsWith("Denied"));
+    await assert.rejects(call("sockets.open"), failsWith("Denied"));
+    assert.equal(denials, was + 5);
+  });
+  test("a name outside of the grant is denied", async () => {
+    const call = guest([grpcGrant, execGrant, filesGrant]);
+    await assert.rejects(call("grpc.unary", "other", "/t.T/Echo", new Uint8Array(), 0), failsWith("Denied"));
+    await assert.rejects(call("exec.run", "/bin/sh", [], [], "", 0), failsWith("Denied"));
+    await assert.rejects(call("exec.run", "constructor", [], [], "", 0), failsWith("Denied"));
+    await assert.rejects(call("files.write", "root", "a", "b"), failsWith("Denied"));
+  });
+});
+
+describe("grpc", () => {
+  test("bytes go through a unary call and come back", async () => {
+    const call = guest([grpcGrant]);
+    assert.deepEqual(
+      await call("grpc.unary", "runtime", "/t.T/Echo", new Uint8Array([1, 2, 3]), 0),
+      new Uint8Array([1, 2, 3]),
+    );
+  });
+  test("a status is a failure with its name and code", async () => {
+    const call = guest([grpcGrant]);
+    await assert.rejects(
+      call("grpc.unary", "runtime", "/t.T/Fail", new Uint8Array(), 0),
+      failsWith("NotFound", /no such thing/),
+    );
+    await assert.rejects(call("grpc.unary", "runtime", "/t.T/None", new Uint8Array(), 0), failsWith("Unimplemented"));
+  });
+  test("a stream is collected to its end or its bound", async () => {
+    const call = guest([grpcGrant]);
+    const all = await call("grpc.collect", "runtime", "/t.T/Count", new Uint8Array(), 0, 0);
+    assert.deepEqual(
+      all,
+      [0, 1, 2, 3, 4].map((n) => new Uint8Array([n])),
+    );
+    const two = (await call("grpc.collect", "runtime", "/t.T/Count", new Uint8Array(), 2, 0)) as unknown[];
+    assert.equal(two.length, 2);
+  });
+});
+
+describe("exec", () => {
+  const call = guest([execGrant]);
+  test("exit code, output, input and environment", async () => {
+    const script = 'cat; echo "$WHO" >&2; exit 3';
+    const output = await call("exec.run", "sh", ["-c", script], [["WHO", "me"]], "in", 0);
+    assert.deepEqual(output, { exitCode: 3, stdout: "in", stderr: "me\n" });
+  });
+  test("the host's environment does not reach it", async () => {
+    process.env["CAPSTAN_TEST_SECRET"] = "1";
+    const output = (await call("exec.run", "sh", ["-c", "echo $CAPSTAN_TEST_SECRET"], [], "", 0)) as { stdout: string };
+    assert.equal(output.stdout, "\n");
+  });
+  test("a program that takes too long is ended, one that is not there is named", async () => {
+    await assert.rejects(
+      call("exec.run", "sh", ["-c", "exec sleep 60"], [], "", 50),
+      failsWith("Timeout", /longer than 50 ms/),
+    );
+    await assert.rejects(call("exec.run", "absent", [], [], "", 0), failsWith("NotFound", /not installed/));
+  });
+  test("a daemon left behind with open output is not waited for", async () => {
+    const script = "sleep 3 & echo started";
+    assert.deepEqual(await call("exec.run", "sh", ["-c", script], [], "", 2000), {
+      exitCode: 0,
+      stdout: "started\n",
+      stderr: "",
+    });
+  });
+});
+
+describe("files", () => {
+  const call = guest([filesGrant]);
+  test("written whole, read, listed and removed below the tree", async () => {
+    await call("files.write", "state", "a/b.txt", "text");
+    assert.equal(readFileSync(join(scratch, "tree/a/b.txt"), "utf8"), "text");
+    assert.equal(await call("files.read", "state", "a/b.txt"), "text");
+    assert.deepEqual(await call("files.list", "state", "a"), ["b.txt"]);
+    assert.deepEqual(await call("files.list", "state", "none"), []);
+    await call("files.remove", "state", "a/b.txt");
+    await call("files.remove", "state", "a/b.txt");
+    await assert.rejects(call("files.read", "state", "a/b.txt"), failsWith("NotFound"));
+  });
+  test("no path leads out of the tree, by dots or by links", async () => {
+    await call("files.write", "state", "x", "");
+    symlinkSync("/etc", join(scratch, "tree/link"));
+    for (const path of ["../out", "/etc/passwd", "a/../../out", "link/passwd"]) {
+      await assert.rejects(call("files.read", "state", path), failsWith("Denied"));
+    }
+    await assert.rejects(call("files.write", "state", "link/capstan-test", "x"), failsWith("Denied"));
+    assert.ok(!existsSync("/etc/capstan-test"));
+  });
+});
+
+describe("api", () => {
+  const pods = { group: "", version: "v1", resource: "pods", subresource: "", namespace: "default", name: "a" };
+  const client = {
+    get: async (_r: unknown, n: { name: string }) => {
+      if (n.name !== "a") throw notFound({ group: "", resource: "pods" }, n.name);
+      return { metadata: { name: "a" } };
+    },
+    patch: async (_r: unknown, _n: unknown, patch: unknown, o: unknown) => ({ patch, o }),
+  } as unknown as Client;
+  test("an object comes as JSON text, an error with the API's reason and code", async () => {
+    const call = guest([{ name: "api", reason: "r" }], client);
+    assert.equal(await call("api.get", pods), '{"metadata":{"name":"a"}}');
+    await assert.rejects(call("api.get", { ...pods, name: "b" }), failsWith("NotFound", /pods "b" not found/));
+  });
+  test("writing needs the access to write", async () => {
+    const read = guest([{ name: "api", reason: "r" }], client);
+    await assert.rejects(read("api.patch", pods, "merge", "{}"), failsWith("Denied", /api patch/));
+    const write = guest([{ name: "api", reason: "r", access: "write" }], client);
+    const { patch, o } = JSON.parse(String(await write("api.patch", pods, "merge", '{"a":1}')));
+    assert.deepEqual([patch, o], [{ type: "merge", body: { a: 1 } }, { fieldManager: "p" }]);
+  });
+});

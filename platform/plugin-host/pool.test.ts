@@ -1,0 +1,171 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { systemClock } from "#platform/base/clock.ts";
+import { silentLog } from "#platform/base/log.ts";
+import { type Component, EngineError, type Instance } from "#sdk/engine/port.ts";
+import { pluginSpecSchema } from "#sdk/plugin/manifest.ts";
+import { PluginCallError } from "./errors.ts";
+import { PluginMetrics } from "./metrics.ts";
+import { Pool } from "./pool.ts";
+
+type Behaviour = (functionName: string, args: unknown[], instance: number) => Promise<unknown> | unknown;
+
+/** A component whose instances do as the test says; `made` and `discarded` count them. */
+function fakeComponent(behave: Behaviour) {
+  const counts = { made: 0, discarded: 0 };
+  const component: Component = {
+    digest: "sha256:0",
+    async instantiate() {
+      const number = ++counts.made;
+      const instance: Instance = {
+        cost: { micros: 1, memoryBytes: 1000 },
+        call: async (_interface, functionName, args) => behave(functionName, args, number),
+        async discard() {
+          counts.discarded++;
+        },
+      };
+      return instance;
+    },
+  };
+  return { component, counts };
+}
+
+function makePool(behave: Behaviour, limits: { instances?: number; queue?: number; deadlineMs?: number } = {}) {
+  const { component, counts } = fakeComponent(behave);
+  const metrics = new PluginMetrics();
+  const pool = new Pool({
+    plugin: "p",
+    spec: pluginSpecSchema.parse({
+      version: "1.0.0",
+      witVersion: "v1",
+      worlds: ["runtime"],
+      digest: `sha256:${"0".repeat(64)}`,
+      limits: { deadlineMs: 2000, ...limits },
+    }),
+    fetch: async () => undefined,
+    load: async () => component,
+    host: () => () => undefined,
+    prepare: async () => undefined,
+    metrics,
+    log: silentLog,
+    clock: systemClock,
+    changed: () => undefined,
+  });
+  pool.start();
+  const call = (functionName: string, args: unknown[] = [], tenant = "root", deadlineMs = Number.POSITIVE_INFINITY) =>
+    pool.call({ interfaceName: "i", functionName, args, tenant, deadlineMs });
+  return { pool, call, counts, metrics };
+}
+
+const rejectsWith = (kind: string, message?: RegExp) => (error: unknown) => {
+  assert.ok(error instanceof PluginCallError);
+  assert.equal(error.kind, kind);
+  if (message) assert.match(error.message, message);
+  return true;
+};
+
+function gate() {
+  let open: () => void = () => undefined;
+  const passed = new Promise<void>((resolve) => {
+    open = resolve;
+  });
+  return { open, passed };
+}
+
+test("P4: calls beyond the instances wait, and none is refused before its deadline", async () => {
+  const { open, passed } = gate();
+  const { pool, call, counts } = makePool(() => passed.then(() => "done"), { instances: 2 });
+  await pool.settled();
+  const calls = Array.from({ length: 10 }, () => call("f"));
+  open();
+  assert.deepEqual(await Promise.all(calls), Array(10).fill("done"));
+  assert.equal(counts.made, 2);
+});
+
+test("P4: a call whose turn does not come by its deadline says why", async () => {
+  const { open, passed } = gate();
+  const { pool, call } = makePool(() => passed);
+  await pool.settled();
+  const first = call("f");
+  await assert.rejects(call("f", [], "root", 20), rejectsWith("unavailable", /busy until the deadline/));
+  open();
+  await first;
+});
+
+test("a full queue refuses at once", async () => {
+  const { open, passed } = gate();
+  const { pool, call } = makePool(() => passed, { queue: 1 });
+  await pool.settled();
+  const calls = [call("f"), call("f")];
+  await assert.rejects(call("f"), rejectsWith("unavailable", /queue is full/));
+  open();
+  await Promise.all(calls);
+});
+
+test("P2: an instance serves one tenant until it is made anew", async () => {
+  const seen: [string, number][] = [];
+  const { pool, call, counts } = makePool((_name, args, instance) => void seen.push([String(args[0]), instance]));
+  await pool.settled();
+  await call("f", ["a"], "a");
+  await call("f", ["a"], "a");
+  await call("f", ["b"], "b");
+  assert.deepEqual(seen, [
+    ["a", 1],
+    ["a", 1],
+    ["b", 2],
+  ]);
+  assert.equal(counts.discarded, 1);
+});
+
+test("P3: a stopped instance is discarded and another comes after a back-off; calls wait for it", async () => {
+  let stops = 1;
+  const { pool, call, counts, metrics } = makePool(() => {
+    if (stops-- > 0) throw new EngineError("memory", "the memory cap is reached");
+    return "fine";
+  });
+  await pool.settled();
+  await assert.rejects(call("f"), rejectsWith("memory", /plugin p, hook f: .*cap/));
+  assert.equal(pool.state, "backing-off");
+  assert.match(pool.reason, /stopped in f \(memory\)/);
+  assert.equal(await call("f"), "fine");
+  assert.equal(counts.made, 2);
+  assert.deepEqual({ ...metrics.errorsByKind }, { memory: 1 });
+  assert.equal(metrics.restarts, 1);
+});
+
+test("a hook's own failure leaves the instance as it is", async () => {
+  const payload = { reason: "NotFound", code: 5, message: "no such sandbox", details: "" };
+  const { pool, call, counts } = makePool(() => {
+    throw new EngineError("failure", "f failed", payload);
+  });
+  await pool.settled();
+  await assert.rejects(call("f"), (error) => {
+    rejectsWith("failure", /^no such sandbox$/)(error);
+    assert.equal((error as PluginCallError).code, 5);
+    return true;
+  });
+  assert.equal(counts.discarded, 0);
+  assert.equal(pool.state, "serving");
+});
+
+test("P7: draining lets the call under way end and refuses what waits", async () => {
+  const { open, passed } = gate();
+  const { pool, call, counts } = makePool(() => passed.then(() => "done"));
+  await pool.settled();
+  const [first, second] = [call("f"), call("f")];
+  const refused = assert.rejects(second, rejectsWith("unavailable"));
+  await pool.drain();
+  await refused;
+  await assert.rejects(call("f"), rejectsWith("unavailable", /draining/));
+  open();
+  assert.equal(await first, "done");
+  assert.equal(counts.discarded, 1);
+});
+
+test("a hook's deadline is the manifest's, and a caller may ask for less", async () => {
+  const { pool } = makePool(() => undefined);
+  assert.equal(pool.deadlineMs("f", Number.POSITIVE_INFINITY), 2000);
+  assert.equal(pool.deadlineMs("f", 100), 100);
+  await pool.settled();
+  await pool.drain();
+});

@@ -1,0 +1,19 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { projector } from "./projection.ts";
+
+const object = {
+  metadata: { name: "a", labels: { x: "1" } },
+  spec: { containers: [{ name: "c", image: "i" }, { image: "j" }], other: true },
+};
+
+test("only what is declared crosses, and places in lists stay", () => {
+  const text = projector(["metadata.labels", "spec.containers.name", "spec.none"])(object);
+  assert.deepEqual(JSON.parse(text), { metadata: { labels: { x: "1" } }, spec: { containers: [{ name: "c" }, {}] } });
+});
+
+test("without a declaration the whole object crosses; without an object the empty text", () => {
+  assert.deepEqual(JSON.parse(projector(undefined)(object)), object);
+  assert.equal(projector(["a"])(undefined), "");
+  assert.equal(projector([])(undefined), "");
+});
