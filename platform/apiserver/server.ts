@@ -8,7 +8,7 @@ import { methodNotSupported, StatusError } from "#sdk/api/status.ts";
 import type { Authenticator } from "./authn/authenticator.ts";
 import type { Authorizer } from "./authz/authorizer.ts";
 import { Chain } from "./http/chain.ts";
-import type { Exchange, TableRenderer } from "./http/exchange.ts";
+import type { Exchange } from "./http/exchange.ts";
 import { type BodyDecoder, type Patcher, ResourceHandler } from "./http/resources.ts";
 import { statusOf } from "./http/respond.ts";
 import { type ListeningServer, listen } from "./http/server.ts";
@@ -26,7 +26,6 @@ export interface ServerParts {
   authorizer: Authorizer;
   decoder: BodyDecoder;
   patcher: Patcher;
-  tables: TableRenderer;
   /** Absent where no node can be reached: log, exec, attach and port-forward answer 503 then. */
   streaming?: Streaming;
   liveness: readonly HealthCheck[];

@@ -11,6 +11,8 @@ export interface AuthorizationAttributes {
   verb: string;
   /** Resource requests. */
   resource?: { group: string; version: string; resource: string; subresource: string; namespace: string; name: string };
+  /** The query's fieldSelector, for lists and watches. */
+  fieldSelector?: string;
   /** Everything else: the path after the tenant prefix. */
   path?: string;
 }

@@ -193,7 +193,8 @@ export class Chain {
     if (!info.isResource) return { user, tenant, verb: info.verb, path: info.path };
     const { verb, group, version, resource, subresource, namespace } = info;
     const name = nameForAuthorization(info, query);
-    return { user, tenant, verb, resource: { group, version, resource, subresource, namespace, name } };
+    const fieldSelector = query.get("fieldSelector") ?? "";
+    return { user, tenant, verb, resource: { group, version, resource, subresource, namespace, name }, fieldSelector };
   }
 
   /** Impersonate-User and its companions: each thing impersonated needs the verb `impersonate` on it. */

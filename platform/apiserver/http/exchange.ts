@@ -1,7 +1,6 @@
 /** One request on its way through the chain. */
 
 import type { TenantId } from "#platform/store/port.ts";
-import type { ResourceFacts } from "#sdk/api/schema.ts";
 import type { UserInfo } from "../registry/admission.ts";
 import type { RequestContext } from "../registry/strategy.ts";
 import type { AnyRequest } from "./body.ts";
@@ -38,10 +37,4 @@ export function answer(
     warnings: exchange.warnings,
     requestId: exchange.context.requestId,
   });
-}
-
-/** Renders meta.k8s.io Tables; filled by platform/apiserver/table. */
-export interface TableRenderer {
-  columns(facts: ResourceFacts): unknown[];
-  cells(facts: ResourceFacts, object: Record<string, unknown>, now: number): unknown[];
 }

@@ -1,7 +1,7 @@
 /** Query parameters of the API's operations, parsed once (metav1's ListOptions, CreateOptions, PatchOptions, DeleteOptions). */
 import { badRequest, invalid, type StatusCause } from "#sdk/api/status.ts";
 import { notSupported, required } from "../registry/causes.ts";
-import { parseFieldSelector, parseLabelSelector, type Selection } from "../registry/selectors.ts";
+import { parseSelection, type Selection } from "../registry/selectors.ts";
 import type { DeleteOptions, ResourceEntry } from "../registry/strategy.ts";
 
 export type FieldValidation = "Strict" | "Warn" | "Ignore";
@@ -40,10 +40,7 @@ const optionsInvalid = (kind: string, causes: StatusCause[]) => invalid({ group:
 export function listParameters(query: URLSearchParams, entry: ResourceEntry, watch: boolean): ListParameters {
   const limit = integer(query, "limit");
   const parameters: ListParameters = {
-    selection: {
-      labels: parseLabelSelector(query.get("labelSelector") ?? ""),
-      fields: parseFieldSelector(query.get("fieldSelector") ?? ""),
-    },
+    selection: parseSelection(query.get("labelSelector") ?? "", query.get("fieldSelector") ?? ""),
     limit: limit === undefined || limit <= 0 ? undefined : Math.min(limit, LIST_LIMIT_MAX),
     continue: query.get("continue") || undefined,
     resourceVersion: query.get("resourceVersion") ?? "",

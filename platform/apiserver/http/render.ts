@@ -5,7 +5,7 @@ import { apiVersionOf } from "#sdk/api/object.ts";
 import { TENANT_ANNOTATION } from "#sdk/client/port.ts";
 import { decode, textOf } from "../registry/document.ts";
 import type { ResourceEntry } from "../registry/strategy.ts";
-import type { TableRenderer } from "./exchange.ts";
+import { type IncludeObject, renderTable } from "../table/table.ts";
 import type { Accepted } from "./negotiate.ts";
 
 export type Rendered = Pick<StoredObject, "document" | "revision">;
@@ -16,7 +16,6 @@ export interface RenderRequest {
   /** "None", "Metadata" (default) or "Object": what a table row carries. */
   includeObject: string;
   now: number;
-  tables: TableRenderer;
   /** Name of the tenant that an object read through the wildcard is marked with. */
   tenantName(object: Rendered): string | undefined;
 }
@@ -52,20 +51,17 @@ const metadataOnly = (object: DynamicObject, version: string): DynamicObject => 
   metadata: object.metadata,
 });
 
-function row(r: RenderRequest, object: DynamicObject): unknown {
-  const cells = r.tables.cells(r.entry.facts, object, r.now);
-  if (r.includeObject === "None") return { cells, object: null };
-  return { cells, object: r.includeObject === "Object" ? object : metadataOnly(object, r.accepted.version) };
-}
-
 function table(r: RenderRequest, objects: readonly Rendered[], metadata: ListMeta, columns: boolean): string {
-  return JSON.stringify({
-    kind: "Table",
-    apiVersion: `meta.k8s.io/${r.accepted.version}`,
+  const { group, version, resource } = r.entry.facts;
+  const rendered = renderTable({
+    resource: { group, version, resource },
+    objects: objects.map((o) => versioned(r, o)),
     metadata,
-    columnDefinitions: columns ? r.tables.columns(r.entry.facts) : null,
-    rows: objects.map((o) => row(r, versioned(r, o))),
+    includeObject: r.includeObject as IncludeObject,
+    noHeaders: !columns,
+    now: new Date(r.now),
   });
+  return JSON.stringify({ ...rendered, apiVersion: `meta.k8s.io/${r.accepted.version}` });
 }
 
 export function renderObject(r: RenderRequest, stored: Rendered, columns = true): string {

@@ -2,6 +2,7 @@
 import { parse as parseYaml } from "yaml";
 import type { Freshness, Store } from "#platform/store/port.ts";
 import type { TenantDirectory } from "#platform/store/tenants.ts";
+import { requiredValue } from "#sdk/api/fields.ts";
 import type { DynamicObject, JsonObject } from "#sdk/api/object.ts";
 import { badRequest, methodNotSupported, StatusError, unsupportedMediaType } from "#sdk/api/status.ts";
 import { decodeProtobuf } from "../protobuf/decode.ts";
@@ -11,7 +12,7 @@ import { notFoundResource, type Registry } from "../registry/registry.ts";
 import { matcherOf } from "../registry/selectors.ts";
 import type { ActionStrategy, ResourceEntry } from "../registry/strategy.ts";
 import { readBody, readText } from "./body.ts";
-import { answer, type Exchange, type TableRenderer } from "./exchange.ts";
+import { answer, type Exchange } from "./exchange.ts";
 import { type Accepted, bodyEncoding, mediaType, negotiate } from "./negotiate.ts";
 import * as options from "./options.ts";
 import { type RenderRequest, renderList, renderObject } from "./render.ts";
@@ -52,7 +53,6 @@ export interface ResourceParts {
   store: Store;
   decoder: BodyDecoder;
   patcher: Patcher;
-  tables: TableRenderer;
   tenants: TenantDirectory;
 }
 
@@ -70,7 +70,7 @@ export class ResourceHandler {
 
   async handle(exchange: Exchange, entry: ResourceEntry): Promise<void> {
     const { info } = exchange;
-    const action = info.subresource === "" ? undefined : entry.strategy.actions[info.subresource];
+    const action = info.subresource === "" ? entry.strategy.ask : entry.strategy.actions[info.subresource];
     if (action) return await this.#action(exchange, entry, action);
     if (info.subresource !== "" && !entry.strategy.views[info.subresource]) throw notFoundResource();
     switch (info.verb) {
@@ -112,7 +112,6 @@ export class ResourceHandler {
       accepted,
       includeObject: exchange.query.get("includeObject") || "Metadata",
       now: exchange.context.now,
-      tables: this.#parts.tables,
       tenantName: (object) => {
         if (!wildcard || !("key" in object)) return undefined;
         const { tenant } = (object as unknown as { key: { tenant: number } }).key;
@@ -144,7 +143,7 @@ export class ResourceHandler {
       throw badRequest("specifying resource version is not allowed when using continue");
     }
     const matcher = matcherOf(p.selection);
-    const name = p.selection.fields.find((f) => f.field === "metadata.name" && f.equal)?.value;
+    const name = requiredValue(p.selection.fields, "metadata.name");
     const exact = p.resourceVersionMatch === "Exact";
     const freshness: Freshness = token
       ? token.revision > 0

@@ -2,6 +2,7 @@
 import { once } from "node:events";
 import { setTimeout as after } from "node:timers";
 import type { Change, Matcher, Store, StoredObject, WatchEvent } from "#platform/store/port.ts";
+import { requiredValue } from "#sdk/api/fields.ts";
 import { apiVersionOf } from "#sdk/api/object.ts";
 import { badRequest, StatusError } from "#sdk/api/status.ts";
 import { matcherOf } from "../registry/selectors.ts";
@@ -70,7 +71,7 @@ async function* frames(
 ): AsyncIterable<string> {
   const mode = modeOf(p);
   const matcher = matcherOf(p.selection);
-  const name = p.selection.fields.find((f) => f.field === "metadata.name" && f.equal)?.value;
+  const name = requiredValue(p.selection.fields, "metadata.name");
   const scope = {
     tenant: exchange.scope,
     resource: r.entry.storeResource,

@@ -1,20 +1,13 @@
 /** Rules of metadata that hold for every kind (apimachinery's api/validation/objectmeta.go and registry/rest). */
+import { validateLabels } from "#sdk/api/labels.ts";
+import { isDNS1123Label, isQualifiedName } from "#sdk/api/names.ts";
 import type { DynamicObject, ObjectMeta } from "#sdk/api/object.ts";
 import { type Causes, duplicate, forbiddenField, invalidValue, required, tooLongValue } from "./causes.ts";
-import { isDNS1123Label, isLabelValue, isQualifiedName, type NameValidator } from "./names.ts";
+import type { NameValidator } from "./names.ts";
 
 const ANNOTATIONS_MAX_BYTES = 256 * 1024;
 const STANDARD_FINALIZERS = new Set(["kubernetes", "orphan", "foregroundDeletion"]);
 const BANNED_OWNERS = new Set(["v1/Event"]);
-
-export function validateLabels(labels: Record<string, string> | undefined, field: string): Causes {
-  const causes: Causes = [];
-  for (const [key, value] of Object.entries(labels ?? {})) {
-    for (const m of isQualifiedName(key)) causes.push(invalidValue(field, key, m));
-    for (const m of isLabelValue(value)) causes.push(invalidValue(field, value, m));
-  }
-  return causes;
-}
 
 export function validateAnnotations(annotations: Record<string, string> | undefined, field: string): Causes {
   const causes: Causes = [];

@@ -19,13 +19,20 @@ import {
 } from "#sdk/api/status.ts";
 import type { Admission, AdmissionAttributes } from "./admission.ts";
 import { type Catalog, groupResource } from "./catalog.ts";
-import { invalidValue } from "./causes.ts";
+import { type Causes, invalidValue } from "./causes.ts";
 import { checkDeleteOptions, checkPreconditions, isReleased, planDeletion } from "./deletion.ts";
 import { decode, encode, type Written } from "./document.ts";
 import { resetStatus } from "./generic.ts";
 import { specChanged, unchanged, validateMeta, validateMetaUpdate } from "./meta.ts";
 import type { TypeRules } from "./ports.ts";
-import type { DeleteOptions, Effects, RegistryAccess, RequestContext, ResourceEntry } from "./strategy.ts";
+import type {
+  DeleteOptions,
+  Effects,
+  RegistryAccess,
+  RequestContext,
+  ResourceEntry,
+  ViewStrategy,
+} from "./strategy.ts";
 
 const CREATE_ATTEMPTS_MAX = 8;
 const UPDATE_ATTEMPTS_MAX = 16;
@@ -45,6 +52,10 @@ export interface UpdateRequest {
   subresource: string;
   /** Made anew of the present object after each lost compare-and-swap; the object carries its resourceVersion. */
   produce(old: DynamicObject): DynamicObject | Promise<DynamicObject>;
+  /** The server's own change: the strategy's limits on clients don't hold for it. */
+  raw?: boolean;
+  /** The subresource that owns the change in managedFields, where it isn't `subresource`. */
+  managedAs?: string;
   /** Retry when another writer was faster, unless `produce` named a version (patch). */
   retries: boolean;
   /** What to store when nothing is there yet (apply; PUT where the strategy allows it). */
@@ -280,9 +291,10 @@ export class Registry implements RegistryAccess {
     this.#default(entry, next);
     const view = request.subresource === "" ? undefined : strategy.views[request.subresource];
     if (request.subresource !== "" && !view) throw notFoundResource();
-    this.#prepare(context, entry, next, old, view !== undefined);
+    this.#prepare(context, entry, next, old, view !== undefined || request.raw === true);
     view?.prepareForUpdate(next, old, context);
-    if (!options.keepsManagedFields) next = this.#manage(entry, old, next, request.subresource, options);
+    if (!options.keepsManagedFields)
+      next = this.#manage(entry, old, next, request.managedAs ?? request.subresource, options);
     const admitted = {
       operation: "UPDATE" as const,
       subresource: request.subresource,
@@ -291,15 +303,15 @@ export class Registry implements RegistryAccess {
     };
     next = await this.#mutate(context, entry, { ...admitted, object: next });
     this.#default(entry, next);
-    if (!view) strategy.prepareForUpdate?.(next, old, context);
+    if (!view && !request.raw) strategy.prepareForUpdate?.(next, old, context);
     this.#types.fillZeros(this.#gvk(entry), next);
     this.#generation(entry, next, old);
     const causes = [
       ...validateMetaUpdate(next.metadata, old.metadata),
-      ...((view ? view.validateUpdate?.(next, old, context) : this.#validateUpdate(entry, next, old, context)) ?? []),
+      ...(request.raw ? [] : this.#validateChange(entry, view, next, old, context)),
     ];
     if (causes.length > 0) throw invalid(facts, request.name, causes);
-    if (!view) await strategy.authorizeWrite?.(next, old, context);
+    if (!view && !request.raw) await strategy.authorizeWrite?.(next, old, context);
     for (const warning of view ? [] : (strategy.warnings?.(next, old) ?? [])) context.warn(warning);
     await this.#validateAdmission(context, entry, { ...admitted, object: next });
     if (isReleased(entry, next)) return await this.#release(context, entry, key, stored, next, old, options);
@@ -403,7 +415,14 @@ export class Registry implements RegistryAccess {
       next.metadata.generation = (old.metadata.generation ?? 0) + 1;
   }
 
-  #validateUpdate(entry: ResourceEntry, next: DynamicObject, old: DynamicObject, context: RequestContext) {
+  #validateChange(
+    entry: ResourceEntry,
+    view: ViewStrategy | undefined,
+    next: DynamicObject,
+    old: DynamicObject,
+    context: RequestContext,
+  ): Causes {
+    if (view) return view.validateUpdate?.(next, old, context) ?? [];
     const { validateUpdate, validate } = entry.strategy;
     return validateUpdate ? validateUpdate(next, old, context) : (validate?.(next, context) ?? []);
   }
@@ -495,7 +514,7 @@ export class Registry implements RegistryAccess {
     const written = await this.update(
       context,
       entry,
-      { namespace, name, subresource, produce, retries: true },
+      { namespace, name, subresource, produce, retries: true, raw: request.raw ?? false, managedAs: request.managedAs },
       { dryRun, fieldManager },
     );
     return this.toVersion(entry, written);

@@ -96,6 +96,10 @@ export interface RegistryAccess {
       namespace: string;
       name: string;
       subresource: string;
+      /** The server's own change (a binding): no reset of status, no validation of what clients may change. */
+      raw?: boolean;
+      /** The subresource that owns the change in managedFields, where it isn't `subresource`. */
+      managedAs?: string;
       dryRun: boolean;
       fieldManager: string;
       change(object: DynamicObject): void;
@@ -149,6 +153,8 @@ export interface Strategy {
   checkDelete?(object: DynamicObject, context: RequestContext): void;
   /** May complete `object` with allocated values (addresses). */
   effects?(request: EffectsRequest): Promise<Effects>;
+  /** A kind that is asked and never stored (reviews, bindings): answers a create. */
+  ask?: ActionStrategy;
   views: Readonly<Record<string, ViewStrategy>>;
   actions: Readonly<Record<string, ActionStrategy>>;
 }

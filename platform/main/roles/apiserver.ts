@@ -1,25 +1,75 @@
 /** Composition root of the API server. */
 import { readFileSync } from "node:fs";
+import { networkInterfaces } from "node:os";
 import { join } from "node:path";
-import { admissionChain, noComponents } from "#platform/apiserver/admission/chain.ts";
+import { admissionChain, type ComponentAdmission, noComponents } from "#platform/apiserver/admission/chain.ts";
+import { namespaceLifecycle } from "#platform/apiserver/admission/namespaces.ts";
+import { defaultTolerations, notReadyTaint, priorities, serviceAccounts } from "#platform/apiserver/admission/pods.ts";
 import { firstOf } from "#platform/apiserver/authn/authenticator.ts";
-import { keySet, signingKey } from "#platform/apiserver/authn/jwt.ts";
+import { keySet, type SigningKey, signingKey } from "#platform/apiserver/authn/jwt.ts";
 import { ISSUER, serviceAccountTokens } from "#platform/apiserver/authn/serviceAccounts.ts";
 import { certificates } from "#platform/apiserver/authn/x509.ts";
 import { masters, unionOf } from "#platform/apiserver/authz/authorizer.ts";
+import { nodeAuthorizer } from "#platform/apiserver/authz/nodes.ts";
 import { Rbac } from "#platform/apiserver/authz/rbac.ts";
+import { ensureTenant } from "#platform/apiserver/bootstrap.ts";
 import { discoveryResponse, versionInfo } from "#platform/apiserver/discovery/discovery.ts";
+import type { Exchange } from "#platform/apiserver/http/exchange.ts";
+import { type ApiAddress, ensureKubernetesService } from "#platform/apiserver/kubernetesService.ts";
 import { openApiResponse } from "#platform/apiserver/openapi/openapi.ts";
 import { Catalog } from "#platform/apiserver/registry/catalog.ts";
 import { Registry } from "#platform/apiserver/registry/registry.ts";
-import { strategyFor } from "#platform/apiserver/resources/index.ts";
+import { strategies } from "#platform/apiserver/resources/index.ts";
 import { startServer } from "#platform/apiserver/server.ts";
 import { decoder, patcher, typeRules } from "#platform/apiserver/types.ts";
-import { systemClock } from "#platform/base/clock.ts";
+import { type Clock, systemClock } from "#platform/base/clock.ts";
 import { resources } from "#sdk/api/facts.ts";
-import { paths } from "../config.ts";
+import { type Config, paths } from "../config.ts";
+import { firstAddress } from "../pki.ts";
 import type { StartRole } from "../role.ts";
 import { createStore } from "../store.ts";
+
+/** How pods reach this server: never by a loopback address. */
+function advertised({ api, serviceCIDR }: Config): ApiAddress {
+  const everywhere = ["0.0.0.0", "::", "127.0.0.1", "localhost", "::1"].includes(api.host);
+  const own = Object.values(networkInterfaces())
+    .flatMap((list) => list ?? [])
+    .filter((a) => a.family === "IPv4" && !a.internal)
+    .map((a) => a.address);
+  const address = everywhere ? own[0] : api.host;
+  return { clusterIP: firstAddress(serviceCIDR), addresses: address ? [address] : [], port: api.port };
+}
+
+function documents(address: string, clock: Clock) {
+  return ({ info, request, query }: Exchange) => {
+    const headers = { accept: request.headers.accept, ifNoneMatch: request.headers["if-none-match"] };
+    const { path } = info;
+    if (!path.startsWith("/openapi/"))
+      return discoveryResponse(resources(), { path, ...headers, serverAddress: address });
+    const prefix = info.tenant === undefined ? "" : `/tenants/${info.tenant}`;
+    return openApiResponse(resources(), {
+      path,
+      prefix,
+      ...headers,
+      hash: query.get("hash") ?? "",
+      now: new Date(clock.now()),
+    });
+  };
+}
+
+const issuerDocuments = (key: SigningKey, address: string) => ({
+  "/version": { body: () => versionInfo() },
+  "/openid/v1/jwks": { type: "application/jwk-set+json", body: () => keySet(key) },
+  "/.well-known/openid-configuration": {
+    body: () => ({
+      issuer: ISSUER,
+      jwks_uri: `https://${address}/openid/v1/jwks`,
+      response_types_supported: ["id_token"],
+      subject_types_supported: ["public"],
+      id_token_signing_alg_values_supported: [key.algorithm],
+    }),
+  },
+});
 
 export const start: StartRole = async ({ config, log }) => {
   const clock = systemClock;
@@ -30,58 +80,77 @@ export const start: StartRole = async ({ config, log }) => {
   await opened.ready;
   const stop = new AbortController();
 
-  const key = signingKey(pem("sa.key"));
-  const tokens = serviceAccountTokens(key, store);
+  const tokenKey = signingKey(pem("sa.key"));
+  const tokens = serviceAccountTokens(tokenKey, store);
   const rbac = new Rbac(store, log);
+  const authorizer = unionOf([masters, nodeAuthorizer(store), rbac]);
+  const components: ComponentAdmission = noComponents;
+  const rules = [
+    namespaceLifecycle(store),
+    serviceAccounts(store),
+    priorities(store),
+    defaultTolerations,
+    notReadyTaint,
+  ];
+  const address = advertised(config);
+  const complete = async (tenant: { id: number; name: string }) => {
+    await ensureTenant(registry, tenant, clock.now(), log);
+    await ensureKubernetesService(registry, tenant, address, clock.now());
+  };
+  const maker = {
+    create: async (name: string) => {
+      const tenant = await tenants.create(name);
+      await complete(tenant);
+      return tenant.id;
+    },
+  };
+  const strategyFor = strategies({
+    serviceCIDR: config.serviceCIDR,
+    tokenKey,
+    tokens,
+    rbac,
+    authorizer,
+    tenants: maker,
+  });
   const catalog = new Catalog(resources(), strategyFor);
-  const admission = admissionChain([], noComponents);
-  const registry = new Registry({ store, admission, types: typeRules, catalog, clock });
+  const registry = new Registry({
+    store,
+    admission: admissionChain(rules, components),
+    types: typeRules,
+    catalog,
+    clock,
+  });
   await rbac.start(stop.signal);
+  for (const tenant of tenants.all()) await complete(tenant);
 
-  const address = `${config.api.host}:${config.api.port}`;
+  const where = `${config.api.host}:${config.api.port}`;
   const server = await startServer({
     listen: { ...config.api, cert: pem("apiserver.crt"), key: pem("apiserver.key"), clientCa: pem("ca.crt") },
     registry,
     store,
     tenants,
     authenticator: firstOf([certificates(pem("ca.crt")), tokens]),
-    authorizer: unionOf([masters, rbac]),
+    authorizer,
     decoder,
     patcher,
-    tables: { columns: () => [], cells: () => [] },
     liveness: [{ name: "ping", check: async () => undefined }],
-    readiness: [],
-    documents: ({ info, request, query }) => {
-      const headers = { accept: request.headers.accept, ifNoneMatch: request.headers["if-none-match"] };
-      const { path } = info;
-      if (!path.startsWith("/openapi/"))
-        return discoveryResponse(resources(), { path, ...headers, serverAddress: address });
-      const prefix = info.tenant === undefined ? "" : `/tenants/${info.tenant}`;
-      return openApiResponse(resources(), {
-        path,
-        prefix,
-        ...headers,
-        hash: query.get("hash") ?? "",
-        now: new Date(clock.now()),
-      });
-    },
-    fixed: {
-      "/version": { body: () => versionInfo() },
-      "/openid/v1/jwks": { type: "application/jwk-set+json", body: () => keySet(key) },
-      "/.well-known/openid-configuration": {
-        body: () => ({
-          issuer: ISSUER,
-          jwks_uri: `https://${address}/openid/v1/jwks`,
-          response_types_supported: ["id_token"],
-          subject_types_supported: ["public"],
-          id_token_signing_alg_values_supported: [key.algorithm],
-        }),
+    readiness: [
+      {
+        name: "store",
+        check: async () => {
+          await store.get(
+            { tenant: 1, resource: "namespaces", namespace: "", name: "default" },
+            { type: "consistent" },
+          );
+        },
       },
-    },
+    ],
+    documents: documents(where, clock),
+    fixed: issuerDocuments(tokenKey, where),
     log,
     clock,
   });
-  log.info("serving", { address });
+  log.info("serving", { address: where });
   return {
     ready: Promise.resolve(),
     stop: async () => {

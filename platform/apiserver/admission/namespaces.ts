@@ -1,0 +1,19 @@
+/** NamespaceLifecycle: nothing is made in a namespace that isn't there or is ending. The store's guard holds it against races. */
+import type { Store } from "#platform/store/port.ts";
+import { notFound } from "#sdk/api/status.ts";
+import { namespaceTerminating } from "../registry/registry.ts";
+import type { AdmissionRule } from "./chain.ts";
+
+export function namespaceLifecycle(store: Store): AdmissionRule {
+  return {
+    async mutate({ tenant, operation, namespace, resource, name }) {
+      if (operation !== "CREATE" || namespace === "" || resource.resource === "namespaces") return;
+      const key = { tenant, resource: "namespaces", namespace: "", name: namespace };
+      const stored =
+        (await store.get(key, { type: "atLeast", revision: 0 })) ?? (await store.get(key, { type: "consistent" }));
+      if (!stored) throw notFound({ group: "", resource: "namespaces" }, namespace);
+      const { metadata } = JSON.parse(stored.document) as { metadata: { deletionTimestamp?: string } };
+      if (metadata.deletionTimestamp) throw namespaceTerminating(resource, name, namespace);
+    },
+  };
+}

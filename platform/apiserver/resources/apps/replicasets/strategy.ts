@@ -1,0 +1,35 @@
+/** ReplicaSets. */
+import type { ReplicaSet } from "#sdk/api/generated/types.ts";
+import type { ResourceFacts } from "#sdk/api/schema.ts";
+import { genericStrategy } from "../../../registry/generic.ts";
+import type { Strategy } from "../../../registry/strategy.ts";
+import { as } from "../../as.ts";
+import { scaleAction } from "../../scale.ts";
+import { defaultTemplate, immutableField, nonNegative, validateTemplate } from "../workloads.ts";
+
+const validate = ({ spec }: ReplicaSet) => [
+  ...nonNegative(spec?.replicas, "spec.replicas"),
+  ...nonNegative(spec?.minReadySeconds, "spec.minReadySeconds"),
+  ...validateTemplate(spec?.template, spec?.selector, ["Always"]),
+];
+
+export const replicaSetStrategy = (facts: ResourceFacts): Strategy =>
+  genericStrategy(facts, {
+    applyDefaults(object) {
+      const { spec } = as<ReplicaSet>(object);
+      if (!spec) return;
+      spec.replicas ??= 1;
+      defaultTemplate(spec.template);
+    },
+    prepareForCreate(object) {
+      as<ReplicaSet>(object).status = { replicas: 0 };
+    },
+    validate: (object) => validate(as<ReplicaSet>(object)),
+    validateUpdate: (next, old) => [
+      ...immutableField("spec.selector", as<ReplicaSet>(next).spec?.selector, as<ReplicaSet>(old).spec?.selector),
+      ...validate(as<ReplicaSet>(next)),
+    ],
+    fieldNames: ["status.replicas"],
+    fields: (object) => ({ "status.replicas": String(as<ReplicaSet>(object).status?.replicas ?? 0) }),
+    actions: { scale: scaleAction(facts) },
+  });

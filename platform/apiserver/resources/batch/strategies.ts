@@ -1,0 +1,110 @@
+/** Jobs and CronJobs. */
+import type { CronJob, Job, JobSpec } from "#sdk/api/generated/types.ts";
+import type { ResourceFacts } from "#sdk/api/schema.ts";
+import { type Causes, invalidValue, notSupported, required } from "../../registry/causes.ts";
+import { genericStrategy } from "../../registry/generic.ts";
+import type { Strategy } from "../../registry/strategy.ts";
+import { defaultTemplate, immutableField, nonNegative, validatePodTemplate } from "../apps/workloads.ts";
+import { as } from "../as.ts";
+
+const RESTART = ["Never", "OnFailure"];
+
+function defaultJobSpec(spec: JobSpec): void {
+  if (spec.completions === undefined && spec.parallelism === undefined) spec.completions = 1;
+  spec.parallelism ??= 1;
+  spec.backoffLimit ??= spec.backoffLimitPerIndex === undefined ? 6 : 2 ** 31 - 1;
+  spec.completionMode ??= "NonIndexed";
+  spec.suspend ??= false;
+  spec.podReplacementPolicy ??= spec.podFailurePolicy ? "Failed" : "TerminatingOrFailed";
+  spec.manualSelector ??= false;
+}
+
+/** The server's own labels tie pods to their job; a selector is only the user's with manualSelector. */
+function generateSelector(job: Job): void {
+  const { spec } = job;
+  if (!spec || spec.manualSelector) return;
+  const { uid = "", name = "" } = job.metadata;
+  const own: Record<string, string> = {
+    "batch.kubernetes.io/controller-uid": uid,
+    "batch.kubernetes.io/job-name": name,
+    "controller-uid": uid,
+    "job-name": name,
+  };
+  spec.template.metadata = { ...spec.template.metadata, labels: { ...spec.template.metadata?.labels, ...own } };
+  spec.selector = {
+    ...spec.selector,
+    matchLabels: { ...spec.selector?.matchLabels, "batch.kubernetes.io/controller-uid": uid },
+  };
+}
+
+function validateJobSpec(spec: JobSpec | undefined, path: string): Causes {
+  const causes: Causes = [];
+  for (const field of [
+    "parallelism",
+    "completions",
+    "activeDeadlineSeconds",
+    "backoffLimit",
+    "ttlSecondsAfterFinished",
+  ] as const) {
+    causes.push(...nonNegative(spec?.[field], `${path}.${field}`));
+  }
+  if (spec?.template) causes.push(...validatePodTemplate(spec.template, RESTART, `${path}.template`));
+  return causes;
+}
+
+export const jobStrategy = (facts: ResourceFacts): Strategy =>
+  genericStrategy(facts, {
+    applyDefaults(object) {
+      const { spec } = as<Job>(object);
+      if (!spec) return;
+      defaultJobSpec(spec);
+      defaultTemplate(spec.template);
+    },
+    prepareForCreate: (object) => generateSelector(as<Job>(object)),
+    validate: (object) => validateJobSpec(as<Job>(object).spec, "spec"),
+    validateUpdate: (next, old) => {
+      const [spec, before] = [as<Job>(next).spec, as<Job>(old).spec];
+      return [
+        ...validateJobSpec(spec, "spec"),
+        ...immutableField("spec.selector", spec?.selector, before?.selector),
+        ...(before?.suspend ? [] : immutableField("spec.template", spec?.template, before?.template)),
+        ...immutableField("spec.completionMode", spec?.completionMode, before?.completionMode),
+      ];
+    },
+    fieldNames: ["status.successful"],
+    fields: (object) => ({ "status.successful": String(as<Job>(object).status?.succeeded ?? 0) }),
+  });
+
+const CONCURRENCY = ["Allow", "Forbid", "Replace"];
+
+function validateCronJob({ spec }: CronJob): Causes {
+  const causes: Causes = [];
+  if (!spec?.schedule) causes.push(required("spec.schedule"));
+  else if (!/^(@\S+( \S+)?|(\S+\s+){4}\S+)$/.test(spec.schedule.trim())) {
+    const { length } = spec.schedule.trim().split(/\s+/);
+    causes.push(
+      invalidValue("spec.schedule", spec.schedule, `expected exactly 5 fields, found ${length}: [${spec.schedule}]`),
+    );
+  }
+  const policy = spec?.concurrencyPolicy;
+  if (policy && !CONCURRENCY.includes(policy)) causes.push(notSupported("spec.concurrencyPolicy", policy, CONCURRENCY));
+  for (const field of ["startingDeadlineSeconds", "successfulJobsHistoryLimit", "failedJobsHistoryLimit"] as const) {
+    causes.push(...nonNegative(spec?.[field], `spec.${field}`));
+  }
+  causes.push(...validateJobSpec(spec?.jobTemplate?.spec, "spec.jobTemplate.spec"));
+  return causes;
+}
+
+export const cronJobStrategy = (facts: ResourceFacts): Strategy =>
+  genericStrategy(facts, {
+    applyDefaults(object) {
+      const { spec } = as<CronJob>(object);
+      if (!spec) return;
+      spec.concurrencyPolicy ||= "Allow";
+      spec.suspend ??= false;
+      spec.successfulJobsHistoryLimit ??= 3;
+      spec.failedJobsHistoryLimit ??= 1;
+      defaultTemplate(spec.jobTemplate?.spec?.template);
+    },
+    validate: (object) => validateCronJob(as<CronJob>(object)),
+  });

@@ -1,0 +1,34 @@
+/** Nodes. What a node can take is the limit of its ledger, moved with its status. */
+import { ROOT_TENANT } from "#platform/store/port.ts";
+import type { Node } from "#sdk/api/generated/types.ts";
+import type { ResourceFacts } from "#sdk/api/schema.ts";
+import { genericStrategy } from "../../../registry/generic.ts";
+import type { Strategy } from "../../../registry/strategy.ts";
+import { as, sorted } from "../../as.ts";
+import { ledgerLimits } from "../pods/quantities.ts";
+
+export const nodeLedger = (name: string): string => `node/${name}`;
+
+export const nodeStrategy = (facts: ResourceFacts): Strategy =>
+  genericStrategy(facts, {
+    generation: false,
+    applyDefaults(object) {
+      const { status } = as<Node>(object);
+      if (status?.capacity && !status.allocatable) status.allocatable = { ...status.capacity };
+    },
+    prepareForUpdate(next, old) {
+      next.status = structuredClone(old.status);
+    },
+    fieldNames: ["spec.unschedulable"],
+    fields: (object) => ({ "spec.unschedulable": String(as<Node>(object).spec?.unschedulable ?? false) }),
+    async effects({ operation, object, old }) {
+      const { name = "" } = object.metadata;
+      const change = { tenant: ROOT_TENANT, ledger: nodeLedger(name), delta: {}, enforce: false };
+      // Pods that still name a node that is gone give back to a ledger nobody limits.
+      if (operation === "delete") return {};
+      const limits = ledgerLimits(as<Node>(object).status?.allocatable as Record<string, string> | undefined);
+      const before = old && ledgerLimits(as<Node>(old).status?.allocatable as Record<string, string> | undefined);
+      if (before && JSON.stringify(sorted(before)) === JSON.stringify(sorted(limits))) return {};
+      return { ledgers: [{ ...change, limits }] };
+    },
+  });

@@ -1,0 +1,235 @@
+/** Pods: their life from creation to graceful deletion, and what they take of their node. */
+import type { LedgerChange, Store } from "#platform/store/port.ts";
+import { ROOT_TENANT } from "#platform/store/port.ts";
+import type { Pod, PodSpec } from "#sdk/api/generated/types.ts";
+import type { ResourceFacts } from "#sdk/api/schema.ts";
+import { badRequest, conflict } from "#sdk/api/status.ts";
+import { type Causes, forbiddenField, invalidValue } from "../../../registry/causes.ts";
+import { genericStrategy, statusView } from "../../../registry/generic.ts";
+import type { Effects, EffectsRequest, Strategy, ViewStrategy } from "../../../registry/strategy.ts";
+import { as, sorted } from "../../as.ts";
+import { bindingAction } from "./binding.ts";
+import { defaultPod } from "./defaults.ts";
+import { evictionAction } from "./eviction.ts";
+import { ledgerAmounts, qosClass } from "./quantities.ts";
+import { validatePodSpec } from "./validation.ts";
+
+const FINAL = new Set(["Succeeded", "Failed"]);
+
+const IMMUTABLE =
+  "pod updates may not change fields other than `spec.containers[*].image`,`spec.initContainers[*].image`,`spec.activeDeadlineSeconds`,`spec.tolerations` (only additions to existing tolerations),`spec.terminationGracePeriodSeconds` (allow it to be set to 1 if it was previously negative)";
+
+/** A new spec with everything that may change set back to the old: what is left different may not change. */
+function mutableFieldsReset(next: PodSpec, old: PodSpec): PodSpec {
+  const copy = structuredClone(next);
+  for (const list of ["containers", "initContainers"] as const) {
+    for (const [i, container] of (copy[list] ?? []).entries()) {
+      const before = old[list]?.[i];
+      if (before) container.image = before.image;
+    }
+  }
+  const { activeDeadlineSeconds: before } = old;
+  const { activeDeadlineSeconds: after } = next;
+  if (after !== undefined && (before === undefined || after <= before)) copy.activeDeadlineSeconds = before;
+  const kept = (old.tolerations ?? []).every((t) => (next.tolerations ?? []).some((n) => same(n, t)));
+  if (kept) copy.tolerations = old.tolerations;
+  if ((old.terminationGracePeriodSeconds ?? 0) < 0 && next.terminationGracePeriodSeconds === 1) {
+    copy.terminationGracePeriodSeconds = old.terminationGracePeriodSeconds;
+  }
+  // Gates may be lifted, and while one holds, the selector may be narrowed (KEP-3521, KEP-3838).
+  if ((old.schedulingGates?.length ?? 0) > 0) {
+    const gates = (next.schedulingGates ?? []).every((g) => old.schedulingGates?.some((o) => o.name === g.name));
+    if (gates) copy.schedulingGates = old.schedulingGates;
+    const narrowed = Object.entries(old.nodeSelector ?? {}).every(([k, v]) => next.nodeSelector?.[k] === v);
+    if (narrowed) copy.nodeSelector = old.nodeSelector;
+  }
+  return copy;
+}
+
+const same = (a: unknown, b: unknown) => JSON.stringify(sorted(a)) === JSON.stringify(sorted(b));
+
+function validateUpdate(next: Pod, old: Pod): Causes {
+  if (!next.spec || !old.spec) return [];
+  const causes = validatePodSpec(next.spec, "spec");
+  if (next.spec.containers.length !== old.spec.containers.length) {
+    causes.push(forbiddenField("spec.containers", "pod updates may not add or remove containers"));
+    return causes;
+  }
+  const reset = mutableFieldsReset(next.spec, old.spec);
+  if (!same(clean(reset), clean(old.spec))) causes.push(forbiddenField("spec", IMMUTABLE));
+  return causes;
+}
+
+/** Absent and empty lists are the same to Go. */
+function clean(value: unknown): unknown {
+  if (Array.isArray(value)) return value.length === 0 ? undefined : value.map(clean);
+  if (value === null || typeof value !== "object") return value;
+  return Object.fromEntries(Object.entries(value).flatMap(([k, v]) => (clean(v) === undefined ? [] : [[k, clean(v)]])));
+}
+
+const specOnly = (change: (next: Pod, old: Pod) => PodSpec): ViewStrategy => ({
+  prepareForUpdate(next, old) {
+    const spec = change(as<Pod>(next), as<Pod>(old));
+    next.spec = spec;
+    next.status = structuredClone(old.status);
+  },
+});
+
+/** Containers can be added to a running pod for debugging and never be changed or taken away. */
+const ephemeralContainers: ViewStrategy = {
+  ...specOnly((next, old) => ({
+    ...structuredClone(old.spec as PodSpec),
+    ephemeralContainers: next.spec?.ephemeralContainers,
+  })),
+  validateUpdate(next, old) {
+    const [after, before] = [
+      as<Pod>(next).spec?.ephemeralContainers ?? [],
+      as<Pod>(old).spec?.ephemeralContainers ?? [],
+    ];
+    const kept = before.every((b) => after.some((a) => a.name === b.name && same(a, b)));
+    if (!kept)
+      return [
+        forbiddenField("spec.ephemeralContainers", "existing ephemeral containers may not be changed or removed"),
+      ];
+    const targets = new Set(as<Pod>(next).spec?.containers.map((c) => c.name));
+    return after.flatMap((c, i) =>
+      c.targetContainerName && !targets.has(c.targetContainerName)
+        ? [
+            invalidValue(
+              `spec.ephemeralContainers[${i}].targetContainerName`,
+              c.targetContainerName,
+              "no such container",
+            ),
+          ]
+        : [],
+    );
+  },
+};
+
+const resize: ViewStrategy = specOnly((next, old) => {
+  const spec = structuredClone(old.spec as PodSpec);
+  for (const list of ["containers", "initContainers"] as const) {
+    for (const container of spec[list] ?? []) {
+      const wanted = next.spec?.[list]?.find((c) => c.name === container.name);
+      if (wanted) container.resources = wanted.resources;
+    }
+  }
+  return spec;
+});
+
+const podStatus: ViewStrategy = {
+  ...statusView,
+  prepareForUpdate(next, old, context) {
+    statusView.prepareForUpdate(next, old, context);
+    const [pod, before] = [as<Pod>(next), as<Pod>(old)];
+    // Only the server says of which quality a pod is.
+    if (pod.status && before.status?.qosClass) pod.status.qosClass = before.status.qosClass;
+  },
+};
+
+/** The node's ledger and what the pod takes of it; undefined while it takes nothing. */
+function taken(pod: Pod | undefined): { node: string; amounts: Record<string, number> } | undefined {
+  const node = pod?.spec?.nodeName;
+  if (!pod?.spec || !node || FINAL.has(pod.status?.phase ?? "")) return undefined;
+  return { node, amounts: ledgerAmounts(pod.spec) };
+}
+
+const CAPACITY_GUARD = "node-capacity";
+
+/** True exactly when an enabled Plugin of root lists the guard: with it turned off, nothing refuses an oversized binding. */
+async function capacityIsGuarded(store: Store): Promise<boolean> {
+  const scope = { tenant: ROOT_TENANT, resource: "plugins.capstan.dev" };
+  const { objects } = await store.list({ scope, freshness: { type: "atLeast", revision: 0 } });
+  return objects.some(({ document }) => {
+    const { spec } = JSON.parse(document) as { spec?: { enabled?: boolean; guards?: string[] } };
+    return spec?.enabled !== false && (spec?.guards ?? []).includes(CAPACITY_GUARD);
+  });
+}
+
+/** S3: every change of node, requests or final phase moves the node's ledger in the same transaction. */
+async function effects(request: EffectsRequest): Promise<Effects> {
+  const before = taken(request.old && as<Pod>(request.old));
+  const after = request.operation === "delete" ? undefined : taken(as<Pod>(request.object));
+  if (!before && !after) return {};
+  if (before && after && before.node === after.node && same(before.amounts, after.amounts)) return {};
+  const change = (node: string, amounts: Record<string, number>, sign: 1 | -1, enforce: boolean): LedgerChange => ({
+    tenant: ROOT_TENANT,
+    ledger: `node/${node}`,
+    delta: Object.fromEntries(Object.entries(amounts).map(([k, v]) => [k, sign * v])),
+    enforce,
+  });
+  const ledgers: LedgerChange[] = [];
+  if (before && after && before.node === after.node) {
+    const names = new Set([...Object.keys(before.amounts), ...Object.keys(after.amounts)]);
+    const delta = Object.fromEntries([...names].map((n) => [n, (after.amounts[n] ?? 0) - (before.amounts[n] ?? 0)]));
+    ledgers.push(change(after.node, delta, 1, false));
+  } else {
+    if (before) ledgers.push(change(before.node, before.amounts, -1, false));
+    // The guard is on bindings: a pod created with its node already named counts, and the node refuses it itself.
+    const binds = request.operation === "update" && after !== undefined;
+    const enforce = binds && (await capacityIsGuarded(request.store));
+    if (after) ledgers.push(change(after.node, after.amounts, 1, enforce));
+  }
+  const { name = "" } = request.object.metadata;
+  return {
+    ledgers,
+    refused: (result) =>
+      result.why === "ledger"
+        ? conflict(
+            { group: "", resource: "pods/binding" },
+            name,
+            `node "${after?.node ?? ""}" has not enough ${result.resource}: ${result.used} of ${result.limit} are taken`,
+          )
+        : undefined,
+  };
+}
+
+export const podStrategy = (facts: ResourceFacts): Strategy =>
+  genericStrategy(facts, {
+    returnsDeletedObject: true,
+    applyDefaults: (object) => defaultPod(as<Pod>(object)),
+    prepareForCreate(object) {
+      const pod = as<Pod>(object);
+      pod.status = { phase: "Pending", qosClass: qosClass(pod) };
+    },
+    validate: (object) => validatePodSpec(as<Pod>(object).spec ?? { containers: [] }, "spec"),
+    validateUpdate: (next, old) => validateUpdate(as<Pod>(next), as<Pod>(old)),
+    fieldNames: [
+      "spec.nodeName",
+      "spec.restartPolicy",
+      "spec.schedulerName",
+      "spec.serviceAccountName",
+      "spec.hostNetwork",
+      "status.phase",
+      "status.podIP",
+      "status.podIPs",
+      "status.nominatedNodeName",
+    ],
+    fields(object) {
+      const { spec, status } = as<Pod>(object);
+      return {
+        "spec.nodeName": spec?.nodeName ?? "",
+        "spec.restartPolicy": spec?.restartPolicy ?? "",
+        "spec.schedulerName": spec?.schedulerName ?? "",
+        "spec.serviceAccountName": spec?.serviceAccountName ?? "",
+        "spec.hostNetwork": String(spec?.hostNetwork ?? false),
+        "status.phase": status?.phase ?? "",
+        "status.podIP": status?.podIP ?? "",
+        "status.podIPs": status?.podIP ?? "",
+        "status.nominatedNodeName": status?.nominatedNodeName ?? "",
+      };
+    },
+    gracePeriodSeconds(object, { gracePeriodSeconds }) {
+      const { spec, status } = as<Pod>(object);
+      if (gracePeriodSeconds !== undefined && gracePeriodSeconds < 0) {
+        throw badRequest("gracePeriodSeconds must be greater than or equal to 0");
+      }
+      const period = gracePeriodSeconds ?? spec?.terminationGracePeriodSeconds ?? 30;
+      // Nobody has to stop what no node runs.
+      if (!spec?.nodeName || FINAL.has(status?.phase ?? "")) return 0;
+      return period < 0 ? 1 : period;
+    },
+    effects,
+    views: { status: podStatus, ephemeralcontainers: ephemeralContainers, resize },
+    actions: { binding: bindingAction, eviction: evictionAction },
+  });

@@ -1,0 +1,182 @@
+/** Roles and bindings: their names are free, and nobody may grant what they don't have. */
+
+import type { DynamicObject } from "#sdk/api/object.ts";
+import type { ResourceFacts } from "#sdk/api/schema.ts";
+import { forbidden } from "#sdk/api/status.ts";
+import type { Authorizer } from "../../authz/authorizer.ts";
+import { RBAC_GROUP, type Rbac } from "../../authz/rbac.ts";
+import { type PolicyRule, type Subject, uncovered } from "../../authz/rules.ts";
+import { type Causes, invalidValue, notSupported, required } from "../../registry/causes.ts";
+import { genericStrategy } from "../../registry/generic.ts";
+import { nameIsPathSegment } from "../../registry/names.ts";
+import type { RequestContext, Strategy } from "../../registry/strategy.ts";
+import { sorted } from "../as.ts";
+
+interface Role {
+  rules?: PolicyRule[] | null;
+}
+interface Binding {
+  subjects?: Subject[];
+  roleRef?: { apiGroup?: string; kind: string; name: string };
+}
+
+export interface Escalation {
+  rbac: Rbac;
+  authorizer: Authorizer;
+}
+
+const same = (a: unknown, b: unknown) => JSON.stringify(sorted(a ?? null)) === JSON.stringify(sorted(b ?? null));
+
+async function may(
+  context: RequestContext,
+  { authorizer }: Escalation,
+  facts: ResourceFacts,
+  verb: string,
+  namespace: string,
+  name: string,
+) {
+  const { group, version, resource } = facts;
+  const decision = await authorizer.authorize({
+    user: context.user,
+    tenant: context.tenant,
+    verb,
+    resource: { group, version, resource, subresource: "", namespace, name },
+  });
+  return decision.decision === "allow";
+}
+
+const ruleText = (rule: PolicyRule): string => {
+  const fields: [string, string[] | undefined][] = [
+    ["APIGroups", rule.apiGroups],
+    ["Resources", rule.resources],
+    ["ResourceNames", rule.resourceNames],
+    ["NonResourceURLs", rule.nonResourceURLs],
+    ["Verbs", rule.verbs],
+  ];
+  return `{${fields.flatMap(([k, v]) => (v?.length ? [`${k}:[${v.map((x) => JSON.stringify(x)).join(" ")}]`] : [])).join(", ")}}`;
+};
+
+function refuseEscalation(
+  context: RequestContext,
+  facts: ResourceFacts,
+  name: string,
+  missing: readonly PolicyRule[],
+): Error {
+  const { user } = context;
+  const groups = user.groups.map((g) => JSON.stringify(g)).join(" ");
+  return forbidden(
+    facts,
+    name,
+    `user ${JSON.stringify(user.name)} (groups=[${groups}]) is attempting to grant RBAC permissions not currently held:\n${missing.map(ruleText).join("\n")}`,
+  );
+}
+
+/** system:masters holds everything, though no rule says so. */
+const isMaster = (context: RequestContext) => context.user.groups.includes("system:masters");
+
+function validateRule(rule: PolicyRule, at: string, namespaced: boolean): Causes {
+  const causes: Causes = [];
+  if (!rule.verbs?.length) causes.push(required(`${at}.verbs`, "verbs must contain at least one value"));
+  if (rule.nonResourceURLs?.length) {
+    if (namespaced)
+      causes.push(
+        invalidValue(
+          `${at}.nonResourceURLs`,
+          rule.nonResourceURLs,
+          "namespaced rules cannot apply to non-resource URLs",
+        ),
+      );
+    if (rule.apiGroups?.length || rule.resources?.length || rule.resourceNames?.length) {
+      causes.push(
+        invalidValue(
+          `${at}.nonResourceURLs`,
+          rule.nonResourceURLs,
+          "rules cannot apply to both regular resources and non-resource URLs",
+        ),
+      );
+    }
+    return causes;
+  }
+  if (!rule.apiGroups?.length)
+    causes.push(required(`${at}.apiGroups`, "resource rules must supply at least one api group"));
+  if (!rule.resources?.length)
+    causes.push(required(`${at}.resources`, "resource rules must supply at least one resource"));
+  return causes;
+}
+
+export const roleStrategy =
+  (escalation: Escalation) =>
+  (facts: ResourceFacts): Strategy =>
+    genericStrategy(facts, {
+      validateName: nameIsPathSegment,
+      allowCreateOnUpdate: true,
+      validate: (object) =>
+        ((object as Role).rules ?? []).flatMap((r, i) => validateRule(r, `rules[${i}]`, facts.namespaced)),
+      async authorizeWrite(object, old, context) {
+        const { rules } = object as Role;
+        if (isMaster(context) || (old && same((old as Role).rules, rules))) return;
+        const { name = "", namespace = "" } = object.metadata;
+        if (await may(context, escalation, facts, "escalate", namespace, name)) return;
+        const missing = uncovered(escalation.rbac.rulesFor(context.tenant, context.user, namespace), rules ?? []);
+        if (missing.length > 0) throw refuseEscalation(context, facts, name, missing);
+      },
+    });
+
+const SUBJECT_KINDS = ["Group", "ServiceAccount", "User"];
+
+function validateBinding(object: DynamicObject, facts: ResourceFacts): Causes {
+  const { roleRef, subjects } = object as Binding;
+  const causes: Causes = [];
+  if (roleRef?.apiGroup !== RBAC_GROUP)
+    causes.push(notSupported("roleRef.apiGroup", roleRef?.apiGroup ?? "", [RBAC_GROUP]));
+  const kinds = facts.namespaced ? ["Role", "ClusterRole"] : ["ClusterRole"];
+  if (!kinds.includes(roleRef?.kind ?? "")) causes.push(notSupported("roleRef.kind", roleRef?.kind ?? "", kinds));
+  if (!roleRef?.name) causes.push(required("roleRef.name"));
+  for (const [i, subject] of (subjects ?? []).entries()) {
+    const at = `subjects[${i}]`;
+    if (!subject.name) causes.push(required(`${at}.name`));
+    if (!SUBJECT_KINDS.includes(subject.kind))
+      causes.push(notSupported(`${at}.kind`, subject.kind ?? "", SUBJECT_KINDS));
+    else if (subject.kind === "ServiceAccount") {
+      if (subject.apiGroup) causes.push(notSupported(`${at}.apiGroup`, subject.apiGroup, [""]));
+      if (!facts.namespaced && !subject.namespace) causes.push(required(`${at}.namespace`));
+    } else if (subject.apiGroup !== RBAC_GROUP)
+      causes.push(notSupported(`${at}.apiGroup`, subject.apiGroup ?? "", [RBAC_GROUP]));
+  }
+  return causes;
+}
+
+export const bindingStrategy =
+  (escalation: Escalation) =>
+  (facts: ResourceFacts): Strategy =>
+    genericStrategy(facts, {
+      validateName: nameIsPathSegment,
+      allowCreateOnUpdate: true,
+      applyDefaults(object) {
+        const { roleRef, subjects } = object as Binding;
+        if (roleRef) roleRef.apiGroup ||= RBAC_GROUP;
+        for (const subject of subjects ?? []) {
+          if (subject.kind === "User" || subject.kind === "Group") subject.apiGroup ||= RBAC_GROUP;
+        }
+      },
+      validate: (object) => validateBinding(object, facts),
+      validateUpdate: (next, old) => [
+        ...validateBinding(next, facts),
+        ...(same((next as Binding).roleRef, (old as Binding).roleRef)
+          ? []
+          : [invalidValue("roleRef", (next as Binding).roleRef, "cannot change roleRef")]),
+      ],
+      async authorizeWrite(object, old, context) {
+        const { roleRef, subjects } = object as Binding;
+        if (!roleRef || isMaster(context)) return;
+        if (old && same((old as Binding).roleRef, roleRef) && same((old as Binding).subjects, subjects)) return;
+        const { name = "", namespace = "" } = object.metadata;
+        const role = { ...facts, resource: roleRef.kind === "ClusterRole" ? "clusterroles" : "roles" };
+        if (await may(context, escalation, role, "bind", namespace, roleRef.name)) return;
+        const wanted = escalation.rbac.rulesOf(context.tenant, roleRef, namespace);
+        if (!wanted)
+          throw forbidden(facts, name, `${role.resource}.${RBAC_GROUP} ${JSON.stringify(roleRef.name)} not found`);
+        const missing = uncovered(escalation.rbac.rulesFor(context.tenant, context.user, namespace), wanted);
+        if (missing.length > 0) throw refuseEscalation(context, facts, name, missing);
+      },
+    });
