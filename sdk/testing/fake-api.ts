@@ -22,6 +22,7 @@ import {
   type WatchEvent,
   type WatchOptions,
 } from "../client/port.ts";
+import { fakeDiscovery } from "./fake-discovery.ts";
 import { matchesFields, matchesLabels, mergePatch } from "./fake-match.ts";
 
 interface Change {
@@ -241,7 +242,7 @@ export function createFakeApi(): FakeApi {
         for (const item of items)
           await this.delete(r, { namespace: item.metadata.namespace, name: item.metadata.name ?? "" }, o);
       },
-      raw: () => Promise.reject(methodNotSupported({ group: "", resource: "raw" }, "raw")),
+      raw: async (_method, path) => fakeDiscovery(path),
       close: () => undefined,
     };
 
