@@ -68,10 +68,10 @@ export function startAgent(options: AgentOptions): Agent {
     services.byIndex("namespace", `${tenant}/${namespace}`),
   );
   const references = createReferences(client, () => context.clock.now());
-  const observer = createObserver(context.runtime);
   const volumes = createVolumes(context, references);
   const prober = createProber(context);
   const workers = new Map<string, PodWorker>();
+  const observer = createObserver(context.runtime, (uid) => workers.get(uid)?.wake());
   let status: NodeStatus | undefined;
   const parts = {
     context,
@@ -143,10 +143,6 @@ export function startAgent(options: AgentOptions): Agent {
       await delay(ms, signal);
     }
   };
-  const relist = async () => {
-    const changed = await observer.refresh();
-    for (const uid of changed) workers.get(uid)?.wake();
-  };
 
   const begin = async () => {
     for (let done = false; !done && !signal.aborted; ) {
@@ -164,7 +160,7 @@ export function startAgent(options: AgentOptions): Agent {
     loops.push(every(STATUS_CHECK_MS, "the node's status", keepStatus));
     await services.start(signal);
     await pods.start(signal);
-    loops.push(every(RELIST_MS, "listing what runs", relist));
+    loops.push(every(RELIST_MS, "listing what runs", observer.refresh));
     loops.push(every(HOUSEKEEPING_MS, "housekeeping", orphans));
   };
   const loops: Promise<void>[] = [];

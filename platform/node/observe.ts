@@ -24,21 +24,22 @@ export interface Observer {
   /** As of the last refresh. */
   get(uid: string): Observation;
   uids(): string[];
-  /** Resolves when a listing begun after the call is in; answers the uids of pods that changed since the one before. */
-  refresh(): Promise<string[]>;
+  /** Resolves when a listing begun after the call is in. */
+  refresh(): Promise<void>;
 }
 
 const nanos = (value: string | number | undefined): bigint => BigInt(value ?? 0);
 const newest = (a: { createdAt?: string | number }, b: { createdAt?: string | number }): number =>
   nanos(b.createdAt) > nanos(a.createdAt) ? 1 : -1;
 
-export function createObserver(runtime: Runtime): Observer {
+/** `changed` is told each pod that a listing found otherwise than the one before, whoever asked for the listing. */
+export function createObserver(runtime: Runtime, changed: (uid: string) => void): Observer {
   let pods = new Map<string, Observation>();
   let known = new Map<string, ObservedContainer>();
-  let running: Promise<string[]> | undefined;
-  let waiting: Promise<string[]> | undefined;
+  let running: Promise<void> | undefined;
+  let waiting: Promise<void> | undefined;
 
-  const list = async (): Promise<string[]> => {
+  const list = async (): Promise<void> => {
     const [sandboxes, containers] = await Promise.all([runtime.listPodSandboxes(), runtime.listContainers()]);
     const found = new Map<string, Observation>();
     const at = (uid: string): Observation => {
@@ -78,12 +79,12 @@ export function createObserver(runtime: Runtime): Observer {
         ? ""
         : [...o.sandboxes.map((s) => s.id + s.state), ...o.containers.map((c) => c.id + c.state)].join();
     const uids = new Set([...pods.keys(), ...found.keys()]);
-    const changed = [...uids].filter((uid) => digest(pods.get(uid)) !== digest(found.get(uid)));
+    const differing = [...uids].filter((uid) => digest(pods.get(uid)) !== digest(found.get(uid)));
     pods = found;
     known = next;
-    return changed;
+    for (const uid of differing) changed(uid);
   };
-  const begin = (): Promise<string[]> => {
+  const begin = (): Promise<void> => {
     running = list().finally(() => {
       running = undefined;
     });

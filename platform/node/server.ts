@@ -56,8 +56,9 @@ export async function startServer(
     (request, response) => {
       answer(agent, request, response).catch((error: unknown) => {
         const code = error instanceof HttpError ? error.code : 500;
-        if (!response.headersSent) response.writeHead(code, { "content-type": "text/plain; charset=utf-8" });
-        response.end(response.headersSent ? undefined : `${messageOf(error)}\n`);
+        if (response.headersSent) return void response.destroy();
+        response.writeHead(code, { "content-type": "text/plain; charset=utf-8" });
+        response.end(`${messageOf(error)}\n`);
       });
     },
   );
