@@ -1,0 +1,81 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { NodeTable, normalizeByMaximum, verdicts } from "#sdk/plugin/scheduling.ts";
+import type { Amounts } from "#sdk/plugin/types.ts";
+import { fit, leastAllocated } from "./resources.ts";
+
+const amounts = (cpuMilli: number, memory: number, others: Amounts["others"] = []): Amounts => ({
+  cpuMilli,
+  memory,
+  ephemeralStorage: 0,
+  others,
+});
+const node = (requested = amounts(0, 0), pods = 0) => ({
+  name: "n",
+  allocatable: amounts(1000, 1000, [["example.com/gpu", 1]]),
+  podsMax: 2,
+  facts: undefined,
+  requested,
+  nonzeroCpuMilli: requested.cpuMilli,
+  nonzeroMemory: requested.memory,
+  pods,
+});
+const pod = (requests: Amounts) => ({
+  requests,
+  nonzeroCpuMilli: requests.cpuMilli,
+  nonzeroMemory: requests.memory,
+  object: "{}",
+});
+
+test("a pod fits up to the last millicore and byte", () => {
+  assert.equal(fit(pod(amounts(500, 500)), node(amounts(500, 500), 1)), undefined);
+  assert.equal(fit(pod(amounts(0, 0)), node(amounts(2000, 2000), 1)), undefined);
+});
+
+test("everything that is missing is said, and whether eviction could help", () => {
+  assert.deepEqual(fit(pod(amounts(501, 501)), node(amounts(500, 500), 2)), {
+    reasons: ["Too many pods", "Insufficient cpu", "Insufficient memory"],
+    unresolvable: false,
+  });
+  assert.deepEqual(fit(pod(amounts(1001, 0)), node()), { reasons: ["Insufficient cpu"], unresolvable: true });
+  const gpus = pod(amounts(0, 0, [["example.com/gpu", 2]]));
+  assert.deepEqual(fit(gpus, node()), { reasons: ["Insufficient example.com/gpu"], unresolvable: true });
+});
+
+test("the emptier node scores higher", () => {
+  assert.equal(leastAllocated(pod(amounts(100, 100)), node()), 90);
+  assert.equal(leastAllocated(pod(amounts(100, 100)), node(amounts(400, 800))), 30);
+  assert.equal(leastAllocated(pod(amounts(2000, 2000)), node()), 0);
+});
+
+test("the table follows deltas, and a whole one forgets", () => {
+  const table = new NodeTable((object) => object);
+  const entry = (id: number) => ({ id, name: `n${id}`, allocatable: amounts(10, 10), podsMax: 1, object: `o${id}` });
+  table.apply({ whole: true, nodes: [entry(0), entry(1)], usage: [], removed: [] });
+  const usage = [{ id: 1, requested: amounts(5, 5), nonzeroCpuMilli: 5, nonzeroMemory: 5, pods: 1 }];
+  table.apply({ whole: false, nodes: [], usage, removed: [0] });
+  assert.deepEqual([table.row(0), table.row(1)?.pods, table.row(1)?.facts], [undefined, 1, "o1"]);
+  table.apply({ whole: true, nodes: [entry(2)], usage: [], removed: [] });
+  assert.deepEqual([table.row(1), table.row(2)?.pods], [undefined, 0]);
+});
+
+test("equal outcomes are said once", () => {
+  const table = new NodeTable(() => undefined);
+  const nodes = [0, 1, 2].map((id) => ({
+    id,
+    name: `n${id}`,
+    allocatable: amounts(id * 10, 0),
+    podsMax: 1,
+    object: "",
+  }));
+  table.apply({ whole: true, nodes, usage: [], removed: [] });
+  const { codes, outcomes } = verdicts(table, [0, 1, 2, 9], (row) => fit(pod(amounts(15, 0)), row));
+  assert.deepEqual([codes, outcomes.length], [[1, 1, 0, 2], 2]);
+});
+
+test("scores are scaled by the greatest, as upstream's DefaultNormalizeScore", () => {
+  assert.deepEqual(normalizeByMaximum([1, 2, 3], false), [33, 66, 100]);
+  assert.deepEqual(normalizeByMaximum([1, 2, 3], true), [67, 34, 0]);
+  assert.deepEqual(normalizeByMaximum([0, 0], true), [100, 100]);
+  assert.deepEqual(normalizeByMaximum([0, 0], false), [0, 0]);
+});
