@@ -2,8 +2,10 @@
 import assert from "node:assert/strict";
 import { after, before, describe, it } from "node:test";
 import { type Browser, chromium, type Page } from "playwright-core";
+import { paths } from "#platform/main/config.ts";
+import { readIdentity } from "#platform/main/processes.ts";
 import { findProgram } from "#platform/main/run.ts";
-import { type Instance, skipWithoutKubectl, startInstance } from "../support/instance.ts";
+import { eventually, type Instance, skipWithoutKubectl, startInstance } from "../support/instance.ts";
 
 const executablePath = findProgram("chromium");
 const skip =
@@ -103,7 +105,7 @@ describe("the console", { skip }, () => {
     const { page } = await openPage();
     await signInAsAdmin(page);
     await goTo(page, "Config maps");
-    await page.getByLabel("Namespace").selectOption("shop");
+    await page.getByLabel("Namespace", { exact: true }).selectOption("shop");
     await row(page, "only-here").waitFor();
     await page.getByRole("searchbox").fill("nothing like it");
     await page.getByText("matches the filter").waitFor();
@@ -138,6 +140,26 @@ describe("the console", { skip }, () => {
     await page.getByLabel("Token", { exact: true }).fill("not-a-token");
     await page.getByRole("button", { name: "Sign in" }).click();
     await page.getByRole("alert").getByText("does not accept this credential").waitFor();
+  });
+
+  it("goes on by itself, nothing missed or doubled, after the API server was killed", async () => {
+    const { page } = await openPage();
+    await signInAsAdmin(page);
+    await goTo(page, "Pods");
+    await page.getByRole("table", { name: "Pods" }).or(page.getByText("There are no pods")).waitFor();
+    const { run } = paths(instance.dataDir);
+    const before = readIdentity(run, "apiserver");
+    assert.ok(before);
+    process.kill(before.pid, "SIGKILL");
+    await eventually("a pod made after the restart", async () => {
+      const made = await instance.tryKubectl("run", "survivor", `--image=${IMAGE}`);
+      return made.code === 0 || /AlreadyExists/.test(made.stderr);
+    });
+    await row(page, "survivor").waitFor();
+    const names = await page.getByRole("table", { name: "Pods" }).getByRole("rowheader").allTextContents();
+    assert.equal(new Set(names).size, names.length);
+    await instance.kubectl("delete", "pod", "survivor", "--grace-period=0", "--force");
+    await row(page, "survivor").waitFor({ state: "detached" });
   });
 
   it("asks to sign in again after signing out", async () => {
