@@ -19,7 +19,13 @@ const layers: Record<string, readonly string[]> = {
   "platform/store": ["platform/base", "sdk/api"],
   "platform/store/postgres": ["platform/store", "platform/base", "sdk/api", "db"],
   "platform/store/cache": ["platform/store", "platform/base", "sdk/api"],
-  "platform/apiserver/registry": ["platform/store", "platform/rules", "platform/base", "sdk/api", "platform/apiserver/apply"],
+  "platform/apiserver/registry": [
+    "platform/store",
+    "platform/rules",
+    "platform/base",
+    "sdk/api",
+    "platform/apiserver/apply",
+  ],
   "platform/apiserver/apply": ["platform/rules", "platform/base", "sdk/api"],
   "platform/apiserver": ["platform/store", "platform/rules", "platform/base", "sdk/api"],
   "platform/plugin-host": ["platform/base", "sdk"],
@@ -35,7 +41,13 @@ const layers: Record<string, readonly string[]> = {
   e2e: ["*"],
 };
 
-const aliases: Record<string, string> = { "#db/": "db/", "#sdk/": "sdk/", "#platform/": "platform/", "#plugins/": "plugins/", "#web/": "web/" };
+const aliases: Record<string, string> = {
+  "#db/": "db/",
+  "#sdk/": "sdk/",
+  "#platform/": "platform/",
+  "#plugins/": "plugins/",
+  "#web/": "web/",
+};
 
 function sources(dir: string): string[] {
   return readdirSync(join(root, dir)).flatMap((name) => {
@@ -64,15 +76,23 @@ function importsOf(file: string): string[] {
 function violation(file: string, target: string): string | undefined {
   const from = layerOf(file);
   const to = layerOf(target);
-  if (from === undefined) return `${file} is in no layer: add its folder to the table in e2e/layers.test.ts and platform/ARCHITECTURE.md`;
+  if (from === undefined)
+    return `${file} is in no layer: add its folder to the table in e2e/layers.test.ts and platform/ARCHITECTURE.md`;
   if (to === undefined || to === from || to.startsWith(`${from}/`) || from === "e2e") return undefined;
-  if (to === "platform/main") return `${file} imports ${target}: nobody imports platform/main; pass what you need as a parameter`;
+  if (to === "platform/main")
+    return `${file} imports ${target}: nobody imports platform/main; pass what you need as a parameter`;
   // The rooms of the API server are one floor; the registry and apply below them know none of the others.
-  if (from.startsWith("platform/apiserver") && from === "platform/apiserver" && to.startsWith("platform/apiserver")) return undefined;
+  if (from.startsWith("platform/apiserver") && from === "platform/apiserver" && to.startsWith("platform/apiserver"))
+    return undefined;
   const allowed = layers[from] ?? [];
   if (allowed.some((layer) => layer === "*" || to === layer || to.startsWith(`${layer}/`))) return undefined;
   const isTest = /\.test\.ts$/.test(file);
-  if (isTest && (from.startsWith("platform/store") || from === "platform/apiserver") && (to === "db" || to.startsWith("platform/store"))) return undefined;
+  if (
+    isTest &&
+    (from.startsWith("platform/store") || from === "platform/apiserver") &&
+    (to === "db" || to.startsWith("platform/store"))
+  )
+    return undefined;
   return `${file} (layer ${from}) imports ${target} (layer ${to}), which is not in its list [${allowed.join(", ")}]: declare a port in ${from} and let platform/main wire it`;
 }
 

@@ -19,7 +19,9 @@ const files = (pattern: string) =>
 
 /** What the tests need beyond the product's own: a browser, and kubectl where Debian's is all there is. */
 async function prepareMachine(): Promise<void> {
-  const missing = [["chromium", "chromium"]].filter(([program]) => !findProgram(program ?? "")).map(([, name]) => name ?? "");
+  const missing = [["chromium", "chromium"]]
+    .filter(([program]) => !findProgram(program ?? ""))
+    .map(([, name]) => name ?? "");
   if (missing.length === 0 || process.getuid?.() !== 0 || !findProgram("apt-get")) return;
   console.log(`installing ${missing.join(" ")} for the tests …`);
   const env = { ...process.env, DEBIAN_FRONTEND: "noninteractive" };
@@ -47,7 +49,9 @@ function group(title: string, list: string[], concurrency: number): Promise<void
       if (event.details.type === "suite") return;
       totals.failed++;
       const error = event.details.error;
-      console.log(`✖ ${event.file ? relative(root, event.file) : ""}: ${event.name}\n    ${String(error.cause instanceof Error ? error.cause.stack : (error.cause ?? error.message)).replaceAll("\n", "\n    ")}`);
+      console.log(
+        `✖ ${event.file ? relative(root, event.file) : ""}: ${event.name}\n    ${String(error.cause instanceof Error ? error.cause.stack : (error.cause ?? error.message)).replaceAll("\n", "\n    ")}`,
+      );
     });
     stream.on("test:stderr", (event) => process.env["VERBOSE"] && process.stderr.write(event.message));
     stream.on("end", () => done());

@@ -1,2 +1,10 @@
 /** The first-party plugins: folders beside this file. Adding one is a folder and a line. */
-export const FIRST_PARTY_PLUGINS = ["cri", "limit-ranger", "node-affinity", "node-resources", "taints"] as const;
+export const FIRST_PARTY_PLUGINS = [
+  "cni",
+  "cri",
+  "haproxy-load-balancer",
+  "limit-ranger",
+  "node-affinity",
+  "node-resources",
+  "taints",
+] as const;

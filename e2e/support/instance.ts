@@ -12,7 +12,9 @@ const root = resolve(import.meta.dirname, "../..");
 /** Why tests with containers cannot run here; false when they can. The shape is node:test's `skip` option. */
 export const skipWithoutNode: string | false =
   nodeImpossible() ?? (findProgram("kubectl") ? false : "kubectl is not on the PATH: install it to run these tests");
-export const skipWithoutKubectl: string | false = findProgram("kubectl") ? false : "kubectl is not on the PATH: install it to run these tests";
+export const skipWithoutKubectl: string | false = findProgram("kubectl")
+  ? false
+  : "kubectl is not on the PATH: install it to run these tests";
 
 export interface Instance {
   dataDir: string;
@@ -46,7 +48,9 @@ export async function startInstance(options: { nodes?: number; args?: string[] }
   const [api, console_, kubelet, postgres] = [await freePort(), await freePort(), await freePort(), await freePort()];
   const common = ["--data-dir", dataDir];
   const first = [
-    ...["--api-port", api, "--console-port", console_, "--kubelet-port", kubelet, "--postgres-port", postgres].map(String),
+    ...["--api-port", api, "--console-port", console_, "--kubelet-port", kubelet, "--postgres-port", postgres].map(
+      String,
+    ),
     ...(options.nodes !== undefined ? ["--nodes", String(options.nodes)] : isRoot() ? [] : ["--nodes", "0"]),
     ...(options.args ?? []),
   ];
@@ -54,9 +58,12 @@ export async function startInstance(options: { nodes?: number; args?: string[] }
   const capstan = (...args: string[]) =>
     run(process.execPath, [join(root, "platform/main/cli.ts"), ...args, ...common], { cwd: root, timeoutMs: 900_000 });
   const tryKubectl = (...args: string[]) =>
-    run("kubectl", ["--kubeconfig", kubeconfig, "--cache-dir", join(dataDir, "kube-cache"), ...args], { timeoutMs: 300_000 });
+    run("kubectl", ["--kubeconfig", kubeconfig, "--cache-dir", join(dataDir, "kube-cache"), ...args], {
+      timeoutMs: 300_000,
+    });
   const must = (what: string, result: Finished) => {
-    if (result.code !== 0) throw new Error(`${what} failed (exit code ${result.code}):\n${result.stdout}${result.stderr}`);
+    if (result.code !== 0)
+      throw new Error(`${what} failed (exit code ${result.code}):\n${result.stdout}${result.stderr}`);
     return result.stdout;
   };
   const instance: Instance = {
@@ -85,7 +92,11 @@ export async function startInstance(options: { nodes?: number; args?: string[] }
 }
 
 /** Awaits a condition; when it does not come true in time, fails with what was seen last. */
-export async function eventually<T>(what: string, probe: () => Promise<T | undefined | false>, timeoutMs = 60_000): Promise<T> {
+export async function eventually<T>(
+  what: string,
+  probe: () => Promise<T | undefined | false>,
+  timeoutMs = 60_000,
+): Promise<T> {
   const deadline = Date.now() + timeoutMs;
   let last: unknown;
   for (;;) {
@@ -95,7 +106,8 @@ export async function eventually<T>(what: string, probe: () => Promise<T | undef
     } catch (error) {
       last = error;
     }
-    if (Date.now() > deadline) throw new Error(`${what}: not within ${timeoutMs / 1000} s${last ? `; last: ${String(last)}` : ""}`);
+    if (Date.now() > deadline)
+      throw new Error(`${what}: not within ${timeoutMs / 1000} s${last ? `; last: ${String(last)}` : ""}`);
     await delay(200);
   }
 }

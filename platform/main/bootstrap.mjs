@@ -21,7 +21,9 @@ function current() {
 export async function ensureToolchain() {
   const major = Number(process.versions.node.split(".")[0]);
   if (major < 20) {
-    console.error(`Capstan's first command needs Node 20 or newer; this is ${process.version}. Install a newer one and run it again.`);
+    console.error(
+      `Capstan's first command needs Node 20 or newer; this is ${process.version}. Install a newer one and run it again.`,
+    );
     process.exit(1);
   }
   if (current()) return node;
@@ -32,7 +34,9 @@ export async function ensureToolchain() {
     stdio: ["ignore", "inherit", "inherit"],
   });
   if (result.status !== 0 || !existsSync(node)) {
-    console.error("npm ci did not finish: the lines above say why. When the network is back, run the same command again.");
+    console.error(
+      "npm ci did not finish: the lines above say why. When the network is back, run the same command again.",
+    );
     process.exit(1);
   }
   console.log(`✓ npm packages and the pinned Node  ${((Date.now() - started) / 1000).toFixed(1)} s`);

@@ -51,7 +51,8 @@ export function addedPackages(dataDir: string): string[] {
 export async function installPackages(dataDir: string, names: readonly string[], on: Step): Promise<void> {
   if (names.length === 0) return;
   const env = { ...process.env, DEBIAN_FRONTEND: "noninteractive", RUNLEVEL: "1" };
-  const apt = async (args: string[]) => run("apt-get", args, { env, onLine: (line) => on.progress(line.slice(0, 100)) });
+  const apt = async (args: string[]) =>
+    run("apt-get", args, { env, onLine: (line) => on.progress(line.slice(0, 100)) });
   await apt(["update", "-q"]);
   const before = await installedNames();
   const result = await apt(["install", "-y", "-q", "--no-install-recommends", ...names]);
@@ -62,11 +63,17 @@ export async function installPackages(dataDir: string, names: readonly string[],
     );
   const added = (await installedNames()).filter((name) => !before.includes(name));
   mkdirSync(dirname(addedFile(dataDir)), { recursive: true });
-  writeFileSync(addedFile(dataDir), JSON.stringify([...new Set([...addedPackages(dataDir), ...added])].sort(), null, 1));
+  writeFileSync(
+    addedFile(dataDir),
+    JSON.stringify([...new Set([...addedPackages(dataDir), ...added])].sort(), null, 1),
+  );
 }
 
 async function installedNames(): Promise<string[]> {
-  const { stdout } = await run("sh", ["-c", "dpkg-query -W -f '${db:Status-Abbrev}${Package}\\n' | sed -n 's/^ii //p' | tail -c 60000"]);
+  const { stdout } = await run("sh", [
+    "-c",
+    "dpkg-query -W -f '${db:Status-Abbrev}${Package}\\n' | sed -n 's/^ii //p' | tail -c 60000",
+  ]);
   return stdout.split("\n").filter(Boolean);
 }
 

@@ -13,6 +13,7 @@ import { dirname, join } from "node:path";
 import * as x509 from "@peculiar/x509";
 import { stringify } from "yaml";
 import { type Config, paths } from "./config.ts";
+import { apiAddressForPods, hostAddressFor } from "./nodes.ts";
 
 const DAY_MS = 24 * 3600 * 1000;
 const AUTHORITY_DAYS = 3650;
@@ -203,13 +204,17 @@ function servingNames(config: Config): string[] {
       firstAddress(config.serviceCIDR),
       ...bound,
       ...hosts,
+      // These interfaces come later than the certificate.
+      ...config.nodes.flatMap((node) => hostAddressFor(node) ?? []),
+      ...[apiAddressForPods(config) ?? []].flat(),
     ]),
   ];
 }
 
-/** Users of the roles' certificates. The console has none: it acts as whoever signed in. */
+/** Users of the roles' certificates; the API server is a client of its own for the components it runs. The console has none: it acts as whoever signed in. */
 const ROLE_USERS: Record<string, Request> = {
   admin: { commonName: "kubernetes-admin", organizations: ["system:masters"], usages: [CLIENT_AUTH] },
+  apiserver: { commonName: "system:apiserver", organizations: ["system:masters"], usages: [CLIENT_AUTH] },
   controllers: {
     commonName: "system:kube-controller-manager",
     organizations: ["capstan:controllers"],

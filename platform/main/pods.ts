@@ -9,7 +9,8 @@ const GRACE_MS = 5_000;
 
 export async function stopPods(node: NodeConfig, log: Log): Promise<void> {
   if (!existsSync(node.containerdSocket)) return;
-  const ctr = (...args: string[]) => run("ctr", ["--address", node.containerdSocket, "-n", "k8s.io", ...args], { timeoutMs: 20_000 });
+  const ctr = (...args: string[]) =>
+    run("ctr", ["--address", node.containerdSocket, "-n", "k8s.io", ...args], { timeoutMs: 20_000 });
   const running = async () => {
     const { stdout } = await ctr("tasks", "list");
     return stdout
@@ -23,9 +24,11 @@ export async function stopPods(node: NodeConfig, log: Log): Promise<void> {
     for (const id of await running()) await ctr("tasks", "kill", "--signal", signal, id);
   };
   await signalAll("SIGTERM");
-  for (const deadline = Date.now() + GRACE_MS; Date.now() < deadline && (await running()).length > 0; ) await delay(200);
+  for (const deadline = Date.now() + GRACE_MS; Date.now() < deadline && (await running()).length > 0; )
+    await delay(200);
   await signalAll("SIGKILL");
-  for (const deadline = Date.now() + GRACE_MS; Date.now() < deadline && (await running()).length > 0; ) await delay(200);
+  for (const deadline = Date.now() + GRACE_MS; Date.now() < deadline && (await running()).length > 0; )
+    await delay(200);
   const { stdout } = await ctr("tasks", "list", "-q");
   const ids = stdout.split("\n").filter(Boolean);
   for (const id of ids) await ctr("tasks", "delete", id);

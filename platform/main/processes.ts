@@ -4,16 +4,29 @@
  *
  * States of a process, as the supervisor sees them (total: every event is answered in every state, see supervisor.ts):
  *   waiting   what it needs is not ready yet
+ *   preparing what must be done before its start is under way
  *   starting  its process runs, it has not said that it is ready
  *   ready     RUN/NAME.ready holds its pid
  *   backoff   it ended; it is started again after a growing pause (0.2 s doubling to 10 s, anew after 30 s of health)
  *   stopped   the supervisor ended it
  */
 import { spawn } from "node:child_process";
-import { existsSync, mkdirSync, openSync, closeSync, readFileSync, renameSync, rmSync, statSync, truncateSync, copyFileSync, writeFileSync } from "node:fs";
+import {
+  closeSync,
+  copyFileSync,
+  existsSync,
+  mkdirSync,
+  openSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statSync,
+  truncateSync,
+  writeFileSync,
+} from "node:fs";
 import { join } from "node:path";
 
-export type ProcessState = "waiting" | "starting" | "ready" | "backoff" | "stopped";
+export type ProcessState = "waiting" | "preparing" | "starting" | "ready" | "backoff" | "stopped";
 
 export interface ProcessSpec {
   name: string;
@@ -27,6 +40,8 @@ export interface ProcessSpec {
   after: string[];
   /** Asked until it says true; unset: RUN/NAME.ready, which the role writes itself. */
   probe?: () => Promise<boolean>;
+  /** Done before every start; when it fails the start is tried again after the pause. */
+  prepare?: () => Promise<void>;
   /** Does one thing and ends; it counts as ready from then on (it calls markReady before it ends well). */
   once?: boolean;
   /** SIGTERM unless the program wants another one for an orderly end. */
@@ -100,8 +115,13 @@ export function boundLog(path: string): void {
 }
 
 /** Starts a process in a session of its own, its output appended to LOGS/NAME.log. */
-export function launch(spec: ProcessSpec, runDir: string, logsDir: string): { pid: number; exited: Promise<string> } | undefined {
+export function launch(
+  spec: ProcessSpec,
+  runDir: string,
+  logsDir: string,
+): { pid: number; exited: Promise<string> } | undefined {
   mkdirSync(logsDir, { recursive: true });
+  mkdirSync(runDir, { recursive: true });
   rmSync(file(runDir, spec.name, "ready"), { force: true });
   const log = openSync(join(logsDir, `${spec.name}.log`), "a", 0o600);
   const child = spawn(spec.file, spec.args, {

@@ -1,10 +1,12 @@
 /** From the command line's options and what an earlier `up` chose, the Config that every role is started with. */
-import { createHash, randomBytes } from "node:crypto";
+import { createHash } from "node:crypto";
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { networkInterfaces } from "node:os";
 import { join, resolve } from "node:path";
 import { parseArgs } from "node:util";
+import { cidrOf, nth } from "#platform/network/host/addresses.ts";
 import { type Config, type Engine, type NodeConfig, paths, readConfig } from "./config.ts";
+import { freeRange, hostRoutes, placeNodes } from "./nodes.ts";
 import { UserError } from "./steps.ts";
 
 export interface Options {
@@ -36,6 +38,7 @@ export const optionHelp = `options:
   --yes                 do not ask`;
 
 const projectDir = resolve(import.meta.dirname, "../..");
+
 export { projectDir };
 
 function numberOption(name: string, text: string | undefined, min: number, max: number): number | undefined {
@@ -47,7 +50,19 @@ function numberOption(name: string, text: string | undefined, min: number, max: 
 }
 
 export function parseOptions(argv: string[]): { options: Options; positionals: string[]; help: boolean } {
-  const names = ["data-dir", "api-port", "console-port", "kubelet-port", "postgres-port", "database-url", "nodes", "engine", "pod-cidr", "service-cidr", "role"] as const;
+  const names = [
+    "data-dir",
+    "api-port",
+    "console-port",
+    "kubelet-port",
+    "postgres-port",
+    "database-url",
+    "nodes",
+    "engine",
+    "pod-cidr",
+    "service-cidr",
+    "role",
+  ] as const;
   const string = { type: "string" as const };
   let parsed: ReturnType<typeof parseArgs>;
   try {
@@ -90,6 +105,13 @@ export function parseOptions(argv: string[]): { options: Options; positionals: s
   };
 }
 
+/** The address by which this machine is known to others; loopback where it has no other. */
+function hostAddress(): string {
+  const all = Object.entries(networkInterfaces()).flatMap(([name, list]) => (list ?? []).map((i) => ({ name, ...i })));
+  const usable = all.filter((i) => i.family === "IPv4" && !i.internal && !/^(cap|docker|veth|cni|br-)/.test(i.name));
+  return usable[0]?.address ?? "127.0.0.1";
+}
+
 export const instanceOf = (dataDir: string): string => createHash("sha256").update(dataDir).digest("hex").slice(0, 6);
 
 /** Where the instances of one machine see each other's address ranges. */
@@ -107,33 +129,21 @@ function otherClaims(instance: string): Claim[] {
     .map((name) => JSON.parse(readFileSync(join(INSTANCES, name), "utf8")) as Claim);
 }
 
-/** A range that neither an address of this host nor another instance uses. All candidates are /16. */
-function freeRange(candidates: readonly string[], taken: readonly string[]): string {
-  const prefix = (address: string) => address.split(".").slice(0, 2).join(".");
-  const host = Object.values(networkInterfaces()).flatMap((list) => list ?? []);
-  const used = new Set([...taken, ...host.map((i) => i.address)].map(prefix));
-  const free = candidates.find((candidate) => !used.has(prefix(candidate)));
-  if (!free) throw new UserError("no free private address range is left on this machine", "npm run up -- --pod-cidr A.B.0.0/16 --service-cidr C.D.0.0/16");
-  return free;
+/** The first candidate that neither a route of this host nor another instance uses. */
+function chooseRange(candidates: readonly string[], taken: readonly string[]): string {
+  const free = freeRange(candidates, [...hostRoutes(), ...taken.map(cidrOf)]);
+  if (free) return free;
+  throw new UserError(
+    "no free private address range is left on this machine",
+    "npm run up -- --pod-cidr A.B.0.0/16 --service-cidr C.D.0.0/16",
+  );
 }
 
 const podRanges = Array.from({ length: 10 }, (_, i) => `10.${244 - i}.0.0/16`);
 const serviceRanges = Array.from({ length: 10 }, (_, i) => `10.${96 + i}.0.0/16`);
 
-export function hostAddress(): string {
-  const all = Object.entries(networkInterfaces()).flatMap(([name, list]) => (list ?? []).map((i) => ({ name, ...i })));
-  const usable = all.filter((i) => i.family === "IPv4" && !i.internal && !/^(cap|docker|veth|cni|br-)/.test(i.name));
-  return usable[0]?.address ?? "127.0.0.1";
-}
-
-/** The nth address of a range: nth(“10.96.0.0/16”, 10) is 10.96.0.10. */
-export function nthAddress(cidr: string, n: number): string {
-  const base = (cidr.split("/")[0] ?? "").split(".").reduce((sum, part) => sum * 256 + Number(part), 0) + n;
-  return [24, 16, 8, 0].map((shift) => Math.floor(base / 2 ** shift) % 256).join(".");
-}
-
 /** Node `index` gets the index-th /24 of the pod range. */
-export const podRangeOfNode = (podCIDR: string, index: number): string => `${nthAddress(podCIDR, index * 256)}/24`;
+export const podRangeOfNode = (podCIDR: string, index: number): string => `${nth(cidrOf(podCIDR), index * 256)}/24`;
 
 function nodesOf(options: Options, before: Config | undefined, podCIDR: string, dataDir: string): NodeConfig[] {
   const count = options.nodes ?? before?.nodes.length ?? 1;
@@ -157,24 +167,37 @@ export function makeConfig(options: Options, engine: Engine): Config {
   const before = existsSync(file) ? readConfig(dataDir) : undefined;
   const instance = instanceOf(dataDir);
   const claims = otherClaims(instance);
-  const podCIDR = options.podCIDR ?? before?.podCIDR ?? freeRange(podRanges, claims.map((c) => c.podCIDR));
-  const serviceCIDR = options.serviceCIDR ?? before?.serviceCIDR ?? freeRange(serviceRanges, claims.map((c) => c.serviceCIDR));
+  const podCIDR =
+    options.podCIDR ??
+    before?.podCIDR ??
+    chooseRange(
+      podRanges,
+      claims.map((c) => c.podCIDR),
+    );
+  const serviceCIDR =
+    options.serviceCIDR ??
+    before?.serviceCIDR ??
+    chooseRange(
+      serviceRanges,
+      claims.map((c) => c.serviceCIDR),
+    );
   const port = options.postgresPort ?? before?.postgres?.port ?? 54329;
-  const embedded = before?.postgres ? before.databaseUrl : `postgres://capstan:${randomBytes(18).toString("base64url")}@127.0.0.1:${port}/capstan`;
   const own = options.databaseUrl ?? (before && !before.postgres ? before.databaseUrl : undefined);
-  return {
+  const config: Config = {
     dataDir,
     instance,
     api: { host: before?.api.host ?? "0.0.0.0", port: options.apiPort ?? before?.api.port ?? 6443 },
     console: { host: "127.0.0.1", port: options.consolePort ?? before?.console.port ?? 8080 },
-    databaseUrl: own ?? embedded.replace(/:\d+\/capstan$/, `:${port}/capstan`),
+    // The embedded one's is known when its cluster has been made (database.ts).
+    databaseUrl: own ?? "",
     ...(own ? {} : { postgres: { port } }),
     serviceCIDR,
     podCIDR,
-    dns: { domain: "cluster.local", address: nthAddress(serviceCIDR, 10) },
+    dns: { domain: "cluster.local", address: nth(cidrOf(serviceCIDR), 10) },
     engine,
     nodes: nodesOf(options, before, podCIDR, dataDir),
   };
+  return { ...config, nodes: placeNodes(config) };
 }
 
 export function writeConfig(config: Config): void {

@@ -21,15 +21,23 @@ const live = process.stdout.isTTY === true;
 const seconds = (since: number) => `${((Date.now() - since) / 1000).toFixed(1)} s`;
 
 /** Runs one step; its result's text, when there is one, is shown behind its name. */
-export async function step<T>(name: string, run: (step: Step) => Promise<T>, describe?: (value: T) => string): Promise<T> {
+export async function step<T>(
+  name: string,
+  run: (step: Step) => Promise<T>,
+  describe?: (value: T) => string,
+): Promise<T> {
   const started = Date.now();
   let text = "";
-  const draw = () => live && process.stdout.write(`\r\x1b[2K• ${name} … ${seconds(started)}  ${text}`.slice(0, process.stdout.columns || 120));
+  const draw = () =>
+    live &&
+    process.stdout.write(`\r\x1b[2K• ${name} … ${seconds(started)}  ${text}`.slice(0, process.stdout.columns || 120));
   if (!live) process.stdout.write(`• ${name} …\n`);
   const timer = live ? setInterval(draw, 200) : undefined;
   const done = (mark: string, after: string) => {
     clearInterval(timer);
-    process.stdout.write(`${live ? "\r\x1b[2K" : ""}${mark} ${name}  ${seconds(started)}${after ? `  ${after}` : ""}\n`);
+    process.stdout.write(
+      `${live ? "\r\x1b[2K" : ""}${mark} ${name}  ${seconds(started)}${after ? `  ${after}` : ""}\n`,
+    );
   };
   try {
     draw();

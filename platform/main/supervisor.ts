@@ -2,17 +2,18 @@
  * One supervisor keeps every role running as a process of its own. It holds nothing that is not in files: when it is killed, the roles
  * go on, and the next one adopts them by their identities (processes.ts).
  *
- *   state \ event   needs ready   launched   said ready   died           pause over   stop
- *   waiting         launch        starting   –            –              –            stopped
- *   starting        –             –          ready        backoff        –            signal, then stopped
- *   ready           –             –          –            backoff        –            signal, then stopped
- *   backoff         –             –          –            –              waiting      stopped
- *   stopped         –             –          –            –              –            –
+ *   state \ event   needs ready   prepared   said ready   died or failed   pause over   stop
+ *   waiting         preparing     –          –            –                –            stopped
+ *   preparing       –             starting   –            backoff          –            stopped
+ *   starting        –             –          ready        backoff          –            signal, then stopped
+ *   ready           –             –          –            backoff          –            signal, then stopped
+ *   backoff         –             –          –            –                waiting      stopped
+ *   stopped         –             –          –            –                –            –
  */
 import { existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { delay } from "#platform/base/clock.ts";
-import type { Log } from "#platform/base/log.ts";
+import { type Log, messageOf } from "#platform/base/log.ts";
 import {
   boundLog,
   forget,
@@ -115,7 +116,9 @@ export class Supervisor {
     const now = Date.now();
     switch (p.state) {
       case "waiting":
-        if (p.spec.after.every((name) => this.#isReady(name))) this.#launch(p, now);
+        if (p.spec.after.every((name) => this.#isReady(name))) this.#prepare(p);
+        return;
+      case "preparing":
         return;
       case "starting":
         if (!isAlive(p.who)) this.#ended(p, now);
@@ -139,9 +142,24 @@ export class Supervisor {
     return p === undefined || p.state === "ready";
   }
 
-  #launch(p: Supervised, now: number): void {
+  #prepare(p: Supervised): void {
+    if (!p.spec.prepare) {
+      this.#launch(p);
+      return;
+    }
+    p.state = "preparing";
+    p.spec.prepare().then(
+      () => p.state === "preparing" && this.#launch(p),
+      (error: unknown) => {
+        p.lastExit = messageOf(error);
+        if (p.state === "preparing") this.#ended(p, Date.now());
+      },
+    );
+  }
+
+  #launch(p: Supervised): void {
     const started = launch(p.spec, this.#runDir, this.#logsDir);
-    p.startedAt = now;
+    p.startedAt = Date.now();
     p.state = "starting";
     p.who = readIdentity(this.#runDir, p.spec.name);
     void started?.exited.then((why) => {
@@ -172,7 +190,11 @@ export class Supervisor {
     p.restarts++;
     p.resumeAt = now + p.pauseMs;
     p.pauseMs = Math.min(p.pauseMs * 2, PAUSE_MS_MAX);
-    this.#log.warn("a process ended; starting it again", { process: p.spec.name, why: p.lastExit, restarts: p.restarts });
+    this.#log.warn("a process ended; starting it again", {
+      process: p.spec.name,
+      why: p.lastExit,
+      restarts: p.restarts,
+    });
   }
 
   async #stop(p: Supervised): Promise<void> {

@@ -19,6 +19,8 @@ export interface ClientOptions {
   /** Read again every minute: tokens of pods are rotated. */
   tokenFile?: string;
   userAgent?: string;
+  /** Acts as this user in this group: the credential needs the verb `impersonate` on both. */
+  impersonate?: { user: string; group: string };
 }
 
 const RESPONSE_BYTES_MAX = 512 << 20;
@@ -55,7 +57,13 @@ export function createClient(options: ClientOptions): Client {
   const connection: Connection = {
     transport,
     root,
-    headers: { ":authority": url.host, "user-agent": options.userAgent ?? "capstan-client" },
+    headers: {
+      ":authority": url.host,
+      "user-agent": options.userAgent ?? "capstan-client",
+      ...(options.impersonate
+        ? { "impersonate-user": options.impersonate.user, "impersonate-group": options.impersonate.group }
+        : {}),
+    },
     authorization: tokenSource(options),
   };
   return clientAt(connection, path);

@@ -1,8 +1,8 @@
 /** Composition root of the API server. */
 import { readFileSync } from "node:fs";
-import { networkInterfaces } from "node:os";
+import { hostname, networkInterfaces } from "node:os";
 import { join } from "node:path";
-import { admissionChain, type ComponentAdmission, noComponents } from "#platform/apiserver/admission/chain.ts";
+import { admissionChain, type ComponentAdmission } from "#platform/apiserver/admission/chain.ts";
 import { namespaceLifecycle } from "#platform/apiserver/admission/namespaces.ts";
 import { defaultTolerations, notReadyTaint, priorities, serviceAccounts } from "#platform/apiserver/admission/pods.ts";
 import { firstOf } from "#platform/apiserver/authn/authenticator.ts";
@@ -17,17 +17,27 @@ import { discoveryResponse, versionInfo } from "#platform/apiserver/discovery/di
 import type { Exchange } from "#platform/apiserver/http/exchange.ts";
 import { type ApiAddress, ensureKubernetesService } from "#platform/apiserver/kubernetesService.ts";
 import { openApiResponse } from "#platform/apiserver/openapi/openapi.ts";
-import { Catalog } from "#platform/apiserver/registry/catalog.ts";
+import { Catalog, groupResource } from "#platform/apiserver/registry/catalog.ts";
 import { Registry } from "#platform/apiserver/registry/registry.ts";
 import { strategies } from "#platform/apiserver/resources/index.ts";
 import { startServer } from "#platform/apiserver/server.ts";
+import { createStreaming } from "#platform/apiserver/streaming/streaming.ts";
 import { decoder, patcher, typeRules } from "#platform/apiserver/types.ts";
 import { type Clock, systemClock } from "#platform/base/clock.ts";
-import { resources } from "#sdk/api/facts.ts";
+import { createAdmissionPlugins } from "#platform/plugin-host/worlds/v1/admission.ts";
+import type { Store } from "#platform/store/port.ts";
+import type { TenantDirectory } from "#platform/store/tenants.ts";
+import { resourceByName, resources } from "#sdk/api/facts.ts";
+import type { GroupVersionResource } from "#sdk/api/object.ts";
+import { createClient } from "#sdk/client/client.ts";
+import { loadKubeconfig } from "#sdk/client/kubeconfig.ts";
 import { type Config, paths } from "../config.ts";
 import { firstAddress } from "../pki.ts";
+import { rolePlugins } from "../plugins.ts";
 import type { StartRole } from "../role.ts";
 import { createStore } from "../store.ts";
+
+const STOP_GRACE_MS = 5_000;
 
 /** How pods reach this server: never by a loopback address. */
 function advertised({ api, serviceCIDR }: Config): ApiAddress {
@@ -71,6 +81,22 @@ const issuerDocuments = (key: SigningKey, address: string) => ({
   },
 });
 
+/** What a manifest declares as context, as this server has it at hand. */
+const contextReader =
+  (store: Store, tenants: TenantDirectory) =>
+  async (
+    { group, resource }: GroupVersionResource,
+    tenantName: string,
+    namespace: string,
+  ): Promise<readonly unknown[]> => {
+    const tenant = tenants.byName(tenantName);
+    if (!tenant) return [];
+    const namespaced = resourceByName(group, resource)?.namespaced === true;
+    const scope = { tenant: tenant.id, resource: groupResource(group, resource), ...(namespaced ? { namespace } : {}) };
+    const { objects } = await store.list({ scope, freshness: { type: "atLeast", revision: 0 } });
+    return objects.map(({ document }) => JSON.parse(document) as unknown);
+  };
+
 export const start: StartRole = async ({ config, log }) => {
   const clock = systemClock;
   const { pki } = paths(config.dataDir);
@@ -84,7 +110,19 @@ export const start: StartRole = async ({ config, log }) => {
   const tokens = serviceAccountTokens(tokenKey, store);
   const rbac = new Rbac(store, log);
   const authorizer = unionOf([masters, nodeAuthorizer(store), rbac]);
-  const components: ComponentAdmission = noComponents;
+  const kubeconfig = loadKubeconfig(paths(config.dataDir).roleKubeconfig("apiserver"));
+  const client = createClient({ ...kubeconfig, userAgent: "capstan-apiserver" });
+  const plugins = rolePlugins({
+    role: "apiserver",
+    instance: `apiserver-${hostname()}`,
+    worlds: ["admission"],
+    config,
+    client,
+    log,
+    signal: stop.signal,
+  });
+  const admissionPlugins = createAdmissionPlugins(plugins.host, contextReader(store, tenants), log);
+  const components: ComponentAdmission = { hooks: (_tenant, attributes) => admissionPlugins.hooks(attributes) };
   const rules = [
     namespaceLifecycle(store),
     serviceAccounts(store),
@@ -133,6 +171,11 @@ export const start: StartRole = async ({ config, log }) => {
     authorizer,
     decoder,
     patcher,
+    streaming: createStreaming({
+      ca: pem("ca.crt"),
+      cert: pem("apiserver-kubelet-client.crt"),
+      key: pem("apiserver-kubelet-client.key"),
+    }),
     liveness: [{ name: "ping", check: async () => undefined }],
     readiness: [
       {
@@ -152,10 +195,12 @@ export const start: StartRole = async ({ config, log }) => {
   });
   log.info("serving", { address: where });
   return {
-    ready: Promise.resolve(),
+    ready: plugins.load(),
     stop: async () => {
       stop.abort();
-      await server.close(10_000);
+      await plugins.host.close();
+      client.close();
+      await server.close(STOP_GRACE_MS);
       await opened.close();
     },
   };

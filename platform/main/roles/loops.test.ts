@@ -31,6 +31,8 @@ describe("controllers and scheduler", () => {
   let db: TestDatabase;
   let dataDir: string;
   let client: Client;
+  let config: Config;
+  const log = createLog("error");
   const roles: RunningRole[] = [];
   const kubectl = async (...args: string[]) =>
     (await run("kubectl", ["--kubeconfig", paths(dataDir).kubeconfig, ...args])).stdout;
@@ -39,7 +41,7 @@ describe("controllers and scheduler", () => {
   before(async () => {
     db = await withTestDatabase();
     dataDir = mkdtempSync(join(tmpdir(), "capstan-loops-"));
-    const config: Config = {
+    config = {
       dataDir,
       api: { host: "127.0.0.1", port: await freePort() },
       console: { host: "127.0.0.1", port: 0 },
@@ -52,7 +54,6 @@ describe("controllers and scheduler", () => {
       instance: "test",
     };
     await ensurePki(config);
-    const log = createLog("warn");
     const startRole = async (start: StartRole) => {
       const role = await start({ config, log });
       roles.push(role);
@@ -158,5 +159,14 @@ describe("controllers and scheduler", () => {
     await kubectl("create", "configmap", "one", "-n", "short");
     await kubectl("delete", "namespace", "short", "--timeout=30s");
     ok(!(await kubectl("get", "namespaces", "-o", "name")).includes("short"));
+  });
+
+  it("everything goes on after the API server was away", async () => {
+    await roles[0]?.stop();
+    roles[0] = await startApiserver({ config, log });
+    await roles[0].ready;
+    await kubectl("create", "deployment", "again", "--image=example", "--replicas=2");
+    const bound = async () => (await pods()).filter((p) => p.metadata.labels?.["app"] === "again" && p.spec?.nodeName);
+    await until(async () => (await bound()).length === 2, 30_000);
   });
 });

@@ -1,0 +1,49 @@
+/** What is made from the clone's sources: the wasmtime addon, the components, the console's pages. Each only when its sources changed. */
+
+import { messageOf } from "#platform/base/log.ts";
+import { buildPlugins } from "#plugins/build.ts";
+import { buildAddon } from "#sdk/engine/addon.ts";
+import { buildConsole } from "#web/build.ts";
+import { type Config, type Engine, paths } from "./config.ts";
+import { installPackages, isRoot } from "./host.ts";
+import { findProgram } from "./run.ts";
+import { type Step, UserError } from "./steps.ts";
+
+export interface ChosenEngine {
+  engine: Engine;
+  describe: string;
+}
+
+/** Debian's packages of a Rust new enough for wasmtime. */
+const CARGO_PACKAGES = ["cargo-web", "rustc-web"];
+
+/** wasmtime where its addon is there or can be built; jco otherwise, with the reason. `wanted` set: that one or an error. */
+export async function prepareEngine(wanted: Engine | undefined, dataDir: string, on: Step): Promise<ChosenEngine> {
+  if (wanted === "jco") return { engine: "jco", describe: "jco" };
+  try {
+    if (!findProgram("cargo")) await installCargo(dataDir, on);
+    await buildAddon((line) => on.progress(line.slice(0, 100)));
+    return { engine: "wasmtime", describe: "wasmtime" };
+  } catch (error) {
+    const cause = messageOf(error).split("\n").slice(-3).join(" ");
+    const next = `install cargo and rustc 1.95 or newer (Debian: apt-get install ${CARGO_PACKAGES.join(" ")}) and run it again`;
+    if (wanted === "wasmtime") throw new UserError(`the wasmtime addon cannot be built: ${cause}`, next);
+    return {
+      engine: "jco",
+      describe: `jco\n  ! slower, and less strict: the wasmtime addon cannot be built: ${cause}\n    ${next}`,
+    };
+  }
+}
+
+async function installCargo(dataDir: string, on: Step): Promise<void> {
+  if (!isRoot() || !findProgram("apt-get")) throw new Error("there is no cargo on this machine");
+  await installPackages(dataDir, CARGO_PACKAGES, on);
+}
+
+/** The first-party components and the console's pages; answers what was made anew, for the step's line. */
+export async function prepareArtifacts(config: Config, on: Step): Promise<string> {
+  const built = await buildPlugins(paths(config.dataDir).components, (name) => on.progress(`component ${name}`));
+  on.progress("console");
+  const console_ = await buildConsole();
+  return [...built, ...(console_ ? ["console"] : [])].join(" ") || "unchanged";
+}

@@ -1,0 +1,38 @@
+/** The supervisor's own process. SIGTERM: stop everything in order, pods too. */
+import { createLog } from "#platform/base/log.ts";
+import { stopBalancers } from "#platform/network/host/balancer.ts";
+import type { Command } from "../cli.ts";
+import { paths, readConfig } from "../config.ts";
+import { stopPods } from "../pods.ts";
+import { forget, isAlive, readIdentity, writeIdentity } from "../processes.ts";
+import { processSpecs } from "../specs.ts";
+import { UserError } from "../steps.ts";
+import { Supervisor } from "../supervisor.ts";
+
+export const supervise: Command = {
+  usage: "supervise",
+  help: "",
+  internal: true,
+  async run(options) {
+    const config = readConfig(options.dataDir);
+    const log = createLog("info", { role: "supervisor" });
+    const { run, logs } = paths(config.dataDir);
+    const other = readIdentity(run, "supervisor");
+    if (isAlive(other) && other.pid !== process.pid)
+      throw new UserError(`a supervisor already runs (pid ${other.pid})`, "npm run down");
+    writeIdentity(run, "supervisor", process.pid);
+    const ending = new AbortController();
+    for (const signal of ["SIGTERM", "SIGINT"] as const) process.once(signal, () => ending.abort());
+    const supervisor = new Supervisor(await processSpecs(config), { runDir: run, logsDir: logs, log });
+    await supervisor.run(ending.signal);
+    log.info("stopping everything");
+    // The agent is gone by then, so nothing starts again what is stopped here; its containerd still answers.
+    await supervisor.stopAll(async (name) => {
+      const node = config.nodes.find((n) => `node-${n.name}` === name);
+      if (node) await stopPods(node, log);
+    });
+    if (config.nodes.length) await stopBalancers(config.dataDir);
+    forget(run, "supervisor");
+    return 0;
+  },
+};

@@ -1,0 +1,147 @@
+/** From whatever this machine is to a running Capstan. Every step shows its name, its progress and its time. */
+import { existsSync, mkdirSync } from "node:fs";
+import { delay } from "#platform/base/clock.ts";
+import { messageOf } from "#platform/base/log.ts";
+import { prepareArtifacts, prepareEngine } from "../artifacts.ts";
+import type { Command } from "../cli.ts";
+import { type Config, paths } from "../config.ts";
+import { prepareDatabase } from "../database.ts";
+import { checkDisk, checkPort, installPackages, isRoot, missingPackages, nodeImpossible } from "../host.ts";
+import { hostChanges } from "../host-changes.ts";
+import { loadOwnImages } from "../images.ts";
+import { ensureNodeNetworks } from "../nodes.ts";
+import { ensurePki } from "../pki.ts";
+import { installPlugins } from "../plugin-users.ts";
+import { isAlive, launch, readIdentity } from "../processes.ts";
+import { instanceOf, makeConfig, type Options, writeConfig } from "../settings.ts";
+import { supervisorSpec } from "../specs.ts";
+import { step, UserError } from "../steps.ts";
+import { readReport } from "../supervisor.ts";
+import { printWelcome } from "../welcome.ts";
+import { role } from "./role.ts";
+
+export const up: Command = {
+  usage: "up",
+  help: "install, build and start everything; ready when it returns",
+  async run(options) {
+    if (options.role) return role.run(options, [options.role]);
+    const started = Date.now();
+    const running = isAlive(readIdentity(paths(options.dataDir).run, "supervisor"));
+    mkdirSync(options.dataDir, { recursive: true, mode: 0o711 });
+    checkDisk(options.dataDir);
+    const withNode = await prepareHost(options);
+    const engine = await step(
+      "component engine",
+      (s) => prepareEngine(options.engine, options.dataDir, s),
+      (e) => e.describe,
+    );
+    const config = makeConfig(withNode ? options : { ...options, nodes: 0 }, engine.engine);
+    if (running) refuseChanges(options);
+    else await checkPorts(config);
+    await step(
+      "components and console",
+      (s) => prepareArtifacts(config, s),
+      (built) => built,
+    );
+    if (!running) await start(config);
+    const containerds = config.nodes.map((node) => `containerd-${node.name}`);
+    await waitReady(config, "API server", ["apiserver", ...containerds]);
+    await step(
+      "plugins",
+      () => installPlugins(config),
+      (names) => names.join(" "),
+    );
+    if (config.nodes.length) await step("images", () => loadOwnImages(config));
+    await waitReady(config, "roles");
+    printWelcome(config, Date.now() - started);
+    return 0;
+  },
+};
+
+/** Says what will change on the host, then changes it. False: no node can run here (and why was printed). */
+async function prepareHost(options: Options): Promise<boolean> {
+  const nodes = options.nodes ?? 1;
+  const impossible = nodeImpossible();
+  if (impossible && nodes > 0)
+    process.stdout.write(`! no node: ${impossible}\n  starting the control plane and the console.\n`);
+  const withNode = impossible === undefined && nodes > 0;
+  const first = !existsSync(paths(options.dataDir).config);
+  if (first && isRoot()) {
+    process.stdout.write("This will change on the host (npm run uninstall takes it back):\n");
+    const changes = hostChanges(options.dataDir, instanceOf(options.dataDir), withNode ? nodes : 0);
+    for (const change of changes) process.stdout.write(`  - ${change}\n`);
+  }
+  const missing = withNode ? missingPackages().map((p) => p.name) : [];
+  if (missing.length)
+    await step(
+      "Debian packages",
+      (s) => installPackages(options.dataDir, missing, s),
+      () => missing.join(" "),
+    );
+  return withNode;
+}
+
+function refuseChanges(options: Options): void {
+  const changing = (
+    ["apiPort", "consolePort", "kubeletPort", "postgresPort", "databaseUrl", "nodes", "podCIDR", "serviceCIDR"] as const
+  ).filter((name) => options[name] !== undefined && !(name === "databaseUrl" && process.env["DATABASE_URL"]));
+  if (changing.length)
+    throw new UserError(
+      `Capstan is running; ${changing.join(", ")} can only change while it is down`,
+      "npm run down && npm run up -- …",
+    );
+}
+
+async function checkPorts(config: Config): Promise<void> {
+  // A killed supervisor leaves its processes running, on their ports: they are adopted.
+  const report = readReport(paths(config.dataDir).run) ?? {};
+  const alive = (name: string) => name in report && isAlive(readIdentity(paths(config.dataDir).run, name));
+  if (!alive("apiserver")) await checkPort(config.api.host, config.api.port, "--api-port");
+  if (!alive("console")) await checkPort(config.console.host, config.console.port, "--console-port");
+  if (config.postgres && !alive("postgres")) await checkPort("127.0.0.1", config.postgres.port, "--postgres-port");
+  for (const node of config.nodes)
+    if (!node.netns && !alive(`node-${node.name}`)) await checkPort("0.0.0.0", node.kubeletPort, "--kubelet-port");
+}
+
+async function start(config: Config): Promise<void> {
+  config.databaseUrl = await step("database", () => prepareDatabase(config));
+  await step("keys and certificates", async () => {
+    writeConfig(config);
+    await ensurePki(config);
+  });
+  if (config.nodes.length > 1) await step("node networks", () => ensureNodeNetworks(config));
+  const { run, logs } = paths(config.dataDir);
+  launch(supervisorSpec(config.dataDir), run, logs);
+}
+
+const READY_MS_MAX = 120_000;
+
+/** Until these processes are ready, or all. */
+async function waitReady(config: Config, title: string, names?: string[]): Promise<void> {
+  const { run, logs } = paths(config.dataDir);
+  const deadline = Date.now() + READY_MS_MAX;
+  await step(title, async (s) => {
+    for (;;) {
+      const report = Object.entries(readReport(run) ?? {}).filter(([name]) => names?.includes(name) ?? true);
+      const waiting = report.filter(([, p]) => p.state !== "ready");
+      if (report.length > 0 && waiting.length === 0) return;
+      const failing = waiting.find(([, p]) => p.restarts >= 3 && p.state === "backoff");
+      if (failing || Date.now() > deadline) throw await notStarted(logs, (failing ?? waiting[0])?.[0] ?? "supervisor");
+      s.progress(waiting.map(([name, p]) => `${name}: ${p.state}`).join("  "));
+      await delay(100);
+    }
+  });
+}
+
+async function notStarted(logs: string, name: string): Promise<UserError> {
+  const file = `${logs}/${name}.log`;
+  const { readFile } = await import("node:fs/promises");
+  const last = await readFile(file, "utf8").then(
+    (text) => text.trim().split("\n").slice(-4).join("\n    "),
+    (error: unknown) => messageOf(error),
+  );
+  return new UserError(
+    `${name} does not become ready. Its last words:\n    ${last}`,
+    `less ${file}   # then: npm run down && npm run up`,
+  );
+}

@@ -1,0 +1,86 @@
+/** What an instance changes on the host outside its data directory: said before, written down, taken back by `uninstall` and `reset`. */
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmdirSync, rmSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { type HostChange, undoHostChanges } from "#db/host.ts";
+import {
+  hostChanges as networkChanges,
+  undoHostChanges as undoNetworkChanges,
+} from "#platform/network/host/changes.ts";
+import type { Config } from "./config.ts";
+import { describeDatabaseChange, plannedDatabaseChanges } from "./database.ts";
+import { isRoot, missingPackages } from "./host.ts";
+import { removeNodeNetworks } from "./nodes.ts";
+import { run } from "./run.ts";
+import { releaseClaim } from "./settings.ts";
+
+const CGROUPS = "/sys/fs/cgroup";
+
+const file = (dataDir: string) => join(dataDir, "host-changes.json");
+
+const recorded = (dataDir: string): HostChange[] =>
+  existsSync(file(dataDir)) ? (JSON.parse(readFileSync(file(dataDir), "utf8")) as HostChange[]) : [];
+
+export function recordDatabaseChanges(dataDir: string, changes: HostChange[]): void {
+  if (changes.length === 0) return;
+  const known = recorded(dataDir);
+  const added = changes.filter((c) => !known.some((k) => JSON.stringify(k) === JSON.stringify(c)));
+  mkdirSync(dataDir, { recursive: true });
+  writeFileSync(file(dataDir), JSON.stringify([...known, ...added], null, 1));
+}
+
+/** For people, before anything happens. `nodes` is how many there will be. */
+export function hostChanges(dataDir: string, instance: string, nodes: number): string[] {
+  const packages = nodes > 0 ? missingPackages().map((p) => p.name) : [];
+  return [
+    ...(packages.length ? [`Debian packages: ${packages.join(" ")}`] : []),
+    ...plannedDatabaseChanges(dataDir),
+    ...(nodes > 0 ? networkChanges({ instance, nodes }) : []),
+    ...(nodes > 0 ? [`cgroups named capstan-${instance}-NODE, with those of the pods in them`] : []),
+  ];
+}
+
+/** Takes everything back; one line for each thing that was there. Only when nothing of the instance runs any more. */
+export async function undoHost(config: Config): Promise<string[]> {
+  const { dataDir, instance } = config;
+  const lines = isRoot()
+    ? [
+        ...(await removeNodeNetworks(config)),
+        ...(await undoNetworkChanges({ instance, dataDir })),
+        ...(await unmountBelow(dataDir)),
+        ...removeCgroups(config),
+      ]
+    : [];
+  const database = recorded(dataDir);
+  await undoHostChanges(database);
+  rmSync(file(dataDir), { force: true });
+  releaseClaim(instance);
+  return [...lines, ...database.map((c) => describeDatabaseChange(c)).map((text) => `${text}: removed`)];
+}
+
+/** Mounts that pods' sandboxes and volumes left below the data directory, the innermost first. */
+async function unmountBelow(dataDir: string): Promise<string[]> {
+  const targets = readFileSync("/proc/self/mountinfo", "utf8")
+    .split("\n")
+    .map((line) => line.split(" ")[4] ?? "")
+    .filter((target) => target.startsWith(`${dataDir}/`))
+    .reverse();
+  for (const target of targets) await run("umount", ["-l", target]);
+  return targets.length ? [`${targets.length} mounts below ${dataDir} are removed`] : [];
+}
+
+/** The nodes' cgroups, which are empty by now: each hierarchy of v1, or the one of v2; innermost first, as rmdir wants it. */
+function removeCgroups({ instance, nodes }: Config): string[] {
+  const roots = nodes.map((node) => `capstan-${instance}-${node.name}`);
+  const hierarchies = ["", ...readdirSync(CGROUPS)].map((name) => join(CGROUPS, name));
+  const found = hierarchies
+    .flatMap((hierarchy) => roots.map((root) => join(hierarchy, root)))
+    .filter((path) => existsSync(path));
+  for (const path of found) removeTree(path);
+  return found.length ? [`${found.length} cgroups are removed`] : [];
+}
+
+function removeTree(path: string): void {
+  for (const entry of readdirSync(path, { withFileTypes: true }))
+    if (entry.isDirectory()) removeTree(join(path, entry.name));
+  rmdirSync(path);
+}

@@ -1,0 +1,73 @@
+/** The one list of processes that make an instance, in the order in which they start; they stop the other way round. */
+import { connect } from "node:net";
+import { type Config, type NodeConfig, paths } from "./config.ts";
+import { containerdCommand } from "./containerd.ts";
+import { postgresSpec } from "./database.ts";
+import { nodeCommandPrefix } from "./nodes.ts";
+import type { ProcessSpec } from "./processes.ts";
+import { projectDir } from "./settings.ts";
+
+const cli = `${projectDir}/platform/main/cli.ts`;
+
+const capstan = (dataDir: string, ...args: string[]) => ({
+  file: process.execPath,
+  args: ["--disable-warning=ExperimentalWarning", cli, ...args, "--data-dir", dataDir],
+  cwd: projectDir,
+});
+
+export const supervisorSpec = (dataDir: string): ProcessSpec => ({
+  name: "supervisor",
+  ...capstan(dataDir, "supervise"),
+  after: [],
+});
+
+export async function processSpecs(config: Config): Promise<ProcessSpec[]> {
+  const role = (name: string, after: string[]): ProcessSpec => ({
+    name,
+    ...capstan(config.dataDir, "role", name),
+    after,
+  });
+  const postgres = await postgresSpec(config);
+  const nodes = config.nodes.flatMap((node): ProcessSpec[] => {
+    const { command, args, env } = containerdCommand(config, node);
+    const containerd = `containerd-${node.name}`;
+    return [
+      {
+        name: containerd,
+        file: command,
+        args,
+        env,
+        cwd: paths(config.dataDir).node(node.name),
+        after: [],
+        probe: () => socketAnswers(node.containerdSocket),
+      },
+      inNetwork(node, role(`node-${node.name}`, ["apiserver", containerd])),
+    ];
+  });
+  return [
+    ...(postgres ? [postgres] : []),
+    { name: "migrate", ...capstan(config.dataDir, "migrate"), after: postgres ? ["postgres"] : [], once: true },
+    role("apiserver", ["migrate"]),
+    ...nodes,
+    role("controllers", ["apiserver"]),
+    role("scheduler", ["apiserver"]),
+    role("console", ["apiserver"]),
+  ];
+}
+
+function inNetwork(node: NodeConfig, spec: ProcessSpec): ProcessSpec {
+  const [program, ...before] = nodeCommandPrefix(node);
+  return program ? { ...spec, file: program, args: [...before, spec.file, ...spec.args] } : spec;
+}
+
+function socketAnswers(path: string): Promise<boolean> {
+  return new Promise((resolve) => {
+    const socket = connect(path);
+    const answer = (value: boolean) => {
+      socket.destroy();
+      resolve(value);
+    };
+    socket.once("connect", () => answer(true));
+    socket.once("error", () => answer(false));
+  });
+}
