@@ -14,7 +14,7 @@ import { createRecorder } from "#sdk/client/recorder.ts";
 import { cpuMilli, createCgroups, memoryBytes, podRequest } from "./cgroups.ts";
 import { createContainers } from "./containers.ts";
 import { isNodePod, type NodeContext, type NodePod, type NodeSettings } from "./context.ts";
-import { collectDead, orphanPod, removeLeftovers } from "./housekeeping.ts";
+import { collectDead, orphanPod, removeLeftovers, rotateLogs } from "./housekeeping.ts";
 import { nodeStatus, registerNode, renewLease, writeNodeStatus } from "./node-object.ts";
 import { createObserver, type Observer } from "./observe.ts";
 import type { Network, Runtime } from "./ports.ts";
@@ -110,6 +110,11 @@ export function startAgent(options: AgentOptions): Agent {
       worker.update(undefined);
     }
     await collectDead(context, observer, log);
+    await rotateLogs(
+      context,
+      observer,
+      [...workers.values()].map((worker) => worker.pod()),
+    );
     const present = new Set(observer.uids());
     await removeLeftovers(context, volumes, (uid) => workers.has(uid) || present.has(uid));
   };

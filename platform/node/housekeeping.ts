@@ -1,10 +1,10 @@
 /** What is on the node and belongs to nobody: pods that the API no longer has, dead containers beyond the last, old sandboxes. */
 import { readdirSync } from "node:fs";
-import { rm } from "node:fs/promises";
+import { rename, rm, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { type Log, messageOf } from "#platform/base/log.ts";
 import { TENANT_ANNOTATION } from "#sdk/client/port.ts";
-import { logRoot, type NodeContext, type NodePod } from "./context.ts";
+import { logRoot, type NodeContext, type NodePod, podLogDirectory } from "./context.ts";
 import { CONTAINER_NAME, GRACE_PERIOD, type Observation, type Observer } from "./observe.ts";
 import { POD_NAME, POD_NAMESPACE, TENANT } from "./sandbox.ts";
 import type { VolumeManager } from "./volumes.ts";
@@ -46,6 +46,32 @@ export async function collectDead(context: NodeContext, observer: Observer, log:
         await context.runtime.removePodSandbox(sandbox.id).catch(() => undefined);
     }
   }
+}
+
+/** The kubelet's containerLogMaxSize and containerLogMaxFiles. */
+const LOG_BYTES_MAX = 10 << 20;
+const LOG_FILES_MAX = 5;
+
+/** A running container's log that has grown too large is put aside, and the oldest of those put aside is removed. */
+export async function rotateLogs(context: NodeContext, observer: Observer, pods: readonly NodePod[]): Promise<void> {
+  for (const pod of pods)
+    for (const { id, name, attempt, state } of observer.get(pod.metadata.uid).containers) {
+      if (state !== "CONTAINER_RUNNING") continue;
+      const directory = join(podLogDirectory(context.settings, pod), name);
+      const file = `${attempt}.log`;
+      const size = await stat(join(directory, file)).then(
+        (info) => info.size,
+        () => 0,
+      );
+      if (size < LOG_BYTES_MAX) continue;
+      const stamp = new Date(context.clock.now()).toISOString().replace(/[-:]/g, "").slice(0, 15);
+      await rename(join(directory, file), join(directory, `${file}.${stamp}`));
+      await context.runtime.reopenContainerLog(id);
+      const old = names(directory)
+        .filter((one) => one.startsWith(`${file}.`))
+        .sort();
+      for (const one of old.slice(0, Math.max(0, old.length - LOG_FILES_MAX + 1))) await rm(join(directory, one));
+    }
 }
 
 const names = (directory: string): string[] => {

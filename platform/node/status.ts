@@ -27,6 +27,15 @@ export interface StatusInput {
   verdict?: { reason: string; message: string };
 }
 
+/** The conditions that the agent decides; others' (readiness gates) are kept as they are. */
+export const OWN_CONDITIONS: ReadonlySet<string> = new Set([
+  "PodReadyToStartContainers",
+  "Initialized",
+  "Ready",
+  "ContainersReady",
+  "PodScheduled",
+]);
+
 const time = (nanos: string | number | undefined): string => timeText(Number(BigInt(nanos ?? 0) / 1_000_000n));
 
 export function podStatus(input: StatusInput): PodStatus {
@@ -204,8 +213,7 @@ function conditionsOf(
     ["ContainersReady", containersReady],
     ["PodScheduled", { status: "True" }],
   ];
-  const own = new Set(made.map(([type]) => type));
-  const others = (pod.status?.conditions ?? []).filter((one) => !own.has(one.type));
+  const others = (pod.status?.conditions ?? []).filter((one) => !OWN_CONDITIONS.has(one.type));
   return [...made.map(([type, one]) => withTimes(input, type, one)), ...others];
 }
 

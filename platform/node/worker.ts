@@ -2,12 +2,10 @@
  * One pod's worker: a loop that is woken by changes of the object, of its containers and of its probes, and does one thing at a
  * time. It keeps no truth of its own that a restarted agent would miss: that is in the API, the runtime and network.json.
  */
-import { closeSync, openSync, readFileSync, readSync, statSync } from "node:fs";
 import { rm } from "node:fs/promises";
-import { join } from "node:path";
 import { timeText } from "#platform/base/clock.ts";
 import { messageOf } from "#platform/base/log.ts";
-import type { Container, Pod, PodStatus } from "#sdk/api/generated/types.ts";
+import type { Container, Pod, PodCondition, PodStatus } from "#sdk/api/generated/types.ts";
 import type { GroupVersionResource, JsonObject } from "#sdk/api/object.ts";
 import { StatusError } from "#sdk/api/status.ts";
 import { tenantOf } from "#sdk/client/port.ts";
@@ -16,12 +14,13 @@ import { type Containers, finishedAtMs, podText } from "./containers.ts";
 import { type NodeContext, type NodePod, podLogDirectory } from "./context.ts";
 import { type Decision, decide } from "./decide.ts";
 import { WaitingError } from "./images.ts";
-import { MESSAGE_FILE, MESSAGE_POLICY, type Observation, type ObservedContainer, type Observer } from "./observe.ts";
+import type { Observation, Observer } from "./observe.ts";
 import { nextState, type PodEvent, type PodState } from "./pod-state.ts";
 import { isRuntimeNotFound } from "./ports.ts";
 import type { Prober } from "./probes.ts";
 import { addressesOf, createSandbox, readNetwork, type SandboxNetwork, stopSandbox } from "./sandbox.ts";
-import { podStatus } from "./status.ts";
+import { OWN_CONDITIONS, podStatus } from "./status.ts";
+import { terminationMessage } from "./termination-message.ts";
 import type { MountedVolumes, VolumeManager } from "./volumes.ts";
 
 export const PODS: GroupVersionResource = { group: "", version: "v1", resource: "pods" };
@@ -30,8 +29,6 @@ export const PODS: GroupVersionResource = { group: "", version: "v1", resource: 
 const RESYNC_MS = 30_000;
 const RETRY_MS = 10_000;
 const NETWORK_RETRY_MS = 5_000;
-const MESSAGE_BYTES_MAX = 4096;
-const FALLBACK_BYTES_MAX = 2048;
 /** A pod whose object vanished (deleted with force) was asked to end at once. */
 const VANISHED_GRACE_SECONDS = 2;
 
@@ -72,6 +69,7 @@ export function createWorker(parts: WorkerParts, first: NodePod): PodWorker {
   let startTime = first.status?.startTime;
   const waiting = new Map<string, { reason: string; message?: string }>();
   let written = "";
+  let lastConditions: PodCondition[] = [];
   let timer: NodeJS.Timeout | undefined;
   let wanted = false;
   let stopping = false;
@@ -114,9 +112,19 @@ export function createWorker(parts: WorkerParts, first: NodePod): PodWorker {
     }
   };
 
+  /** The informer may still show what was before our last write: transition times are counted from what we wrote. */
+  const latest = (): NodePod => {
+    const others = (pod.status?.conditions ?? []).filter(
+      (one) => !lastConditions.some(({ type }) => type === one.type),
+    );
+    return lastConditions.length === 0
+      ? pod
+      : { ...pod, status: { ...pod.status, conditions: [...lastConditions, ...others] } };
+  };
+
   const status = (seen: Observation, terminal: boolean): PodStatus =>
     podStatus({
-      pod,
+      pod: latest(),
       seen,
       nodeAddress: context.settings.address,
       podIPs: podIPs(),
@@ -145,6 +153,7 @@ export function createWorker(parts: WorkerParts, first: NodePod): PodWorker {
       const answer = await client.patch<Pod>(PODS, name, { type: "merge", body }, { subresource: "status" });
       pod = { ...pod, status: answer.status };
       written = text;
+      lastConditions = (next.conditions ?? []).filter((one) => OWN_CONDITIONS.has(one.type));
     } catch (error) {
       if (!(error instanceof StatusError) || (error.code !== 404 && error.code !== 409)) throw error;
       // Deleted or replaced meanwhile: the informer tells.
@@ -390,34 +399,4 @@ function cleared(before: PodStatus | undefined, next: PodStatus): JsonObject {
   const patch: JsonObject = JSON.parse(JSON.stringify(next));
   for (const field of own) if (before?.[field] !== undefined && next[field] === undefined) patch[field] = null;
   return patch;
-}
-
-/** What the container left at its terminationMessagePath, or the end of its log where that is asked for. */
-function terminationMessage(context: NodeContext, pod: NodePod, container: ObservedContainer): string | undefined {
-  const file = container.annotations?.[MESSAGE_FILE];
-  const said = file === undefined ? "" : tail(file, MESSAGE_BYTES_MAX);
-  if (said !== "") return said;
-  if ((container.exitCode ?? 0) !== 0 && container.annotations?.[MESSAGE_POLICY] === "FallbackToLogsOnError") {
-    const log = tail(
-      join(podLogDirectory(context.settings, pod), container.name, `${container.attempt}.log`),
-      FALLBACK_BYTES_MAX * 2,
-    );
-    const lines = log.split("\n").map((line) => /^\S+ (?:stdout|stderr) [FP] (.*)$/.exec(line)?.[1]);
-    return `${lines.filter((line) => line !== undefined).join("\n")}\n`.slice(-FALLBACK_BYTES_MAX);
-  }
-  return container.message || undefined;
-}
-
-function tail(file: string, bytes: number): string {
-  try {
-    const { size } = statSync(file);
-    if (size <= bytes) return readFileSync(file, "utf8");
-    const descriptor = openSync(file, "r");
-    const chunk = Buffer.alloc(bytes);
-    readSync(descriptor, chunk, 0, bytes, size - bytes);
-    closeSync(descriptor);
-    return chunk.toString("utf8");
-  } catch {
-    return "";
-  }
 }
