@@ -50,7 +50,7 @@ function mountToken(spec: PodSpec): void {
   const containers: Container[] = [...(spec.initContainers ?? []), ...(spec.containers ?? [])];
   const without = containers.filter((c) => !(c.volumeMounts ?? []).some((m) => m.mountPath === TOKEN_PATH));
   if (without.length === 0) return;
-  const present = spec.volumes?.find((v) => v.name.startsWith("kube-api-access-"));
+  const present = spec.volumes?.find((v) => v.name?.startsWith("kube-api-access-"));
   const name = present?.name ?? `kube-api-access-${randomSuffix(5)}`;
   if (!present) spec.volumes = [...(spec.volumes ?? []), tokenVolume(name)];
   for (const container of without) {

@@ -2,6 +2,10 @@
  * Kinds that differ from the generic strategy in a few switches only: which carry a generation, which answer a delete with the object, which
  * are created by PUT, and how they may be named.
  */
+
+import { validateSchema } from "#platform/rules/schema/validate.ts";
+import { definitionOf } from "#sdk/api/facts.ts";
+import type { JsonObject } from "#sdk/api/object.ts";
 import type { ResourceFacts } from "#sdk/api/schema.ts";
 import { groupResource } from "../registry/catalog.ts";
 import { genericStrategy } from "../registry/generic.ts";
@@ -67,7 +71,10 @@ const CONDITIONAL_ONLY = new Set([
 
 export function plainStrategy(facts: ResourceFacts): Strategy {
   const name = groupResource(facts.group, facts.resource);
+  const definition = definitionOf(facts);
   return genericStrategy(facts, {
+    // Without rules of its own a kind still keeps its schema.
+    validate: (object) => (definition ? validateSchema(object as unknown as JsonObject, definition) : []),
     generation: GENERATION.has(name),
     returnsDeletedObject: RETURNS_DELETED.has(name),
     allowCreateOnUpdate: CREATED_BY_PUT.has(name),

@@ -7,8 +7,11 @@ import { isEmpty, sorted } from "../as.ts";
 import { defaultPodSpec } from "../core/pods/defaults.ts";
 import { validatePodSpec } from "../core/pods/validation.ts";
 
-export function defaultTemplate(template: PodTemplateSpec | undefined): void {
-  if (template?.spec) defaultPodSpec(template.spec);
+/** A template is a value in Go: absent, it is empty, and its defaults are set all the same. */
+export function defaultTemplate(owner: { template?: PodTemplateSpec }): void {
+  owner.template ??= {};
+  owner.template.spec ??= { containers: [] };
+  defaultPodSpec(owner.template.spec);
 }
 
 export const nonNegative = (value: number | undefined, field: string): Causes =>

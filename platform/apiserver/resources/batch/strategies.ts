@@ -55,10 +55,10 @@ function validateJobSpec(spec: JobSpec | undefined, path: string): Causes {
 export const jobStrategy = (facts: ResourceFacts): Strategy =>
   genericStrategy(facts, {
     applyDefaults(object) {
-      const { spec } = as<Job>(object);
-      if (!spec) return;
-      defaultJobSpec(spec);
-      defaultTemplate(spec.template);
+      const job = as<Job>(object);
+      job.spec ??= {} as JobSpec;
+      defaultJobSpec(job.spec);
+      defaultTemplate(job.spec);
     },
     prepareForCreate: (object) => generateSelector(as<Job>(object)),
     validate: (object) => validateJobSpec(as<Job>(object).spec, "spec"),
@@ -104,7 +104,7 @@ export const cronJobStrategy = (facts: ResourceFacts): Strategy =>
       spec.suspend ??= false;
       spec.successfulJobsHistoryLimit ??= 3;
       spec.failedJobsHistoryLimit ??= 1;
-      defaultTemplate(spec.jobTemplate?.spec?.template);
+      if (spec.jobTemplate?.spec) defaultTemplate(spec.jobTemplate.spec);
     },
     validate: (object) => validateCronJob(as<CronJob>(object)),
   });

@@ -1,5 +1,5 @@
 /** DaemonSets. */
-import type { DaemonSet } from "#sdk/api/generated/types.ts";
+import type { DaemonSet, DaemonSetSpec } from "#sdk/api/generated/types.ts";
 import type { ResourceFacts } from "#sdk/api/schema.ts";
 import { genericStrategy } from "../../../registry/generic.ts";
 import type { Strategy } from "../../../registry/strategy.ts";
@@ -7,8 +7,8 @@ import { as } from "../../as.ts";
 import { defaultTemplate, immutableField, nonNegative, validateTemplate } from "../workloads.ts";
 
 function applyDefaults(set: DaemonSet): void {
+  set.spec ??= {} as DaemonSetSpec;
   const { spec } = set;
-  if (!spec) return;
   set.metadata.annotations = { "deprecated.daemonset.template.generation": "1", ...set.metadata.annotations };
   spec.updateStrategy ??= {};
   spec.updateStrategy.type ||= "RollingUpdate";
@@ -18,7 +18,7 @@ function applyDefaults(set: DaemonSet): void {
     spec.updateStrategy.rollingUpdate.maxSurge ??= 0;
   }
   spec.revisionHistoryLimit ??= 10;
-  defaultTemplate(spec.template);
+  defaultTemplate(spec);
 }
 
 const validate = ({ spec }: DaemonSet) => [

@@ -1,5 +1,5 @@
 /** Deployments. */
-import type { Deployment } from "#sdk/api/generated/types.ts";
+import type { Deployment, DeploymentSpec } from "#sdk/api/generated/types.ts";
 import { percentOf } from "#sdk/api/intstr.ts";
 import type { ResourceFacts } from "#sdk/api/schema.ts";
 import { type Causes, forbiddenField, invalidValue, notSupported } from "../../../registry/causes.ts";
@@ -9,8 +9,9 @@ import { as } from "../../as.ts";
 import { scaleAction } from "../../scale.ts";
 import { defaultTemplate, immutableField, nonNegative, validateTemplate } from "../workloads.ts";
 
-function applyDefaults({ spec }: Deployment): void {
-  if (!spec) return;
+function applyDefaults(deployment: Deployment): void {
+  deployment.spec ??= {} as DeploymentSpec;
+  const { spec } = deployment;
   spec.replicas ??= 1;
   spec.strategy ??= {};
   spec.strategy.type ||= "RollingUpdate";
@@ -21,7 +22,7 @@ function applyDefaults({ spec }: Deployment): void {
   }
   spec.revisionHistoryLimit ??= 10;
   spec.progressDeadlineSeconds ??= 600;
-  defaultTemplate(spec.template);
+  defaultTemplate(spec);
 }
 
 /** A count or a percentage that is none of negative, malformed and (where `capped`) above the whole. */

@@ -1,5 +1,5 @@
 /** ReplicaSets. */
-import type { ReplicaSet } from "#sdk/api/generated/types.ts";
+import type { ReplicaSet, ReplicaSetSpec } from "#sdk/api/generated/types.ts";
 import type { ResourceFacts } from "#sdk/api/schema.ts";
 import { genericStrategy } from "../../../registry/generic.ts";
 import type { Strategy } from "../../../registry/strategy.ts";
@@ -16,10 +16,11 @@ const validate = ({ spec }: ReplicaSet) => [
 export const replicaSetStrategy = (facts: ResourceFacts): Strategy =>
   genericStrategy(facts, {
     applyDefaults(object) {
-      const { spec } = as<ReplicaSet>(object);
-      if (!spec) return;
+      const set = as<ReplicaSet>(object);
+      set.spec ??= {} as ReplicaSetSpec;
+      const { spec } = set;
       spec.replicas ??= 1;
-      defaultTemplate(spec.template);
+      defaultTemplate(spec);
     },
     prepareForCreate(object) {
       as<ReplicaSet>(object).status = { replicas: 0 };

@@ -1,5 +1,5 @@
 /** StatefulSets. */
-import type { StatefulSet } from "#sdk/api/generated/types.ts";
+import type { StatefulSet, StatefulSetSpec } from "#sdk/api/generated/types.ts";
 import type { ResourceFacts } from "#sdk/api/schema.ts";
 import { type Causes, forbiddenField } from "../../../registry/causes.ts";
 import { genericStrategy } from "../../../registry/generic.ts";
@@ -18,8 +18,9 @@ const MUTABLE = [
   "minReadySeconds",
 ];
 
-function applyDefaults({ spec }: StatefulSet): void {
-  if (!spec) return;
+function applyDefaults(set: StatefulSet): void {
+  set.spec ??= {} as StatefulSetSpec;
+  const { spec } = set;
   spec.podManagementPolicy ||= "OrderedReady";
   spec.updateStrategy ??= {};
   if (!spec.updateStrategy.type) {
@@ -38,7 +39,7 @@ function applyDefaults({ spec }: StatefulSet): void {
     claim.status ??= {};
     claim.status.phase ??= "Pending";
   }
-  defaultTemplate(spec.template);
+  defaultTemplate(spec);
 }
 
 const validate = ({ spec }: StatefulSet): Causes => [

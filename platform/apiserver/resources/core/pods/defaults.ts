@@ -98,7 +98,7 @@ export function defaultPodSpec(spec: PodSpec): void {
 
 /** What only a pod itself has. */
 export function defaultPod(pod: Pod): void {
-  if (!pod.spec) return;
+  pod.spec ??= { containers: [] };
   defaultPodSpec(pod.spec);
   pod.spec.enableServiceLinks ??= true;
   for (const container of [...(pod.spec.containers ?? []), ...(pod.spec.initContainers ?? [])]) {

@@ -20,8 +20,8 @@ const hasNodePorts = (spec: ServiceSpec) =>
 const hasAddress = (spec: ServiceSpec) => spec.type !== "ExternalName" && spec.clusterIP !== "None";
 
 export function defaultService(service: Service): void {
-  const spec = service.spec;
-  if (!spec) return;
+  service.spec ??= {};
+  const { spec } = service;
   spec.sessionAffinity ||= "None";
   spec.type ||= "ClusterIP";
   if (spec.sessionAffinity === "ClientIP") spec.sessionAffinityConfig ??= { clientIP: { timeoutSeconds: 10_800 } };
