@@ -1,8 +1,11 @@
 /** Builds the first-party plugins and installs them in root. */
+import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { isReason } from "#sdk/api/status.ts";
 import type { Client } from "#sdk/client/port.ts";
-import { buildPlugin, readIndex } from "#sdk/plugin/build.ts";
+import { createEngine } from "#sdk/engine/index.ts";
+import { CONTRACT_PREFIX, compiledDir, type EngineName } from "#sdk/engine/port.ts";
+import { buildPlugin, componentPath, readIndex } from "#sdk/plugin/build.ts";
 import { type Manifest, PLUGINS, type Plugin } from "#sdk/plugin/manifest.ts";
 import { FIRST_PARTY_PLUGINS } from "./index.ts";
 
@@ -20,6 +23,19 @@ export async function buildPlugins(
     if ((await buildPlugin(join(import.meta.dirname, name), outDir)).built) built.push(name);
   }
   return built;
+}
+
+/** Compiles what was built, so that the roles find it in the cache and start at once. */
+export async function compilePlugins(
+  componentsDir: string,
+  engineName: EngineName,
+  starting: (name: string) => void = () => undefined,
+): Promise<void> {
+  const engine = createEngine(engineName, { cacheDir: compiledDir(componentsDir), importPrefixes: [CONTRACT_PREFIX] });
+  for (const { name, digest } of readIndex(componentsDir)) {
+    starting(name);
+    await engine.load(readFileSync(componentPath(componentsDir, digest)), digest);
+  }
 }
 
 function pluginObject(manifest: Manifest, digest: string): Plugin {

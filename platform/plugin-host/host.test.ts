@@ -235,6 +235,18 @@ for (const engine of ["jco", "wasmtime"] as const) {
       assert.deepEqual(host.loaded("runtime"), []);
     });
 
+    test("a configuration that its schema refuses stops the plugin and says where", async () => {
+      const configSchema = { type: "object", properties: { mtu: { type: "integer" } }, additionalProperties: false };
+      const source = createFakeSource([pluginOf("engine-fixture", { worlds: ["runtime"], configSchema })]);
+      const host = hostOf(source);
+      host.start();
+      await host.ready();
+      assert.equal(host.loaded("runtime").length, 1);
+      source.put(pluginOf("engine-fixture", { worlds: ["runtime"], configSchema, config: { mtu: "large" } }));
+      assert.deepEqual(host.loaded("runtime"), []);
+      assert.match(host.status("engine-fixture")?.reason ?? "", /invalid config: config\.mtu: .*expected number|int/);
+    });
+
     test("status is written to the Plugin object under role and instance", async () => {
       const written: [string, { status: { hosts: Record<string, { calls: number; state: string }> } }][] = [];
       const client = {

@@ -5,11 +5,12 @@
 import { createHash } from "node:crypto";
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
+import { z } from "zod";
 import { type Clock, systemClock, timeText } from "#platform/base/clock.ts";
 import { type Log, messageOf } from "#platform/base/log.ts";
 import type { Client } from "#sdk/client/port.ts";
 import { createEngine } from "#sdk/engine/index.ts";
-import type { Component, Engine, EngineName } from "#sdk/engine/port.ts";
+import { CONTRACT_PREFIX, type Component, compiledDir, type Engine, type EngineName } from "#sdk/engine/port.ts";
 import {
   PLUGINS,
   type Plugin,
@@ -131,8 +132,8 @@ class Host implements PluginHost {
     this.#o = options;
     this.#clock = options.clock ?? systemClock;
     this.#engine = createEngine(options.engine, {
-      cacheDir: join(options.componentsDir, "cache"),
-      importPrefixes: ["capstan:plugin/"],
+      cacheDir: compiledDir(options.componentsDir),
+      importPrefixes: [CONTRACT_PREFIX],
     });
   }
 
@@ -206,6 +207,11 @@ class Host implements PluginHost {
       this.#remove(name, `invalid spec: ${issue?.path.join(".")}: ${issue?.message}`);
       return;
     }
+    const wrong = configError(parsed.data);
+    if (wrong !== undefined) {
+      this.#remove(name, wrong);
+      return;
+    }
     const { enabled, ...rest } = parsed.data;
     if (enabled) this.#guards.set(name, rest.guards);
     else this.#guards.delete(name);
@@ -230,9 +236,9 @@ class Host implements PluginHost {
 
   #remove(name: string, reason: string): void {
     this.#guards.delete(name);
+    this.#o.log.warn("a plugin is not loaded", { plugin: name, reason });
     const entry = this.#entries.get(name);
     if (entry) this.#disable(entry, reason);
-    else this.#o.log.warn("a plugin is not loaded", { plugin: name, reason });
   }
 
   #disable(entry: Entry, reason: string): void {
@@ -386,6 +392,17 @@ class Host implements PluginHost {
         }
       }
     });
+  }
+}
+
+/** What is wrong with the configuration, by the plugin's own schema. */
+function configError({ config, configSchema }: PluginSpec): string | undefined {
+  if (Object.keys(configSchema).length === 0) return undefined;
+  try {
+    const issue = z.fromJSONSchema(configSchema).safeParse(config).error?.issues[0];
+    return issue && `invalid config: ${["config", ...issue.path].join(".")}: ${issue.message}`;
+  } catch (error) {
+    return `invalid configSchema: ${messageOf(error)}`;
   }
 }
 

@@ -90,3 +90,9 @@ export interface EngineOptions {
 
 /** "capstan:plugin/api@1.0.0" → "capstan:plugin/api". */
 export const withoutVersion = (interfaceName: string): string => interfaceName.replace(/@[^@]*$/, "");
+
+/** The imports that reach the host; all others are functions that trap. */
+export const CONTRACT_PREFIX = "capstan:plugin/";
+
+/** Where the code compiled from the components of a directory is kept. */
+export const compiledDir = (componentsDir: string): string => `${componentsDir}/cache`;
