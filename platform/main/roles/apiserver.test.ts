@@ -1,0 +1,206 @@
+/** The API server over a real PostgreSQL, spoken to by the project's own client. */
+import assert from "node:assert/strict";
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { after, before, test } from "node:test";
+import { freePort, type TestDatabase, withTestDatabase } from "#db/testing.ts";
+import { silentLog } from "#platform/base/log.ts";
+import type { DynamicObject } from "#sdk/api/object.ts";
+import { isReason } from "#sdk/api/status.ts";
+import { createClient } from "#sdk/client/client.ts";
+import { loadKubeconfig } from "#sdk/client/kubeconfig.ts";
+import type { Client } from "#sdk/client/port.ts";
+import { type Config, paths } from "../config.ts";
+import { ensurePki } from "../pki.ts";
+import type { RunningRole } from "../role.ts";
+import { start } from "./apiserver.ts";
+
+const CONFIGMAPS = { group: "", version: "v1", resource: "configmaps" };
+const PODS = { group: "", version: "v1", resource: "pods" };
+const NODES = { group: "", version: "v1", resource: "nodes" };
+const PLUGINS = { group: "capstan.dev", version: "v1", resource: "plugins" };
+const TENANTS = { group: "capstan.dev", version: "v1", resource: "tenants" };
+const ACCOUNTS = { group: "", version: "v1", resource: "serviceaccounts" };
+
+let database: TestDatabase;
+let dataDir: string;
+let role: RunningRole;
+const clients: Record<string, Client> = {};
+
+before(async () => {
+  database = await withTestDatabase();
+  dataDir = mkdtempSync(join(tmpdir(), "capstan-api-"));
+  const config: Config = {
+    dataDir,
+    instance: "000000",
+    api: { host: "127.0.0.1", port: await freePort() },
+    console: { host: "127.0.0.1", port: 0 },
+    databaseUrl: database.url,
+    serviceCIDR: "10.96.0.0/24",
+    podCIDR: "10.244.0.0/16",
+    dns: { domain: "cluster.local", address: "10.96.0.10" },
+    engine: "jco",
+    nodes: [{ name: "n1", address: "127.0.0.1", kubeletPort: 10250, podCIDR: "10.244.0.0/24", containerdSocket: "" }],
+  };
+  await ensurePki(config);
+  role = await start({ config, log: silentLog });
+  await role.ready;
+  for (const name of ["admin", "node-n1", "scheduler"]) {
+    clients[name] = createClient({ ...loadKubeconfig(paths(dataDir).roleKubeconfig(name)), userAgent: "test" });
+  }
+});
+
+after(async () => {
+  for (const client of Object.values(clients)) client.close();
+  await role?.stop();
+  await database?.remove();
+  if (dataDir) rmSync(dataDir, { recursive: true, force: true });
+});
+
+const client = (name = "admin"): Client => {
+  const found = clients[name];
+  assert.ok(found);
+  return found;
+};
+
+const configMap = (name: string, data = {}): DynamicObject => ({
+  apiVersion: "v1",
+  kind: "ConfigMap",
+  metadata: { name, namespace: "default" },
+  data,
+});
+const pod = (name: string, cpu: string): DynamicObject => ({
+  apiVersion: "v1",
+  kind: "Pod",
+  metadata: { name, namespace: "default" },
+  spec: { containers: [{ name: "c", image: "x", resources: { requests: { cpu } } }] },
+});
+
+async function account(c: Client): Promise<void> {
+  const object = { apiVersion: "v1", kind: "ServiceAccount", metadata: { name: "default", namespace: "default" } };
+  await c.create(ACCOUNTS, object).catch((error: unknown) => assert.ok(isReason(error, "AlreadyExists")));
+}
+
+const bind = (c: Client, name: string) =>
+  c.create(
+    PODS,
+    {
+      apiVersion: "v1",
+      kind: "Binding",
+      metadata: { name, namespace: "default" },
+      target: { kind: "Node", name: "n1" },
+    } as DynamicObject,
+    { subresource: "binding", name },
+  );
+
+test("what is created is read, watched, changed and gone", async () => {
+  const abort = new AbortController();
+  const seen: string[] = [];
+  const { metadata } = await client().list(CONFIGMAPS, { namespace: "default" });
+  const watching = (async () => {
+    const events = client().watch(CONFIGMAPS, {
+      namespace: "default",
+      resourceVersion: metadata.resourceVersion ?? "",
+      signal: abort.signal,
+    });
+    for await (const event of events) {
+      if (event.type !== "BOOKMARK") seen.push(`${event.type} ${event.object.metadata.name}`);
+      if (seen.length === 3) break;
+    }
+  })();
+  const made = await client().create(CONFIGMAPS, configMap("a", { x: "1" }));
+  assert.ok(made.metadata.uid);
+  const patched = await client().patch<DynamicObject>(
+    CONFIGMAPS,
+    { namespace: "default", name: "a" },
+    { type: "merge", body: { data: { x: "2" } } },
+  );
+  assert.notEqual(patched.metadata.resourceVersion, made.metadata.resourceVersion);
+  await assert.rejects(client().update(CONFIGMAPS, { ...made, data: {} }), (e) => isReason(e, "Conflict"));
+  await client().delete(CONFIGMAPS, { namespace: "default", name: "a" });
+  await watching;
+  abort.abort();
+  assert.deepEqual(seen, ["ADDED a", "MODIFIED a", "DELETED a"]);
+});
+
+test("a pod gets its defaults and its token, and a bad one is refused by field", async () => {
+  await account(client());
+  const made = await client().create<DynamicObject>(PODS, pod("p", "100m"));
+  const spec = made.spec as {
+    restartPolicy: string;
+    serviceAccountName: string;
+    volumes: { name: string }[];
+    priority: number;
+  };
+  assert.equal(spec.restartPolicy, "Always");
+  assert.equal(spec.serviceAccountName, "default");
+  assert.match(spec.volumes[0]?.name ?? "", /^kube-api-access-/);
+  assert.equal(spec.priority, 0);
+  const bad = pod("bad", "1");
+  bad.spec = { containers: [{ name: "No Such!", image: "" }] };
+  await assert.rejects(
+    client().create(PODS, bad),
+    (error: { status?: { code: number; details: { causes: { field: string }[] } } }) => {
+      assert.deepEqual(
+        error.status?.details.causes.map((c) => c.field),
+        ["spec.containers[0].name", "spec.containers[0].image"],
+      );
+      return error.status?.code === 422;
+    },
+  );
+});
+
+test("a node's capacity refuses a binding exactly while an enabled plugin guards it", async () => {
+  await account(client());
+  const status = {
+    capacity: { cpu: "1", memory: "1Gi", pods: "10" },
+    allocatable: { cpu: "1", memory: "1Gi", pods: "10" },
+  };
+  await client().create(NODES, { apiVersion: "v1", kind: "Node", metadata: { name: "n1" } });
+  await client().patch(NODES, { name: "n1" }, { type: "merge", body: { status } }, { subresource: "status" });
+  const plugin = {
+    apiVersion: "capstan.dev/v1",
+    kind: "Plugin",
+    metadata: { name: "capacity" },
+    spec: { enabled: true, version: "1.0.0", guards: ["node-capacity"] },
+  };
+  await client().create(PLUGINS, plugin);
+  for (const name of ["one", "two"]) await client().create(PODS, pod(name, "600m"));
+  await bind(client("scheduler"), "one");
+  await assert.rejects(bind(client("scheduler"), "two"), (e) => isReason(e, "Conflict"));
+  await client().patch(
+    PODS,
+    { namespace: "default", name: "one" },
+    { type: "merge", body: { status: { phase: "Succeeded" } } },
+    { subresource: "status" },
+  );
+  await bind(client("scheduler"), "two");
+  await client().create(PODS, pod("three", "600m"));
+  await client().patch(PLUGINS, { name: "capacity" }, { type: "merge", body: { spec: { enabled: false } } });
+  await bind(client("scheduler"), "three");
+});
+
+test("a node reads its own pods and nobody else's secrets", async () => {
+  const node = client("node-n1").tenant("*");
+  const own = await node.list(PODS, { fieldSelector: "spec.nodeName=n1" });
+  assert.ok(own.items.every((p) => (p as DynamicObject & { spec: { nodeName: string } }).spec.nodeName === "n1"));
+  await assert.rejects(node.list(PODS), (e) => isReason(e, "Forbidden"));
+  const secrets = { group: "", version: "v1", resource: "secrets" };
+  await assert.rejects(client("node-n1").list(secrets, { namespace: "default" }), (e) => isReason(e, "Forbidden"));
+});
+
+test("a tenant is a whole API of its own, and the wildcard tells whose an object is", async () => {
+  await client().create(TENANTS, { apiVersion: "capstan.dev/v1", kind: "Tenant", metadata: { name: "acme" } });
+  const acme = client().tenant("acme");
+  await acme.create(CONFIGMAPS, configMap("only-acme"));
+  await assert.rejects(client().get(CONFIGMAPS, { namespace: "default", name: "only-acme" }), (e) =>
+    isReason(e, "NotFound"),
+  );
+  const all = await client().tenant("*").list(CONFIGMAPS, { fieldSelector: "metadata.name=only-acme" });
+  assert.deepEqual(
+    all.items.map((o) => o.metadata.annotations?.["capstan.dev/tenant"]),
+    ["acme"],
+  );
+  await assert.rejects(client("scheduler").tenant("nobody").list(PODS), (e) => isReason(e, "NotFound"));
+});
