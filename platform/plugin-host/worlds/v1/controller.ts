@@ -41,7 +41,12 @@ export async function runControllerPlugins(o: ControllerPluginsOptions): Promise
       const done = runPlugin(plugin, o, AbortSignal.any([o.signal, stop.signal])).catch((error: unknown) =>
         o.log.error("a controller plugin ended", { plugin: plugin.name, error: messageOf(error) }),
       );
-      running.set(version, { stop, done: done.then(() => void running.delete(version)) });
+      const ended = done.then(() => {
+        running.delete(version);
+        // Enabled again while its last reconcile was still under way.
+        if (stop.signal.aborted) update();
+      });
+      running.set(version, { stop, done: ended });
     }
   };
   o.host.onChange(update);
