@@ -2,10 +2,6 @@
  * Runs the components that Plugin objects name, for one role of one process. Main gives it the Plugin objects (an informer on root), an
  * engine and what capabilities need; the worlds' adapters (worlds/v1) turn the contract into plain objects for the role.
  */
-import { createHash } from "node:crypto";
-import { readFile } from "node:fs/promises";
-import { join } from "node:path";
-import { z } from "zod";
 import { type Clock, systemClock, timeText } from "#platform/base/clock.ts";
 import { type Log, messageOf } from "#platform/base/log.ts";
 import type { Client } from "#sdk/client/port.ts";
@@ -21,6 +17,7 @@ import {
 } from "#sdk/plugin/manifest.ts";
 import { createGrpcCaller } from "./capabilities/grpc.ts";
 import { createHostCalls } from "./capabilities/index.ts";
+import { configError, fetchVerified } from "./checks.ts";
 import { PluginCallError } from "./errors.ts";
 import { PluginMetrics } from "./metrics.ts";
 import { type CallContext, Pool, type Prepare } from "./pool.ts";
@@ -119,6 +116,8 @@ class Host implements PluginHost {
   readonly #engine: Engine;
   readonly #grpc = createGrpcCaller();
   readonly #entries = new Map<string, Entry>();
+  /** The specs that were seen last, as JSON text. */
+  readonly #specs = new Map<string, string>();
   readonly #guards = new Map<string, readonly string[]>();
   readonly #prepares = new Map<World, (plugin: PluginSpec) => Prepare>();
   readonly #listeners: (() => void)[] = [];
@@ -145,7 +144,10 @@ class Host implements PluginHost {
     this.#o.plugins.on({
       added: (plugin) => this.#apply(plugin),
       updated: (plugin) => this.#apply(plugin),
-      deleted: (plugin) => this.#remove(plugin.metadata.name ?? "", "the Plugin object was deleted"),
+      deleted: (plugin) => {
+        this.#specs.delete(plugin.metadata.name ?? "");
+        this.#remove(plugin.metadata.name ?? "", "the Plugin object was deleted");
+      },
     });
     for (const plugin of this.#o.plugins.list()) this.#apply(plugin);
     this.#timer = setInterval(() => this.#report(), STATUS_EVERY_MS).unref();
@@ -201,6 +203,10 @@ class Host implements PluginHost {
 
   #apply(plugin: Plugin): void {
     const name = plugin.metadata.name ?? "";
+    // Every process' status comes by here too, every two seconds: only another spec is worth a look.
+    const text = JSON.stringify(plugin.spec);
+    if (this.#specs.get(name) === text) return;
+    this.#specs.set(name, text);
     const parsed = pluginSpecSchema.safeParse(plugin.spec);
     if (!parsed.success) {
       const issue = parsed.error.issues[0];
@@ -395,28 +401,6 @@ class Host implements PluginHost {
   }
 }
 
-/** What is wrong with the configuration, by the plugin's own schema. */
-function configError({ config, configSchema }: PluginSpec): string | undefined {
-  if (Object.keys(configSchema).length === 0) return undefined;
-  try {
-    const issue = z.fromJSONSchema(configSchema).safeParse(config).error?.issues[0];
-    return issue && `invalid config: ${["config", ...issue.path].join(".")}: ${issue.message}`;
-  } catch (error) {
-    return `invalid configSchema: ${messageOf(error)}`;
-  }
-}
-
 const byOrder = (a: Entry, b: Entry): number => a.spec.order - b.spec.order || (a.name < b.name ? -1 : 1);
 
 const interfaceOf = (hooks: string): string => `capstan:plugin/${hooks}@1.0.0`;
-
-/** The component's bytes, checked against the digest before anything compiles them. */
-async function fetchVerified(directory: string, digest: string): Promise<Uint8Array> {
-  const path = join(directory, `${digest.replace(":", "-")}.wasm`);
-  const bytes = await readFile(path).catch((error: unknown) => {
-    throw new Error(`the component cannot be read: ${messageOf(error)}`);
-  });
-  const actual = `sha256:${createHash("sha256").update(bytes).digest("hex")}`;
-  if (actual !== digest) throw new Error(`${path} has the digest ${actual}`);
-  return bytes;
-}
