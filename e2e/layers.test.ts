@@ -12,6 +12,7 @@ const layers: Record<string, readonly string[]> = {
   "sdk/client": ["sdk"],
   "sdk/plugin": ["sdk"],
   "sdk/engine": ["sdk"],
+  "sdk/testing": ["sdk"],
   "sdk/wit": [],
   db: [],
   "platform/base": [],

@@ -21,6 +21,9 @@ export interface ManagedFieldsEntry {
   subresource?: string;
 }
 
+/** Objects read through the tenant wildcard carry their tenant's name here; it can never be written. */
+export const TENANT_ANNOTATION = "capstan.dev/tenant";
+
 export interface ObjectMeta {
   name?: string;
   generateName?: string;

@@ -2,10 +2,15 @@
  * The typed REST client that every loop, plugin capability and the console use. It speaks only the public API.
  * A path prefix selects the tenant: "" the credential's own, "/tenants/NAME" one tenant, "/tenants/*" the wildcard (reads only).
  */
-import type { GroupVersionResource, JsonObject, KubeList, KubeObject } from "../api/object.ts";
+import {
+  type GroupVersionResource,
+  type JsonObject,
+  type KubeList,
+  type KubeObject,
+  TENANT_ANNOTATION,
+} from "../api/object.ts";
 
-/** Objects read through the wildcard carry their tenant's name here; it can never be written. */
-export const TENANT_ANNOTATION = "capstan.dev/tenant";
+export { TENANT_ANNOTATION };
 
 /** The tenant an object read by a loop belongs to. */
 export const tenantOf = (object: KubeObject): string => object.metadata.annotations?.[TENANT_ANNOTATION] ?? "root";

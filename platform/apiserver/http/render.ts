@@ -1,8 +1,7 @@
 /** Objects as the client asked to see them: whole, as metadata only, or as rows of a table. S9: an unchanged document's text is made once. */
 import type { StoredObject } from "#platform/store/port.ts";
 import type { DynamicObject, ListMeta } from "#sdk/api/object.ts";
-import { apiVersionOf } from "#sdk/api/object.ts";
-import { TENANT_ANNOTATION } from "#sdk/client/port.ts";
+import { apiVersionOf, TENANT_ANNOTATION } from "#sdk/api/object.ts";
 import { decode, textOf } from "../registry/document.ts";
 import type { ResourceEntry } from "../registry/strategy.ts";
 import { type IncludeObject, renderTable } from "../table/table.ts";

@@ -1,7 +1,7 @@
 /** Between objects and the store's documents (see platform/store/port.ts for the form). */
 import { encodeWithRevision, type NewDocument, type StoredObject } from "#platform/store/port.ts";
 import type { DynamicObject } from "#sdk/api/object.ts";
-import { TENANT_ANNOTATION } from "#sdk/client/port.ts";
+import { TENANT_ANNOTATION } from "#sdk/api/object.ts";
 import type { Strategy } from "./strategy.ts";
 
 /** The object with its resourceVersion; a fresh copy the caller may change. */
