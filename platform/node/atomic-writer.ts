@@ -22,17 +22,18 @@ export interface VolumeFile {
   data: Buffer;
   /** Permission bits. */
   mode: number;
-}
-
-export interface Owner {
+  /** Owner; root where it is not said. */
   uid?: number;
-  gid?: number;
 }
 
 const DATA = "..data";
 
 /** Paths are relative and without "..". Nothing is touched when the volume already holds these files. */
-export async function writeVolume(directory: string, files: Map<string, VolumeFile>, owner: Owner): Promise<void> {
+export async function writeVolume(
+  directory: string,
+  files: Map<string, VolumeFile>,
+  gid: number | undefined,
+): Promise<void> {
   await mkdir(directory, { recursive: true });
   for (const path of files.keys())
     if (path.startsWith("/") || path.split("/").some((part) => part === ".." || part === ""))
@@ -49,7 +50,7 @@ export async function writeVolume(directory: string, files: Map<string, VolumeFi
     await mkdir(dirname(target), { recursive: true, mode: 0o755 });
     await writeFile(target, file.data);
     await chmod(target, file.mode);
-    if (owner.uid !== undefined || owner.gid !== undefined) await chown(target, owner.uid ?? 0, owner.gid ?? 0);
+    if (file.uid !== undefined || gid !== undefined) await chown(target, file.uid ?? 0, gid ?? 0);
   }
   await rm(join(directory, "..data_tmp"), { force: true });
   await symlink(name, join(directory, "..data_tmp"));

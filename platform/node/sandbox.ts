@@ -1,7 +1,6 @@
 /** A pod's sandbox: its configuration, and its place in the network, which is the network component's to give. */
 import { readFileSync } from "node:fs";
 import { mkdir, readFile, rename, rm, writeFile } from "node:fs/promises";
-import { hostname as hostName } from "node:os";
 import { dirname } from "node:path";
 import { z } from "zod";
 import { messageOf } from "#platform/base/log.ts";
@@ -107,7 +106,8 @@ export function sandboxConfig(context: NodeContext, pod: NodePod, attempt: numbe
   const seccomp = security?.seccompProfile?.type;
   return {
     metadata: { name, namespace, uid, attempt },
-    hostname: pod.spec.hostNetwork === true ? hostName() : (fqdn ?? podHostname(pod)),
+    // On the host's network a pod shares the host's name too, and cannot set it.
+    ...(pod.spec.hostNetwork === true ? {} : { hostname: fqdn ?? podHostname(pod) }),
     logDirectory: podLogDirectory(settings, pod),
     dnsConfig: dnsOf(pod, settings.dns),
     labels: {

@@ -14,7 +14,7 @@ import type {
 } from "#sdk/api/generated/types.ts";
 import { parseQuantity, quantityValue } from "#sdk/api/quantity.ts";
 import { tenantOf } from "#sdk/client/port.ts";
-import { type Owner, type VolumeFile, writeVolume } from "./atomic-writer.ts";
+import { type VolumeFile, writeVolume } from "./atomic-writer.ts";
 import { type NodeContext, type NodePod, podPaths } from "./context.ts";
 import { fieldValue, resourceValue } from "./fields.ts";
 import type { References } from "./references.ts";
@@ -64,7 +64,7 @@ export function createVolumes(context: NodeContext, references: References): Vol
           path,
           group === undefined ? file : { ...file, mode: file.mode | (((file.mode & 0o700) >> 3) & 0o050) | 0o040 },
         );
-    await writeVolume(directory, files, ownerOf(pod));
+    await writeVolume(directory, files, group);
     return directory;
   };
 
@@ -141,8 +141,11 @@ async function filesOf(
   if (source.serviceAccountToken) {
     const { path, audience, expirationSeconds } = source.serviceAccountToken;
     const token = await tokens.get(pod, audience, expirationSeconds ?? TOKEN_SECONDS);
-    const restricted = pod.spec.securityContext?.fsGroup !== undefined || commonUser(pod) !== undefined;
-    return new Map([[path, { data: Buffer.from(token), mode: restricted ? 0o600 : mode }]]);
+    const uid = commonUser(pod);
+    const restricted = pod.spec.securityContext?.fsGroup !== undefined || uid !== undefined;
+    return new Map([
+      [path, { data: Buffer.from(token), mode: restricted ? 0o600 : mode, ...(uid === undefined ? {} : { uid }) }],
+    ]);
   }
   throw new Error("this kind of projection is not supported on this node");
 }
@@ -186,12 +189,6 @@ function commonUser(pod: NodePod): number | undefined {
   const user = (container: Container) => container.securityContext?.runAsUser ?? pod.spec.securityContext?.runAsUser;
   const users = new Set([...pod.spec.containers, ...(pod.spec.initContainers ?? [])].map(user));
   return users.size === 1 ? [...users][0] : undefined;
-}
-
-function ownerOf(pod: NodePod): Owner {
-  const gid = pod.spec.securityContext?.fsGroup;
-  const uid = commonUser(pod);
-  return { ...(uid === undefined ? {} : { uid }), ...(gid === undefined ? {} : { gid }) };
 }
 
 async function ensureEmptyDir(directory: string, group: number | undefined): Promise<void> {

@@ -73,6 +73,7 @@ export function createWorker(parts: WorkerParts, first: NodePod): PodWorker {
   let timer: NodeJS.Timeout | undefined;
   let wanted = false;
   let stopping = false;
+  let sandboxRetryAt = 0;
   let stopGrace = Number.POSITIVE_INFINITY;
   let loop: Promise<void> | undefined;
 
@@ -222,6 +223,8 @@ export function createWorker(parts: WorkerParts, first: NodePod): PodWorker {
       return RETRY_MS;
     }
     if (decision.createSandbox) {
+      const left = sandboxRetryAt - clock.now();
+      if (left > 0) return left;
       if (!(await renewSandbox())) return NETWORK_RETRY_MS;
       decision = decide(pod, observer.get(uid), prober, networked);
     }
@@ -242,6 +245,7 @@ export function createWorker(parts: WorkerParts, first: NodePod): PodWorker {
     } catch (error) {
       recorder.event(pod, "Warning", "FailedCreatePodSandBox", `Failed to create pod sandbox: ${messageOf(error)}`);
       log.info("a sandbox could not be made", { pod: podText(pod), error: messageOf(error) });
+      sandboxRetryAt = clock.now() + NETWORK_RETRY_MS;
       await observer.refresh();
       return false;
     }
@@ -333,6 +337,8 @@ export function createWorker(parts: WorkerParts, first: NodePod): PodWorker {
       const name = { namespace: pod.metadata.namespace, name: pod.metadata.name };
       const client = context.client.tenant(tenantOf(pod));
       await client.delete(PODS, name, { gracePeriodSeconds: 0, preconditions: { uid } }).catch((error: unknown) => {
+        // Gone meanwhile: the node may then not even ask for it.
+        if (vanished) return;
         if (!(error instanceof StatusError) || (error.code !== 404 && error.code !== 409)) throw error;
       });
       return RETRY_MS;
