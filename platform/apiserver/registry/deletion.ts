@@ -83,10 +83,13 @@ export function planDeletion(
   else delete meta.finalizers;
   const grace = strategy.gracePeriodSeconds?.(object, options) ?? 0;
   if (meta.deletionTimestamp === undefined) {
-    if (grace === 0 && finalizers.length === 0 && !strategy.holdsDeletion?.(object))
-      return { outcome: "remove", object };
+    const released = grace === 0 && finalizers.length === 0 && !strategy.holdsDeletion?.(object);
+    // Watchers of a kind that ends gracefully see the mark even when the end is immediate.
+    if (released && !strategy.gracePeriodSeconds) return { outcome: "remove", object };
     meta.deletionTimestamp = timeText(now + grace * 1000);
-    meta.deletionGracePeriodSeconds = grace;
+    // A namespace ends when it is empty, whenever that is.
+    if (!strategy.holdsDeletion) meta.deletionGracePeriodSeconds = grace;
+    if (released) return { outcome: "remove", object };
     if (meta.generation) meta.generation += 1;
     strategy.markDeleted?.(object);
     return { outcome: "mark", object };

@@ -411,8 +411,11 @@ export class Registry implements RegistryAccess {
   }
 
   #generation(entry: ResourceEntry, next: DynamicObject, old: DynamicObject): void {
-    if (entry.strategy.generation && specChanged(next, old))
+    const { generation, raisesGeneration } = entry.strategy;
+    if (!generation) return;
+    if (specChanged(next, old) || raisesGeneration?.(next, old)) {
       next.metadata.generation = (old.metadata.generation ?? 0) + 1;
+    }
   }
 
   #validateChange(

@@ -128,6 +128,8 @@ export interface Strategy {
   allowUnconditionalUpdate: boolean;
   /** Changes outside metadata and status raise metadata.generation (which starts at 1). */
   generation: boolean;
+  /** Changes beside these that raise it too (a deployment's annotations). */
+  raisesGeneration?(next: DynamicObject, old: DynamicObject): boolean;
   /** DELETE answers with the object and not with a Status. */
   returnsDeletedObject: boolean;
   storage?: StorageForm;

@@ -16,13 +16,16 @@ import { type TenantMaker, tenantStrategy } from "./capstan/tenants/strategy.ts"
 import { leaseStrategy } from "./coordination/leases.ts";
 import { bindingsStrategy } from "./core/bindings/strategy.ts";
 import { configMapStrategy } from "./core/configmaps/strategy.ts";
+import { endpointsStrategy } from "./core/endpoints/strategy.ts";
 import { eventStrategy } from "./core/events/strategy.ts";
+import { limitRangeStrategy } from "./core/limitranges/strategy.ts";
 import { namespaceStrategy } from "./core/namespaces/strategy.ts";
 import { nodeStrategy } from "./core/nodes/strategy.ts";
 import { podStrategy } from "./core/pods/strategy.ts";
 import { secretStrategy } from "./core/secrets/strategy.ts";
 import { serviceAccountStrategy } from "./core/serviceaccounts/strategy.ts";
 import { serviceStrategy } from "./core/services/strategy.ts";
+import { endpointSliceStrategy } from "./discovery/endpointSlices.ts";
 import { plainStrategy } from "./plain.ts";
 import { bindingStrategy, roleStrategy } from "./rbac/strategies.ts";
 import { priorityClassStrategy } from "./scheduling/priorityclasses/strategy.ts";
@@ -42,7 +45,9 @@ function makers(c: ResourceConfig): Record<string, StrategyMaker> {
   return {
     bindings: bindingsStrategy,
     configmaps: configMapStrategy,
+    endpoints: endpointsStrategy,
     events: eventStrategy,
+    limitranges: limitRangeStrategy,
     "events.events.k8s.io": eventStrategy,
     namespaces: namespaceStrategy,
     nodes: nodeStrategy,
@@ -63,6 +68,7 @@ function makers(c: ResourceConfig): Record<string, StrategyMaker> {
     "cronjobs.batch": cronJobStrategy,
     "jobs.batch": jobStrategy,
     "tenants.capstan.dev": tenantStrategy(c.tenants),
+    "endpointslices.discovery.k8s.io": endpointSliceStrategy,
     "leases.coordination.k8s.io": leaseStrategy,
     "clusterrolebindings.rbac.authorization.k8s.io": bindingStrategy(c),
     "clusterroles.rbac.authorization.k8s.io": roleStrategy(c),

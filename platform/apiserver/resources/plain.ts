@@ -22,7 +22,6 @@ const GENERATION = new Set([
   "validatingadmissionpolicybindings.admissionregistration.k8s.io",
   "validatingwebhookconfigurations.admissionregistration.k8s.io",
   "customresourcedefinitions.apiextensions.k8s.io",
-  "endpointslices.discovery.k8s.io",
   "flowschemas.flowcontrol.apiserver.k8s.io",
   "prioritylevelconfigurations.flowcontrol.apiserver.k8s.io",
   "ingresses.networking.k8s.io",
@@ -51,7 +50,7 @@ const RETURNS_DELETED = new Set([
   "volumeattributesclasses.storage.k8s.io",
 ]);
 
-const CREATED_BY_PUT = new Set(["endpoints", "limitranges", "runtimeclasses.node.k8s.io"]);
+const CREATED_BY_PUT = new Set(["runtimeclasses.node.k8s.io"]);
 
 const CONDITIONAL_ONLY = new Set([
   "mutatingadmissionpolicies.admissionregistration.k8s.io",

@@ -33,7 +33,9 @@ export function validateTemplate(
   }
   if (!template) return [...causes, required("spec.template")];
   const labels = template.metadata?.labels;
-  if (selector && causes.length === 0 && !selectsLabels(selector, labels)) {
+  if (selector && causes.some((c) => c.field?.startsWith("spec.selector.match"))) {
+    causes.push(invalidValue("spec.selector", selector, "invalid label selector"));
+  } else if (!selectsLabels(selector, labels)) {
     causes.push(
       invalidValue("spec.template.metadata.labels", labels ?? null, "`selector` does not match template `labels`"),
     );

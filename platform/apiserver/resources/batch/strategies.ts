@@ -60,7 +60,11 @@ export const jobStrategy = (facts: ResourceFacts): Strategy =>
       defaultJobSpec(job.spec);
       defaultTemplate(job.spec);
     },
-    prepareForCreate: (object) => generateSelector(as<Job>(object)),
+    prepareForCreate(object) {
+      const job = as<Job>(object);
+      generateSelector(job);
+      job.metadata.labels ??= { ...job.spec?.template?.metadata?.labels };
+    },
     validate: (object) => validateJobSpec(as<Job>(object).spec, "spec"),
     validateUpdate: (next, old) => {
       const [spec, before] = [as<Job>(next).spec, as<Job>(old).spec];

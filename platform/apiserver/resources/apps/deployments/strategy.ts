@@ -5,7 +5,7 @@ import type { ResourceFacts } from "#sdk/api/schema.ts";
 import { type Causes, forbiddenField, invalidValue, notSupported } from "../../../registry/causes.ts";
 import { genericStrategy } from "../../../registry/generic.ts";
 import type { Strategy } from "../../../registry/strategy.ts";
-import { as } from "../../as.ts";
+import { as, sorted } from "../../as.ts";
 import { scaleAction } from "../../scale.ts";
 import { defaultTemplate, immutableField, nonNegative, validateTemplate } from "../workloads.ts";
 
@@ -79,6 +79,9 @@ function validate({ spec }: Deployment): Causes {
 
 export const deploymentStrategy = (facts: ResourceFacts): Strategy =>
   genericStrategy(facts, {
+    raisesGeneration: (next, old) =>
+      JSON.stringify(sorted(next.metadata.annotations ?? {})) !==
+      JSON.stringify(sorted(old.metadata.annotations ?? {})),
     applyDefaults: (object) => applyDefaults(as<Deployment>(object)),
     validate: (object) => validate(as<Deployment>(object)),
     validateUpdate: (next, old) => [

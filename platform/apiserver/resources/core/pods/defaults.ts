@@ -3,9 +3,13 @@ import type { Container, Lifecycle, Pod, PodSpec, Probe, Volume } from "#sdk/api
 
 const FILE_MODE = 0o644;
 
+/** What may name an image: a host, path components in lower case, a tag. */
+const REFERENCE =
+  /^([\w.-]+(:\d+)?\/)?[a-z0-9]+([._-]+[a-z0-9]+)*(\/[a-z0-9]+([._-]+[a-z0-9]+)*)*(:[\w][\w.-]{0,127})?$/;
+
 /** The tag of an image: "latest" when it has neither tag nor digest. */
 function tagOf(image: string): string {
-  if (image.includes("@")) return "";
+  if (image.includes("@") || !REFERENCE.test(image)) return "";
   const last = image.slice(image.lastIndexOf("/") + 1);
   const colon = last.lastIndexOf(":");
   return colon < 0 ? "latest" : last.slice(colon + 1);
