@@ -15,7 +15,7 @@ import type {
 } from "#sdk/api/generated/types.ts";
 import type { GroupVersionResource, KubeObject } from "#sdk/api/object.ts";
 import { createInformer } from "#sdk/client/informer.ts";
-import { type Client, type Informer, type InformerOptions, keyOf, tenantOf } from "#sdk/client/port.ts";
+import { type Client, type Informer, type InformerOptions, tenantOf } from "#sdk/client/port.ts";
 import type { Recorder } from "#sdk/client/recorder.ts";
 import { controllerOf, namespaceKey } from "./objects.ts";
 import * as r from "./resources.ts";
@@ -115,5 +115,3 @@ export async function synced(signal: AbortSignal, ...informers: { synced(): bool
     await new Promise((resolve) => setTimeout(resolve, 20));
   }
 }
-
-export { keyOf };

@@ -169,4 +169,13 @@ describe("controllers and scheduler", () => {
     const bound = async () => (await pods()).filter((p) => p.metadata.labels?.["app"] === "again" && p.spec?.nodeName);
     await until(async () => (await bound()).length === 2, 30_000);
   });
+
+  it("a second process takes over when the first one stops", async () => {
+    const second = await startControllers({ config, log });
+    await roles[1]?.stop();
+    roles[1] = second;
+    await kubectl("create", "deployment", "after", "--image=example");
+    const made = async () => (await pods()).some((p) => p.metadata.labels?.["app"] === "after");
+    await until(made, 30_000);
+  });
 });
