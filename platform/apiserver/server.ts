@@ -9,12 +9,14 @@ import type { Authenticator } from "./authn/authenticator.ts";
 import type { Authorizer } from "./authz/authorizer.ts";
 import { Chain } from "./http/chain.ts";
 import type { Exchange } from "./http/exchange.ts";
-import { type BodyDecoder, type Patcher, ResourceHandler } from "./http/resources.ts";
+import type { BodyDecoder, Patcher } from "./http/patches.ts";
+import { ResourceHandler } from "./http/resources.ts";
 import { statusOf } from "./http/respond.ts";
 import { type ListeningServer, listen } from "./http/server.ts";
 import { type HealthCheck, type SystemDocument, serveSystem } from "./http/system.ts";
-import { notFoundResource, type Registry } from "./registry/registry.ts";
+import type { Registry } from "./registry/registry.ts";
 import type { ResourceEntry } from "./registry/strategy.ts";
+import { notFoundResource } from "./registry/updating.ts";
 import type { PodForStreaming, Streaming, StreamingSubresource, StreamingTarget } from "./streaming/port.ts";
 
 export interface ServerParts {

@@ -18,7 +18,7 @@ import { applyPatch, trackUpdate } from "./apply/server-side-apply.ts";
 import { strategicMergePatch } from "./apply/strategic-merge-patch.ts";
 import { type ApplyType, DEDUCED, typeCompiler } from "./apply/types.ts";
 import type { FieldValidation } from "./http/options.ts";
-import type { BodyDecoder, Patcher } from "./http/resources.ts";
+import type { BodyDecoder, Patcher } from "./http/patches.ts";
 import type { TypeRules } from "./registry/ports.ts";
 
 const compile = typeCompiler(types());

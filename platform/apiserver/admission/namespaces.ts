@@ -1,7 +1,7 @@
 /** NamespaceLifecycle: nothing is made in a namespace that isn't there or is ending. The store's guard holds it against races. */
 import type { Store } from "#platform/store/port.ts";
 import { notFound } from "#sdk/api/status.ts";
-import { namespaceTerminating } from "../registry/registry.ts";
+import { namespaceTerminating } from "../registry/creation.ts";
 import type { AdmissionRule } from "./chain.ts";
 
 export function namespaceLifecycle(store: Store): AdmissionRule {

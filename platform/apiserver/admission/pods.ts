@@ -4,7 +4,7 @@ import type { Container, Node, Pod, PodSpec, PriorityClass, ServiceAccount, Volu
 import type { DynamicObject } from "#sdk/api/object.ts";
 import { forbidden } from "#sdk/api/status.ts";
 import type { AdmissionAttributes } from "../registry/admission.ts";
-import { randomSuffix } from "../registry/registry.ts";
+import { randomSuffix } from "../registry/generateName.ts";
 import type { AdmissionRule } from "./chain.ts";
 
 const PODS = { group: "", resource: "pods" };

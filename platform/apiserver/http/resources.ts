@@ -4,49 +4,29 @@ import type { Freshness, Store } from "#platform/store/port.ts";
 import type { TenantDirectory } from "#platform/store/tenants.ts";
 import { requiredValue } from "#sdk/api/fields.ts";
 import type { DynamicObject, JsonObject } from "#sdk/api/object.ts";
-import { badRequest, methodNotSupported, StatusError, unsupportedMediaType } from "#sdk/api/status.ts";
+import { badRequest, methodNotSupported, StatusError } from "#sdk/api/status.ts";
 import { decodeProtobuf } from "../protobuf/decode.ts";
 import { decodeToken, encodeToken, expiredContinue } from "../registry/continueToken.ts";
 import type { Written } from "../registry/document.ts";
-import { notFoundResource, type Registry } from "../registry/registry.ts";
+import type { Registry } from "../registry/registry.ts";
 import { matcherOf } from "../registry/selectors.ts";
 import type { ActionStrategy, ResourceEntry } from "../registry/strategy.ts";
+import { notFoundResource } from "../registry/updating.ts";
 import { readBody, readText } from "./body.ts";
 import { answer, type Exchange } from "./exchange.ts";
 import { type Accepted, bodyEncoding, mediaType, negotiate } from "./negotiate.ts";
 import * as options from "./options.ts";
+import {
+  APPLY,
+  asObject,
+  type BodyDecoder,
+  PATCH_TYPES,
+  type Patcher,
+  patchProducer,
+  wrongPatchType,
+} from "./patches.ts";
 import { type RenderRequest, renderList, renderObject } from "./render.ts";
 import { serveWatch } from "./watch.ts";
-
-/** Bodies to objects of a kind; filled by platform/apiserver/types.ts. */
-export interface BodyDecoder {
-  decode(
-    gvk: { group: string; version: string; kind: string },
-    text: string,
-    encoding: "json" | "yaml",
-    validation: options.FieldValidation,
-    warn: (text: string) => void,
-  ): DynamicObject;
-  /** A patched document, checked as a body is. */
-  check(
-    gvk: { group: string; version: string; kind: string },
-    value: JsonObject,
-    validation: options.FieldValidation,
-    warn: (text: string) => void,
-  ): DynamicObject;
-}
-
-export interface Patcher {
-  json(document: JsonObject, patch: unknown): JsonObject;
-  merge(document: JsonObject, patch: JsonObject): JsonObject;
-  strategic(gvk: { group: string; version: string; kind: string }, document: JsonObject, patch: JsonObject): JsonObject;
-  apply(
-    gvk: { group: string; version: string; kind: string },
-    live: DynamicObject | undefined,
-    applied: DynamicObject,
-    o: { manager: string; force: boolean; subresource: string; now: number },
-  ): DynamicObject;
-}
 
 export interface ResourceParts {
   registry: Registry;
@@ -266,7 +246,7 @@ export class ResourceHandler {
     if (type === APPLY) options.checkApplyOptions(exchange.query);
     const text = await readText(exchange.request);
     const { info, context } = exchange;
-    const produce = this.patchProducer(entry, type, text, validation, exchange);
+    const produce = patchProducer(this.#parts, entry, type, text, validation, exchange);
     const createIfAbsent = type === APPLY && info.subresource === "" ? () => produce(undefined) : undefined;
     const written = await this.#parts.registry.update(
       context,
@@ -282,49 +262,6 @@ export class ResourceHandler {
       { ...writeOptions, keepsManagedFields: type === APPLY },
     );
     await this.#written(exchange, entry, written, accepted, written.created ? 201 : 200);
-  }
-
-  /** A function from the present object to the wanted one; the patch is parsed once. */
-  patchProducer(
-    entry: Pick<ResourceEntry, "facts">,
-    type: string,
-    text: string,
-    validation: options.FieldValidation,
-    exchange: Exchange,
-    kind: { group: string; version: string; kind: string } = entry.facts,
-  ): (old: DynamicObject | undefined) => DynamicObject {
-    const { decoder, patcher } = this.#parts;
-    const gvk = { group: kind.group, version: kind.version, kind: kind.kind };
-    const { info, context } = exchange;
-    if (type === APPLY) {
-      const applied = decoder.decode(gvk, text, "yaml", validation, context.warn);
-      if (applied.metadata.managedFields?.length) throw badRequest("metadata.managedFields must be nil");
-      applied.metadata.name ??= info.name;
-      if (applied.metadata.name !== info.name) {
-        throw badRequest(
-          `the name of the object (${applied.metadata.name}) does not match the name on the URL (${info.name})`,
-        );
-      }
-      if (entry.facts.namespaced) applied.metadata.namespace ??= info.namespace;
-      const o = {
-        manager: exchange.query.get("fieldManager") ?? "",
-        force: options.flag(exchange.query, "force"),
-        subresource: info.subresource,
-        now: context.now,
-      };
-      return (old) => patcher.apply(gvk, old, structuredClone(applied), o);
-    }
-    const patch = parsePatch(text);
-    return (old) => {
-      const document = old as unknown as JsonObject;
-      const patched =
-        type === JSON_PATCH
-          ? patcher.json(document, patch)
-          : type === MERGE_PATCH
-            ? patcher.merge(document, asObject(patch))
-            : patcher.strategic(gvk, document, asObject(patch));
-      return decoder.check(gvk, patched, validation, context.warn);
-    };
   }
 
   async #delete(exchange: Exchange, entry: ResourceEntry): Promise<void> {
@@ -424,7 +361,15 @@ export class ResourceHandler {
       if (!PATCH_TYPES.has(type)) throw wrongPatchType();
       if (type === APPLY) options.checkApplyOptions(exchange.query);
       const validation = options.fieldValidation(exchange.query, "PatchOptions");
-      const produce = this.patchProducer(entry, type, await readText(exchange.request), validation, exchange, gvk);
+      const produce = patchProducer(
+        this.#parts,
+        entry,
+        type,
+        await readText(exchange.request),
+        validation,
+        exchange,
+        gvk,
+      );
       result = await action.handle({ ...request, produce });
     } else {
       const body = await this.#decode(exchange, gvk, info.verb === "create" ? "CreateOptions" : "UpdateOptions");
@@ -432,30 +377,4 @@ export class ResourceHandler {
     }
     await answer(exchange, action.code ?? (info.verb === "create" ? 201 : 200), JSON.stringify(result), accepted);
   }
-}
-
-const JSON_PATCH = "application/json-patch+json";
-const MERGE_PATCH = "application/merge-patch+json";
-const APPLY = "application/apply-patch+yaml";
-const PATCH_TYPES = new Set([JSON_PATCH, MERGE_PATCH, "application/strategic-merge-patch+json", APPLY]);
-
-const wrongPatchType = () => {
-  const error = unsupportedMediaType("415: Unsupported Media Type");
-  error.status.details = {};
-  return error;
-};
-
-function parsePatch(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch (error) {
-    throw badRequest(`error decoding patch: ${error instanceof Error ? error.message : String(error)}`);
-  }
-}
-
-function asObject(value: unknown): JsonObject {
-  if (value === null || typeof value !== "object" || Array.isArray(value)) {
-    throw badRequest("json: cannot unmarshal into Go value of type map[string]interface {}");
-  }
-  return value as JsonObject;
 }

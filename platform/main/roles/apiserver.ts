@@ -1,5 +1,5 @@
 /** Composition root of the API server. */
-import { readFileSync } from "node:fs";
+import { existsSync, readFileSync } from "node:fs";
 import { hostname, networkInterfaces } from "node:os";
 import { join } from "node:path";
 import { admissionChain, type ComponentAdmission } from "#platform/apiserver/admission/chain.ts";
@@ -8,6 +8,7 @@ import { defaultTolerations, notReadyTaint, priorities, serviceAccounts } from "
 import { firstOf } from "#platform/apiserver/authn/authenticator.ts";
 import { keySet, type SigningKey, signingKey } from "#platform/apiserver/authn/jwt.ts";
 import { ISSUER, serviceAccountTokens } from "#platform/apiserver/authn/serviceAccounts.ts";
+import { tokenFile } from "#platform/apiserver/authn/tokenFile.ts";
 import { certificates } from "#platform/apiserver/authn/x509.ts";
 import { masters, unionOf } from "#platform/apiserver/authz/authorizer.ts";
 import { nodeAuthorizer } from "#platform/apiserver/authz/nodes.ts";
@@ -36,6 +37,10 @@ import { firstAddress } from "../pki.ts";
 import { rolePlugins } from "../plugins.ts";
 import type { StartRole } from "../role.ts";
 import { createStore } from "../store.ts";
+
+/** Optional, in the form of upstream's --token-auth-file. */
+const TOKENS = "tokens.csv";
+const staticTokens = (path: string) => (existsSync(path) ? [tokenFile(readFileSync(path, "utf8"))] : []);
 
 const STOP_GRACE_MS = 5_000;
 
@@ -167,7 +172,7 @@ export const start: StartRole = async ({ config, log }) => {
     registry,
     store,
     tenants,
-    authenticator: firstOf([certificates(pem("ca.crt")), tokens]),
+    authenticator: firstOf([certificates(pem("ca.crt")), tokens, ...staticTokens(join(pki, TOKENS))]),
     authorizer,
     decoder,
     patcher,

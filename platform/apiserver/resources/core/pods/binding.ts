@@ -19,9 +19,10 @@ function assign(pod: Pod, binding: Binding, node: string, now: number): void {
   if (pod.spec.schedulingGates?.length)
     throw conflict(PODS_BINDING, name, `pod ${name} has non-empty .spec.schedulingGates`);
   pod.spec.nodeName = node;
-  Object.assign((pod.metadata.annotations ??= {}), binding.metadata.annotations);
-  if (Object.keys(pod.metadata.annotations).length === 0) delete pod.metadata.annotations;
-  const status = (pod.status ??= {});
+  const { annotations } = binding.metadata;
+  if (annotations) pod.metadata.annotations = { ...pod.metadata.annotations, ...annotations };
+  pod.status ??= {};
+  const { status } = pod;
   const others = (status.conditions ?? []).filter((c) => c.type !== "PodScheduled");
   status.conditions = [...others, { type: "PodScheduled", status: "True", lastTransitionTime: timeText(now) }];
 }

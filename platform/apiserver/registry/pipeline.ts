@@ -1,0 +1,147 @@
+/** The steps that creates, updates and deletes share: defaults, field owners, admission, and what the store is told. */
+import type { Key, Operation, Store, StoredObject, Write } from "#platform/store/port.ts";
+import type { DynamicObject, GroupVersionKind } from "#sdk/api/object.ts";
+import type { Admission, AdmissionAttributes } from "./admission.ts";
+import type { Catalog } from "./catalog.ts";
+import { decode } from "./document.ts";
+import type { TypeRules } from "./ports.ts";
+import type { Effects, RequestContext, ResourceEntry } from "./strategy.ts";
+
+export const UPDATE_ATTEMPTS_MAX = 16;
+export const ALLOCATION_ATTEMPTS_MAX = 64;
+
+export interface WriteOptions {
+  dryRun: boolean;
+  fieldManager: string;
+  /** Server-side apply keeps its own managed fields. */
+  keepsManagedFields?: boolean;
+}
+
+export interface RegistryParts {
+  store: Store;
+  admission: Admission;
+  types: TypeRules;
+  catalog: Catalog;
+  clock: { now(): number };
+}
+
+export type ReviewRequest = Pick<AdmissionAttributes, "operation" | "subresource" | "object" | "oldObject" | "dryRun">;
+
+export class Pipeline {
+  readonly store: Store;
+  readonly clock: { now(): number };
+  readonly #admission: Admission;
+  readonly #types: TypeRules;
+
+  constructor({ store, admission, types, clock }: RegistryParts) {
+    this.store = store;
+    this.clock = clock;
+    this.#admission = admission;
+    this.#types = types;
+  }
+
+  key(context: RequestContext, entry: ResourceEntry, namespace: string, name: string): Key {
+    return {
+      tenant: context.tenant,
+      resource: entry.storeResource,
+      namespace: entry.facts.namespaced ? namespace : "",
+      name,
+    };
+  }
+
+  /** In the entry's own version. */
+  toVersion(entry: ResourceEntry, stored: Pick<StoredObject, "document" | "revision">): DynamicObject {
+    const object = decode(stored);
+    return entry.strategy.storage ? entry.strategy.storage.fromStorage(object) : object;
+  }
+
+  /** Writes the values that Go always writes. */
+  fillZeros(entry: ResourceEntry, object: DynamicObject): void {
+    this.#types.fillZeros(this.gvk(entry), object);
+  }
+
+  gvk(entry: ResourceEntry): GroupVersionKind {
+    const { group, version, kind } = entry.facts;
+    return { group, version, kind };
+  }
+
+  applyDefaults(entry: ResourceEntry, object: DynamicObject): void {
+    this.#types.applyDefaults(this.gvk(entry), object);
+    entry.strategy.applyDefaults?.(object);
+  }
+
+  manage(
+    entry: ResourceEntry,
+    old: DynamicObject | undefined,
+    next: DynamicObject,
+    subresource: string,
+    options: WriteOptions,
+  ): DynamicObject {
+    return this.#types.manage(this.gvk(entry), old, next, {
+      manager: options.fieldManager,
+      subresource,
+      now: this.clock.now(),
+    });
+  }
+
+  toStorage(entry: ResourceEntry, object: DynamicObject): DynamicObject {
+    return entry.strategy.storage ? entry.strategy.storage.toStorage(object) : object;
+  }
+
+  transaction(operation: Operation, effects: Effects, guards: NonNullable<Write["guards"]>): Write {
+    return {
+      operations: [operation, ...(effects.operations ?? [])],
+      guards: [...guards, ...(effects.guards ?? [])],
+      ledgers: effects.ledgers ?? [],
+      ...(effects.relaxed ? { relaxed: true } : {}),
+    };
+  }
+
+  async effects(
+    context: RequestContext,
+    entry: ResourceEntry,
+    request: {
+      operation: "create" | "update" | "delete";
+      subresource: string;
+      object: DynamicObject;
+      old?: DynamicObject;
+      dryRun: boolean;
+    },
+  ): Promise<Effects> {
+    return (await entry.strategy.effects?.({ context, store: this.store, ...request })) ?? {};
+  }
+
+  #attributes(
+    context: RequestContext,
+    entry: ResourceEntry,
+    a: Pick<AdmissionAttributes, "operation" | "subresource" | "object" | "oldObject" | "dryRun">,
+  ): AdmissionAttributes {
+    const metadata = (a.object ?? a.oldObject)?.metadata;
+    const { group, version, resource } = entry.facts;
+    return {
+      tenant: context.tenant,
+      tenantName: context.tenantName,
+      kind: this.gvk(entry),
+      resource: { group, version, resource },
+      namespace: metadata?.namespace ?? "",
+      name: metadata?.name ?? "",
+      user: context.user,
+      ...a,
+    };
+  }
+
+  async mutate(
+    context: RequestContext,
+    entry: ResourceEntry,
+    a: ReviewRequest & { object: DynamicObject },
+  ): Promise<DynamicObject> {
+    const { object, warnings } = await this.#admission.mutate(this.#attributes(context, entry, a));
+    for (const warning of warnings) context.warn(warning);
+    return object ?? a.object;
+  }
+
+  async validateAdmission(context: RequestContext, entry: ResourceEntry, a: ReviewRequest): Promise<void> {
+    const { warnings } = await this.#admission.validate(this.#attributes(context, entry, a));
+    for (const warning of warnings) context.warn(warning);
+  }
+}
