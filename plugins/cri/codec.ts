@@ -20,14 +20,20 @@ const FIXED64 = 1;
 const BYTES = 2;
 const FIXED32 = 5;
 
-const parsed = new Map<string, Field[]>();
+interface Fields {
+  all: Field[];
+  byNumber: Map<number, Field>;
+}
 
-function fieldsOf(message: string): Field[] {
+const parsed = new Map<string, Fields>();
+
+function fieldsOf(message: string): Fields {
   const known = parsed.get(message);
   if (known !== undefined) return known;
   const text = messages[message];
   if (text === undefined) throw new Error(`CRI has no message ${message}`);
-  const fields = text === "" ? [] : text.split(";").map(parseField);
+  const all = text === "" ? [] : text.split(";").map(parseField);
+  const fields = { all, byNumber: new Map(all.map((field) => [field.number, field])) };
   parsed.set(message, fields);
   return fields;
 }
@@ -53,13 +59,23 @@ class Writer {
     this.bytes.push(Number(rest));
   }
 
+  /** A number below 2^31. */
+  small(value: number): void {
+    let rest = value;
+    while (rest > 127) {
+      this.bytes.push((rest & 127) | 128);
+      rest >>>= 7;
+    }
+    this.bytes.push(rest);
+  }
+
   tag(field: number, wire: number): void {
-    this.varint(BigInt(field * 8 + wire));
+    this.small(field * 8 + wire);
   }
 
   block(field: number, bytes: ArrayLike<number>): void {
     this.tag(field, BYTES);
-    this.varint(BigInt(bytes.length));
+    this.small(bytes.length);
     for (let i = 0; i < bytes.length; i++) this.bytes.push(bytes[i] ?? 0);
   }
 }
@@ -111,7 +127,7 @@ function asMessage(value: Value | undefined, where: string): Message {
 
 function write(message: string, object: Message, where: string): Writer {
   const out = new Writer();
-  for (const field of fieldsOf(message)) {
+  for (const field of fieldsOf(message).all) {
     const value = object[field.name];
     if (value === undefined || value === null) continue;
     const here = `${where}.${field.name}`;
@@ -162,6 +178,20 @@ class Reader {
     throw new Error("the runtime's answer is cut short");
   }
 
+  /** Tags, lengths and other small numbers, without the cost of big integers; those above 2^53 are not exact. */
+  small(): number {
+    let value = 0;
+    let unit = 1;
+    for (let i = 0; i < 10; i++) {
+      const byte = this.bytes[this.at++];
+      if (byte === undefined || this.at > this.end) break;
+      value += (byte & 127) * unit;
+      if (byte < 128) return value;
+      unit *= 128;
+    }
+    throw new Error("the runtime's answer is cut short");
+  }
+
   skip(bytes: number): Uint8Array {
     const from = this.at;
     this.at += bytes;
@@ -170,7 +200,7 @@ class Reader {
   }
 
   block(): Uint8Array {
-    return this.skip(Number(this.varint()));
+    return this.skip(this.small());
   }
 
   skipField(wire: number): void {
@@ -182,17 +212,21 @@ class Reader {
   }
 }
 
-function readVarint(type: string, raw: bigint): Value {
+function readVarint(type: string, input: Reader): Value {
   const names = enums[type];
-  if (names !== undefined) return names[Number(raw)] ?? Number(raw);
-  if (type === "bool") return raw !== 0n;
+  if (names !== undefined) {
+    const number = input.small();
+    return names[number] ?? number;
+  }
+  if (type === "bool") return input.small() !== 0;
+  const raw = input.varint();
   if (type === "int64") return BigInt.asIntN(64, raw).toString();
   if (type === "uint64") return raw.toString();
   return Number(type === "int32" ? BigInt.asIntN(32, raw) : BigInt.asUintN(32, raw));
 }
 
 function readOne(input: Reader, type: string, wire: number): Value {
-  if (isVarint(type)) return readVarint(type, input.varint());
+  if (isVarint(type)) return readVarint(type, input);
   if (type === "double") {
     const eight = input.skip(8);
     return new DataView(eight.buffer, eight.byteOffset, 8).getFloat64(0, true);
@@ -211,7 +245,7 @@ function readEntry(block: Uint8Array, type: string): [string, Value] {
   let key = "";
   let value = zeroOf(type);
   while (input.at < input.end) {
-    const tag = Number(input.varint());
+    const tag = input.small();
     if (tag >> 3 === 1) key = utf8Decode(input.block());
     else if (tag >> 3 === 2) value = readOne(input, type, tag & 7);
     else input.skipField(tag & 7);
@@ -226,19 +260,19 @@ function readMany(input: Reader, type: string, wire: number, into: Value[]): voi
   }
   const block = input.block();
   const packed = new Reader(block, 0, block.length);
-  while (packed.at < packed.end) into.push(readVarint(type, packed.varint()));
+  while (packed.at < packed.end) into.push(readVarint(type, packed));
 }
 
 /** A message in its JSON mapping from its wire form. Throws an Error for bytes that are none. */
 export function decode(message: string, bytes: Uint8Array): Message {
   const fields = fieldsOf(message);
   const object: Message = {};
-  for (const field of fields)
+  for (const field of fields.all)
     if (field.kind === "one" && field.type in enums) object[field.name] = enums[field.type]?.[0] ?? 0;
   const input = new Reader(bytes, 0, bytes.length);
   while (input.at < input.end) {
-    const tag = Number(input.varint());
-    const field = fields.find((one) => one.number === tag >> 3);
+    const tag = input.small();
+    const field = fields.byNumber.get(tag >> 3);
     if (field === undefined) {
       input.skipField(tag & 7);
     } else if (field.kind === "many") {
