@@ -7,7 +7,7 @@ import { join } from "node:path";
 
 const crate = join(import.meta.dirname, "wasmtime");
 const addonPath = join(crate, "capstan-wasmtime.node");
-const sourcePath = join(crate, "capstan-wasmtime.node.source");
+const sourcePath = join(crate, "target/capstan-wasmtime.source");
 
 /** A call's answer: ["ok" | "err" | "invalid" | "trap" | "deadline" | "memory", value, microseconds, memory bytes]. */
 export type NativeAnswer = [tag: string, value: unknown, micros: number, memoryBytes: number];

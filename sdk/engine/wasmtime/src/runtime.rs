@@ -1,4 +1,6 @@
 //! One wasmtime engine for the process: pooled instances, epochs for deadlines, compiled code kept on disk.
+use std::borrow::Cow;
+use std::collections::HashMap;
 use std::collections::hash_map::DefaultHasher;
 use std::hash::{Hash, Hasher};
 use std::path::{Path, PathBuf};
@@ -6,7 +8,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, OnceLock};
 use std::time::{Duration, Instant};
 use wasmtime::component::Component;
-use wasmtime::{Config, Engine, InstanceAllocationStrategy, PoolingAllocationConfig, Result};
+use wasmtime::{CacheStore, Config, Engine, InstanceAllocationStrategy, PoolingAllocationConfig, Result};
 
 /// How often a running guest is asked whether its time is up.
 const TICK: Duration = Duration::from_millis(1);
@@ -17,8 +19,33 @@ const INSTANCES_MAX: u32 = 128;
 /// The greatest memory cap a manifest may ask for.
 const MEMORY_BYTES_MAX: usize = 1 << 30;
 
+/// Functions kept of what was compiled last. Components made by one toolchain hold the same interpreter, which is then compiled once.
+const FUNCTIONS_BYTES_MAX: usize = 64 << 20;
+
+#[derive(Debug, Default)]
+struct Functions(Mutex<(usize, HashMap<Vec<u8>, Vec<u8>>)>);
+
+impl CacheStore for Functions {
+    fn get(&self, key: &[u8]) -> Option<Cow<'_, [u8]>> {
+        let kept = self.0.lock().ok()?;
+        kept.1.get(key).map(|function| Cow::Owned(function.clone()))
+    }
+    fn insert(&self, key: &[u8], value: Vec<u8>) -> bool {
+        let Ok(mut kept) = self.0.lock() else { return false };
+        kept.0 += key.len() + value.len();
+        if kept.0 > FUNCTIONS_BYTES_MAX {
+            *kept = (0, HashMap::new());
+            return false;
+        }
+        kept.1.insert(key.to_vec(), value);
+        true
+    }
+}
+
 fn config(pooled: bool) -> Config {
     let mut config = Config::new();
+    // Refused only where the crate is built without it.
+    let _ = config.enable_incremental_compilation(Arc::new(Functions::default()));
     config.epoch_interruption(true);
     config.wasm_component_model(true);
     if pooled {
