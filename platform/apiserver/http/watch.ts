@@ -67,9 +67,9 @@ async function* frames(
   exchange: Exchange,
   r: RenderRequest,
   p: ListParameters,
+  mode: Mode,
   signal: AbortSignal,
 ): AsyncIterable<string> {
-  const mode = modeOf(p);
   const matcher = matcherOf(p.selection);
   const name = requiredValue(p.selection.fields, "metadata.name");
   const scope = {
@@ -120,6 +120,7 @@ export async function serveWatch(
 ): Promise<void> {
   if (r.accepted.encoding !== "json") throw badRequest("watch is only served as application/json");
   const p = listParameters(exchange.query, entry, true);
+  const mode = modeOf(p);
   const ending = new AbortController();
   const seconds =
     p.timeoutSeconds && p.timeoutSeconds > 0 ? p.timeoutSeconds : TIMEOUT_MIN_SECONDS * (1 + Math.random());
@@ -127,7 +128,7 @@ export async function serveWatch(
   const signal = AbortSignal.any([exchange.signal, ending.signal]);
   const { response } = exchange;
   try {
-    const stream = frames(store, exchange, r, p, signal);
+    const stream = frames(store, exchange, r, p, mode, signal);
     response.statusCode = 200;
     response.setHeader("Content-Type", "application/json");
     response.setHeader("Cache-Control", "no-cache, private");

@@ -40,10 +40,11 @@ export function checkDeleteOptions(options: DeleteOptions): void {
   }
 }
 
-function finalizersAfter(present: readonly string[], options: DeleteOptions): string[] {
+function finalizersAfter(present: readonly string[], options: DeleteOptions, fallback: string | undefined): string[] {
   const policy =
     options.propagationPolicy ??
-    (options.orphanDependents === undefined ? undefined : options.orphanDependents ? "Orphan" : "Background");
+    (options.orphanDependents === undefined ? undefined : options.orphanDependents ? "Orphan" : "Background") ??
+    (present.includes(ORPHAN) || present.includes(FOREGROUND) ? undefined : fallback);
   const others = present.filter((f) => f !== ORPHAN && f !== FOREGROUND);
   if (policy === "Orphan") return [...others, ORPHAN];
   if (policy === "Foreground") return [...others, FOREGROUND];
@@ -78,7 +79,7 @@ export function planDeletion(
   const { strategy } = entry;
   const meta = object.metadata;
   const before = JSON.stringify(object);
-  const finalizers = finalizersAfter(meta.finalizers ?? [], options);
+  const finalizers = finalizersAfter(meta.finalizers ?? [], options, strategy.propagationPolicy);
   if (finalizers.length > 0) meta.finalizers = finalizers;
   else delete meta.finalizers;
   const grace = strategy.gracePeriodSeconds?.(object, options) ?? 0;
@@ -89,8 +90,8 @@ export function planDeletion(
     meta.deletionTimestamp = timeText(now + grace * 1000);
     // A namespace ends when it is empty, whenever that is.
     if (!strategy.holdsDeletion) meta.deletionGracePeriodSeconds = grace;
-    if (released) return { outcome: "remove", object };
     if (meta.generation) meta.generation += 1;
+    if (released) return { outcome: "remove", object };
     strategy.markDeleted?.(object);
     return { outcome: "mark", object };
   }

@@ -130,6 +130,8 @@ export interface Strategy {
   generation: boolean;
   /** Changes beside these that raise it too (a deployment's annotations). */
   raisesGeneration?(next: DynamicObject, old: DynamicObject): boolean;
+  /** What a delete without a policy does to dependents; they go in the background when unset. */
+  propagationPolicy?: "Orphan";
   /** DELETE answers with the object and not with a Status. */
   returnsDeletedObject: boolean;
   storage?: StorageForm;

@@ -51,7 +51,20 @@ export function validatePodTemplate(template: PodTemplateSpec, restart: readonly
     ...validatePodSpec(template.spec ?? { containers: [] }, `${path}.spec`),
   ];
   const policy = template.spec?.restartPolicy;
-  if (policy && !restart.includes(policy)) causes.push(notSupported(`${path}.spec.restartPolicy`, policy, restart));
+  // Always is what stands where nothing was chosen: a job has to choose.
+  const chosen = policy !== "Always" || restart.includes("Always");
+  if (!chosen)
+    causes.push(
+      required(
+        `${path}.spec.restartPolicy`,
+        `valid values: ${[...restart]
+          .reverse()
+          .map((r) => JSON.stringify(r))
+          .join(", ")}`,
+      ),
+    );
+  else if (policy && !restart.includes(policy))
+    causes.push(notSupported(`${path}.spec.restartPolicy`, policy, restart));
   return causes;
 }
 

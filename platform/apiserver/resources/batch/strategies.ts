@@ -54,6 +54,7 @@ function validateJobSpec(spec: JobSpec | undefined, path: string): Causes {
 
 export const jobStrategy = (facts: ResourceFacts): Strategy =>
   genericStrategy(facts, {
+    propagationPolicy: "Orphan",
     applyDefaults(object) {
       const job = as<Job>(object);
       job.spec ??= {} as JobSpec;
