@@ -199,6 +199,19 @@ describe("a node with containerd, through its components", { skip: why ?? false,
     assert.equal((await fetch(`http://${pod.status?.podIP}:8080/`)).status, 200);
   });
 
+  it("adds an ephemeral container that sees the processes of another", async () => {
+    const pod = await until("web", isReady);
+    const { name: _, ...look } = container("grep -q httpd /proc/1/cmdline || grep -q hello /proc/1/cmdline");
+    const ephemeralContainers = [{ ...look, name: "look", targetContainerName: "main" }];
+    put({ ...pod, spec: { ...(pod.spec ?? { containers: [] }), ephemeralContainers } });
+    const looked = await until(
+      "web",
+      (now) => now?.status?.ephemeralContainerStatuses?.[0]?.state?.terminated !== undefined,
+    );
+    assert.equal(looked.status?.ephemeralContainerStatuses?.[0]?.state?.terminated?.exitCode, 0);
+    assert.ok(isReady(looked));
+  });
+
   it("leaves a pod in ContainerCreating and says why while the network component is off", async () => {
     node.setPlugin("cni", false);
     put(podOf("offline", {}));

@@ -40,6 +40,8 @@ export interface ContainerInput {
   attempt: number;
   podIPs: string[];
   volumes: MountedVolumes;
+  /** Its process namespace is this container's. */
+  targetId?: string;
 }
 
 /** Rejects with ConfigError where the pod asks for what cannot be. */
@@ -79,7 +81,7 @@ export async function containerConfig(input: ContainerInput): Promise<ContainerC
     tty: container.tty === true,
     linux: {
       resources: containerResources(pod, container, context.machine.memoryBytes),
-      securityContext: securityContext(pod, container),
+      securityContext: securityContext(pod, container, input.targetId),
     },
   };
 }
@@ -102,7 +104,11 @@ function verifyNonRoot(pod: NodePod, container: Container, image: Image): void {
     throw new ConfigError(`container has runAsNonRoot and image will run as root ${about}`);
 }
 
-function securityContext(pod: NodePod, container: Container): LinuxContainerSecurityContext {
+function securityContext(
+  pod: NodePod,
+  container: Container,
+  targetId: string | undefined,
+): LinuxContainerSecurityContext {
   const own = container.securityContext;
   const shared = pod.spec.securityContext;
   const user = own?.runAsUser ?? shared?.runAsUser;
@@ -110,7 +116,7 @@ function securityContext(pod: NodePod, container: Container): LinuxContainerSecu
   const privileged = own?.privileged === true;
   return {
     privileged,
-    namespaceOptions: namespaceOptions(pod),
+    namespaceOptions: { ...namespaceOptions(pod), ...(targetId === undefined ? {} : { pid: "TARGET", targetId }) },
     ...(user === undefined ? {} : { runAsUser: { value: user } }),
     ...(group === undefined ? {} : { runAsGroup: { value: group } }),
     readonlyRootfs: own?.readOnlyRootFilesystem === true,

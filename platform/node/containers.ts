@@ -5,7 +5,7 @@ import type { Container } from "#sdk/api/generated/types.ts";
 import { createBackoffs } from "./backoff.ts";
 import { check } from "./checks.ts";
 import { containerConfig } from "./container-config.ts";
-import type { NodeContext, NodePod } from "./context.ts";
+import { allContainers, type NodeContext, type NodePod } from "./context.ts";
 import { ConfigError } from "./env.ts";
 import { createImagePuller, WaitingError } from "./images.ts";
 import type { Observation, ObservedContainer } from "./observe.ts";
@@ -49,6 +49,13 @@ export function durationText(ms: number): string {
 
 export const finishedAtMs = (container: ObservedContainer): number =>
   Number(BigInt(container.finishedAt ?? 0) / 1_000_000n);
+
+/** The container whose processes an ephemeral one is to see. */
+function targetOf(pod: NodePod, container: Container, seen: Observation): string | undefined {
+  const wanted = pod.spec.ephemeralContainers?.find((one) => one.name === container.name)?.targetContainerName;
+  if (!wanted) return undefined;
+  return seen.containers.find((one) => one.name === wanted && one.state === "CONTAINER_RUNNING")?.id;
+}
 
 export function createContainers(context: NodeContext, references: References): Containers {
   const { runtime, recorder, clock, log } = context;
@@ -108,6 +115,7 @@ export function createContainers(context: NodeContext, references: References): 
         attempt,
         podIPs,
         volumes,
+        targetId: targetOf(pod, container, seen),
       }).catch((error: unknown) => {
         throw failed(
           pod,
@@ -136,9 +144,7 @@ export function createContainers(context: NodeContext, references: References): 
     },
 
     async stop(pod, observed, message, graceSeconds) {
-      const spec = [...pod.spec.containers, ...(pod.spec.initContainers ?? [])].find(
-        (one) => one.name === observed.name,
-      );
+      const spec = allContainers(pod).find((one) => one.name === observed.name);
       const text = message === "" ? `Stopping container ${observed.name}` : message;
       recorder.event(pod, "Normal", "Killing", text, about(observed.name));
       const begun = clock.now();

@@ -2,7 +2,7 @@
 import { join } from "node:path";
 import type { Clock } from "#platform/base/clock.ts";
 import type { Log } from "#platform/base/log.ts";
-import type { Pod, Service } from "#sdk/api/generated/types.ts";
+import type { Container, Pod, Service } from "#sdk/api/generated/types.ts";
 import { type Client, tenantOf } from "#sdk/client/port.ts";
 import type { Recorder } from "#sdk/client/recorder.ts";
 import type { CgroupHost } from "./cgroups.ts";
@@ -45,6 +45,13 @@ export interface NodePod extends Pod {
   metadata: Pod["metadata"] & { name: string; namespace: string; uid: string };
   spec: NonNullable<Pod["spec"]>;
 }
+
+/** Every container of the pod, whatever its sort. */
+export const allContainers = (pod: NodePod): Container[] => [
+  ...(pod.spec.initContainers ?? []),
+  ...pod.spec.containers,
+  ...(pod.spec.ephemeralContainers ?? []),
+];
 
 export const isNodePod = (pod: Pod): pod is NodePod =>
   pod.spec !== undefined && !!pod.metadata.name && !!pod.metadata.namespace && !!pod.metadata.uid;

@@ -47,6 +47,10 @@ export function decide(
   if (sandbox === undefined) return withoutSandbox(pod, seen);
   const decision: Decision = { sandbox, createSandbox: false, kill: [], start: [], finished: false };
   const here = (name: string) => seen.containers.find((one) => one.name === name && one.podSandboxId === sandbox.id);
+  // Ephemeral containers start once, whatever else the pod waits for, and never again.
+  for (const container of pod.spec.ephemeralContainers ?? [])
+    if (seen.containers.every((one) => one.name !== container.name))
+      decision.start.push({ container, init: false, previous: undefined });
   const begun = pod.spec.containers.some((container) => here(container.name) !== undefined);
   const init = decideInit(pod, here, probes, decision, begun);
   if (init === "failed") {

@@ -1,7 +1,7 @@
 /** A container's environment, in upstream's order: services, envFrom, env; `$(NAME)` is expanded from what came before. */
 import type { Container, EnvVar, Service } from "#sdk/api/generated/types.ts";
 import { tenantOf } from "#sdk/client/port.ts";
-import type { NodeContext, NodePod } from "./context.ts";
+import { allContainers, type NodeContext, type NodePod } from "./context.ts";
 import { fieldValue, resourceValue } from "./fields.ts";
 import type { References } from "./references.ts";
 
@@ -122,9 +122,7 @@ async function variableValue(
   if (from.fieldRef) return fieldValue(pod, from.fieldRef, context.settings, podIPs);
   if (from.resourceFieldRef) {
     const named = from.resourceFieldRef.containerName;
-    const about = named
-      ? ([...pod.spec.containers, ...(pod.spec.initContainers ?? [])].find((one) => one.name === named) ?? container)
-      : container;
+    const about = named ? (allContainers(pod).find((one) => one.name === named) ?? container) : container;
     return resourceValue(about, from.resourceFieldRef, context.machine);
   }
   const isMap = from.configMapKeyRef !== undefined;

@@ -16,7 +16,7 @@ import { TLSSocket } from "node:tls";
 import { messageOf } from "#platform/base/log.ts";
 import { tenantOf } from "#sdk/client/port.ts";
 import type { Agent } from "./agent.ts";
-import { type NodePod, podLogDirectory } from "./context.ts";
+import { allContainers, type NodePod, podLogDirectory } from "./context.ts";
 import { type LogOptions, readLog } from "./logs.ts";
 import type { ObservedContainer } from "./observe.ts";
 
@@ -154,7 +154,7 @@ async function sendLogs(
         .find((other) => other !== all[0] || waitsAgain(pod, name))
     : all[0];
   if (one === undefined) {
-    const specs = [...pod.spec.containers, ...(pod.spec.initContainers ?? [])];
+    const specs = allContainers(pod);
     if (!specs.some((spec) => spec.name === name))
       throw new HttpError(404, `container ${name} not found in pod ${pod.metadata.name}`);
     if (previous)
@@ -264,7 +264,7 @@ async function streamUrl(
   };
   if (area === "exec") return await runtime.exec({ ...streams, command: query.getAll("command") });
   if (area === "attach") {
-    const spec = pod.spec.containers.find((one) => one.name === name);
+    const spec = allContainers(pod).find((one) => one.name === name);
     return await runtime.attach({
       ...streams,
       tty: spec?.tty === true,

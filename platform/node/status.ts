@@ -52,6 +52,7 @@ export function podStatus(input: StatusInput): PodStatus {
     };
   const init = (pod.spec.initContainers ?? []).map((container) => containerStatus(input, container, true));
   const main = pod.spec.containers.map((container) => containerStatus(input, container, false));
+  const ephemeral = (pod.spec.ephemeralContainers ?? []).map((container) => containerStatus(input, container, false));
   const phase = phaseOf(input, init, main);
   const conditions = conditionsOf(input, phase, init, main);
   const ips = pod.spec.hostNetwork === true ? [nodeAddress] : podIPs;
@@ -68,6 +69,9 @@ export function podStatus(input: StatusInput): PodStatus {
     qosClass: pod.status?.qosClass ?? qosClass(pod),
     ...(init.length === 0 ? {} : { initContainerStatuses: init }),
     containerStatuses: main,
+    ...(ephemeral.length === 0
+      ? {}
+      : { ephemeralContainerStatuses: ephemeral.map((one) => ({ ...one, ready: false })) }),
   };
 }
 
