@@ -72,6 +72,7 @@ export async function installPackages(dataDir: string, names: readonly string[],
 async function installedNames(): Promise<string[]> {
   const { stdout } = await run("sh", [
     "-c",
+    // biome-ignore lint/suspicious/noTemplateCurlyInString: placeholders of dpkg-query
     "dpkg-query -W -f '${db:Status-Abbrev}${Package}\\n' | sed -n 's/^ii //p' | tail -c 60000",
   ]);
   return stdout.split("\n").filter(Boolean);
