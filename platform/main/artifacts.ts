@@ -1,12 +1,15 @@
 /** What is made from the clone's sources: the wasmtime addon, the components, the console's pages. Each only when its sources changed. */
 
+import { constants, copyFileSync, existsSync, mkdirSync, readdirSync, renameSync } from "node:fs";
+import { join } from "node:path";
 import { messageOf } from "#platform/base/log.ts";
-import { buildPlugins } from "#plugins/build.ts";
+import { buildPlugins, compilePlugins } from "#plugins/build.ts";
 import { buildAddon } from "#sdk/engine/addon.ts";
 import { buildConsole } from "#web/build.ts";
 import { type Config, type Engine, paths } from "./config.ts";
 import { installPackages, isRoot } from "./host.ts";
 import { findProgram } from "./run.ts";
+import { projectDir } from "./settings.ts";
 import { type Step, UserError } from "./steps.ts";
 
 export interface ChosenEngine {
@@ -40,10 +43,28 @@ async function installCargo(dataDir: string, on: Step): Promise<void> {
   await installPackages(dataDir, CARGO_PACKAGES, on);
 }
 
+/** Built once a clone, whatever number of instances it serves. */
+const built = `${projectDir}/plugins/dist`;
+
 /** The first-party components and the console's pages; answers what was made anew, for the step's line. */
 export async function prepareArtifacts(config: Config, on: Step): Promise<string> {
-  const built = await buildPlugins(paths(config.dataDir).components, (name) => on.progress(`component ${name}`));
+  const names = await buildPlugins(built, (name) => on.progress(`component ${name}`));
+  await compilePlugins(built, config.engine, (name) => on.progress(`compiling ${name}`));
+  copyMissing(built, paths(config.dataDir).components);
   on.progress("console");
   const console_ = await buildConsole();
-  return [...built, ...(console_ ? ["console"] : [])].join(" ") || "unchanged";
+  return [...names, ...(console_ ? ["console"] : [])].join(" ") || "unchanged";
+}
+
+/** Components and compiled code are named by their digests: what is there is the same. Only the index is written each time. */
+function copyMissing(from: string, to: string): void {
+  mkdirSync(to, { recursive: true, mode: 0o711 });
+  for (const entry of readdirSync(from, { withFileTypes: true })) {
+    const [source, target] = [join(from, entry.name), join(to, entry.name)];
+    if (entry.isDirectory()) copyMissing(source, target);
+    else if (entry.name === "index.json" || !existsSync(target)) {
+      copyFileSync(source, `${target}.new`, constants.COPYFILE_FICLONE);
+      renameSync(`${target}.new`, target);
+    }
+  }
 }
