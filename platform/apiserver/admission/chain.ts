@@ -22,7 +22,10 @@ export interface AdmissionHook {
 
 /** The components installed for a tenant (root's own see every tenant), in their order. Filled by platform/plugin-host. */
 export interface ComponentAdmission {
-  hooks(tenant: TenantId, attributes: AdmissionAttributes): readonly AdmissionHook[];
+  hooks(
+    tenant: TenantId,
+    attributes: AdmissionAttributes,
+  ): readonly AdmissionHook[] | Promise<readonly AdmissionHook[]>;
 }
 
 export const noComponents: ComponentAdmission = { hooks: () => [] };
@@ -34,7 +37,7 @@ export function admissionChain(rules: readonly AdmissionRule[], components: Comp
       let { object } = attributes;
       if (!object) return { object, warnings };
       for (const rule of rules) await rule.mutate?.({ ...attributes, object });
-      for (const hook of components.hooks(attributes.tenant, attributes)) {
+      for (const hook of await components.hooks(attributes.tenant, attributes)) {
         const result: Awaited<ReturnType<NonNullable<AdmissionHook["mutate"]>>> | undefined = await hook.mutate?.({
           ...attributes,
           object,
@@ -48,7 +51,7 @@ export function admissionChain(rules: readonly AdmissionRule[], components: Comp
     async validate(attributes) {
       const warnings: string[] = [];
       for (const rule of rules) await rule.validate?.(attributes);
-      for (const hook of components.hooks(attributes.tenant, attributes)) {
+      for (const hook of await components.hooks(attributes.tenant, attributes)) {
         const result = await hook.validate?.(attributes);
         if (result) warnings.push(...result.warnings);
       }

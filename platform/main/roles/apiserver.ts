@@ -2,9 +2,6 @@
 import { existsSync, readFileSync } from "node:fs";
 import { hostname, networkInterfaces } from "node:os";
 import { join } from "node:path";
-import { admissionChain, type ComponentAdmission } from "#platform/apiserver/admission/chain.ts";
-import { namespaceLifecycle } from "#platform/apiserver/admission/namespaces.ts";
-import { defaultTolerations, notReadyTaint, priorities, serviceAccounts } from "#platform/apiserver/admission/pods.ts";
 import { firstOf } from "#platform/apiserver/authn/authenticator.ts";
 import { keySet, type SigningKey, signingKey } from "#platform/apiserver/authn/jwt.ts";
 import { ISSUER, serviceAccountTokens } from "#platform/apiserver/authn/serviceAccounts.ts";
@@ -18,22 +15,21 @@ import { discoveryResponse, versionInfo } from "#platform/apiserver/discovery/di
 import type { Exchange } from "#platform/apiserver/http/exchange.ts";
 import { type ApiAddress, ensureKubernetesService } from "#platform/apiserver/kubernetesService.ts";
 import { openApiResponse } from "#platform/apiserver/openapi/openapi.ts";
-import { Catalog, groupResource } from "#platform/apiserver/registry/catalog.ts";
+import { Catalog } from "#platform/apiserver/registry/catalog.ts";
 import { Registry } from "#platform/apiserver/registry/registry.ts";
 import { strategies } from "#platform/apiserver/resources/index.ts";
 import { startServer } from "#platform/apiserver/server.ts";
 import { createStreaming } from "#platform/apiserver/streaming/streaming.ts";
 import { decoder, patcher, typeRules } from "#platform/apiserver/types.ts";
 import { type Clock, systemClock } from "#platform/base/clock.ts";
-import { createAdmissionPlugins } from "#platform/plugin-host/worlds/v1/admission.ts";
-import type { Store } from "#platform/store/port.ts";
-import type { TenantDirectory } from "#platform/store/tenants.ts";
-import { resourceByName, resources } from "#sdk/api/facts.ts";
-import type { GroupVersionResource } from "#sdk/api/object.ts";
+import { messageOf } from "#platform/base/log.ts";
+import { resources } from "#sdk/api/facts.ts";
 import { createClient } from "#sdk/client/client.ts";
 import { loadKubeconfig } from "#sdk/client/kubeconfig.ts";
+import { serverAdmission } from "../admission.ts";
 import { type Config, paths } from "../config.ts";
 import { firstAddress } from "../pki.ts";
+import { pluginClients } from "../plugin-users.ts";
 import { rolePlugins } from "../plugins.ts";
 import type { StartRole } from "../role.ts";
 import { createStore } from "../store.ts";
@@ -86,22 +82,6 @@ const issuerDocuments = (key: SigningKey, address: string) => ({
   },
 });
 
-/** What a manifest declares as context, as this server has it at hand. */
-const contextReader =
-  (store: Store, tenants: TenantDirectory) =>
-  async (
-    { group, resource }: GroupVersionResource,
-    tenantName: string,
-    namespace: string,
-  ): Promise<readonly unknown[]> => {
-    const tenant = tenants.byName(tenantName);
-    if (!tenant) return [];
-    const namespaced = resourceByName(group, resource)?.namespaced === true;
-    const scope = { tenant: tenant.id, resource: groupResource(group, resource), ...(namespaced ? { namespace } : {}) };
-    const { objects } = await store.list({ scope, freshness: { type: "atLeast", revision: 0 } });
-    return objects.map(({ document }) => JSON.parse(document) as unknown);
-  };
-
 export const start: StartRole = async ({ config, log }) => {
   const clock = systemClock;
   const { pki } = paths(config.dataDir);
@@ -117,24 +97,18 @@ export const start: StartRole = async ({ config, log }) => {
   const authorizer = unionOf([masters, nodeAuthorizer(store), rbac]);
   const kubeconfig = loadKubeconfig(paths(config.dataDir).roleKubeconfig("apiserver"));
   const client = createClient({ ...kubeconfig, userAgent: "capstan-apiserver" });
+  const users = pluginClients(kubeconfig);
   const plugins = rolePlugins({
     role: "apiserver",
     instance: `apiserver-${hostname()}`,
     worlds: ["admission"],
+    clientFor: users.clientFor,
     config,
     client,
     log,
     signal: stop.signal,
   });
-  const admissionPlugins = createAdmissionPlugins(plugins.host, contextReader(store, tenants), log);
-  const components: ComponentAdmission = { hooks: (_tenant, attributes) => admissionPlugins.hooks(attributes) };
-  const rules = [
-    namespaceLifecycle(store),
-    serviceAccounts(store),
-    priorities(store),
-    defaultTolerations,
-    notReadyTaint,
-  ];
+  const { admission, pluginsLoaded } = serverAdmission({ store, tenants, plugins: plugins.host, log });
   const address = advertised(config);
   const complete = async (tenant: { id: number; name: string }) => {
     await ensureTenant(registry, tenant, clock.now(), log);
@@ -158,7 +132,7 @@ export const start: StartRole = async ({ config, log }) => {
   const catalog = new Catalog(resources(), strategyFor);
   const registry = new Registry({
     store,
-    admission: admissionChain(rules, components),
+    admission,
     types: typeRules,
     catalog,
     clock,
@@ -199,11 +173,14 @@ export const start: StartRole = async ({ config, log }) => {
     clock,
   });
   log.info("serving", { address: where });
+  const ready = plugins.load();
+  ready.then(pluginsLoaded, (error: unknown) => log.error("plugins could not be loaded", { error: messageOf(error) }));
   return {
-    ready: plugins.load(),
+    ready,
     stop: async () => {
       stop.abort();
       await plugins.host.close();
+      users.close();
       client.close();
       await server.close(STOP_GRACE_MS);
       await opened.close();

@@ -60,10 +60,14 @@ export function createAdmissionPlugins(host: PluginHost, context: ContextReader,
           .map((plugin) => ({ spec: plugin.spec, hook: hookOf(plugin, context, log) }));
         made = { generation: host.generation, hooks };
       }
-      return made.hooks.filter(({ spec }) => spec.match.some((rule) => matches(rule, request))).map(({ hook }) => hook);
+      return made.hooks.filter(({ spec }) => wantsReview(spec, request)).map(({ hook }) => hook);
     },
   };
 }
+
+/** The manifest's match rules hold for the request. */
+export const wantsReview = ({ match }: Pick<PluginSpec, "match">, request: AdmissionRequest): boolean =>
+  match.some((rule) => matches(rule, request));
 
 function matches(rule: MatchRule, request: AdmissionRequest): boolean {
   const { group, resource } = request.resource;

@@ -1,0 +1,77 @@
+/** What the API server's admission chain is made of. */
+import { admissionChain } from "#platform/apiserver/admission/chain.ts";
+import { type ExpectedPlugin, untilLoaded } from "#platform/apiserver/admission/gate.ts";
+import { namespaceLifecycle } from "#platform/apiserver/admission/namespaces.ts";
+import { defaultTolerations, notReadyTaint, priorities, serviceAccounts } from "#platform/apiserver/admission/pods.ts";
+import type { Admission, AdmissionAttributes } from "#platform/apiserver/registry/admission.ts";
+import { groupResource } from "#platform/apiserver/registry/catalog.ts";
+import type { Log } from "#platform/base/log.ts";
+import type { PluginHost } from "#platform/plugin-host/host.ts";
+import { createAdmissionPlugins, wantsReview } from "#platform/plugin-host/worlds/v1/admission.ts";
+import { ROOT_TENANT, type Store } from "#platform/store/port.ts";
+import type { TenantDirectory } from "#platform/store/tenants.ts";
+import { resourceByName } from "#sdk/api/facts.ts";
+import type { GroupVersionResource } from "#sdk/api/object.ts";
+import { PLUGINS, pluginSpecSchema } from "#sdk/plugin/manifest.ts";
+
+/** How long a write waits for plugins that are still being loaded. */
+const PLUGINS_WAIT_MS = 10_000;
+
+export interface AdmissionParts {
+  store: Store;
+  tenants: TenantDirectory;
+  plugins: PluginHost;
+  log: Log;
+}
+
+export interface ServerAdmission {
+  admission: Admission;
+  /** The plugins are loaded: nothing waits for them any more. */
+  pluginsLoaded(): void;
+}
+
+export function serverAdmission({ store, tenants, plugins, log }: AdmissionParts): ServerAdmission {
+  const { promise: loaded, resolve: pluginsLoaded } = Promise.withResolvers<void>();
+  const admissionPlugins = createAdmissionPlugins(plugins, contextReader(store, tenants), log);
+  const components = untilLoaded({
+    components: { hooks: (_tenant, attributes) => admissionPlugins.hooks(attributes) },
+    loaded,
+    expected: (attributes) => expectedPlugins(store, attributes),
+    waitMs: PLUGINS_WAIT_MS,
+  });
+  const rules = [
+    namespaceLifecycle(store),
+    serviceAccounts(store),
+    priorities(store),
+    defaultTolerations,
+    notReadyTaint,
+  ];
+  return { admission: admissionChain(rules, components), pluginsLoaded };
+}
+
+/** What a manifest declares as context, as this server has it at hand. */
+const contextReader =
+  (store: Store, tenants: TenantDirectory) =>
+  async (
+    { group, resource }: GroupVersionResource,
+    tenantName: string,
+    namespace: string,
+  ): Promise<readonly unknown[]> => {
+    const tenant = tenants.byName(tenantName);
+    if (!tenant) return [];
+    const namespaced = resourceByName(group, resource)?.namespaced === true;
+    const scope = { tenant: tenant.id, resource: groupResource(group, resource), ...(namespaced ? { namespace } : {}) };
+    const { objects } = await store.list({ scope, freshness: { type: "atLeast", revision: 0 } });
+    return objects.map(({ document }) => JSON.parse(document) as unknown);
+  };
+
+/** The enabled plugins that want to see a request, from their objects: for the time before they are loaded. */
+async function expectedPlugins(store: Store, attributes: AdmissionAttributes): Promise<readonly ExpectedPlugin[]> {
+  const scope = { tenant: ROOT_TENANT, resource: groupResource(PLUGINS.group, PLUGINS.resource) };
+  const { objects } = await store.list({ scope, freshness: { type: "atLeast", revision: 0 } });
+  return objects.flatMap(({ key, document }) => {
+    const spec = pluginSpecSchema.safeParse((JSON.parse(document) as { spec?: unknown }).spec);
+    if (!spec.success || !spec.data.enabled || !spec.data.worlds.includes("admission")) return [];
+    return wantsReview(spec.data, attributes) ? [{ name: key.name, failurePolicy: spec.data.failurePolicy }] : [];
+  });
+}
