@@ -1,17 +1,30 @@
 /** What every control loop is given. All loops of one process share the informers; each has its own queue. */
 import { type Log, messageOf } from "#platform/base/log.ts";
 import type {
+  CertificateSigningRequest,
+  ClusterRole,
   ConfigMap,
+  ControllerRevision,
+  CronJob,
+  DaemonSet,
   Deployment,
   EndpointSlice,
   Endpoints,
+  HorizontalPodAutoscaler,
+  Job,
   Lease,
   Namespace,
   Node,
+  PersistentVolume,
+  PersistentVolumeClaim,
   Pod,
+  PodDisruptionBudget,
   ReplicaSet,
+  ReplicationController,
   Service,
   ServiceAccount,
+  StatefulSet,
+  StorageClass,
 } from "#sdk/api/generated/types.ts";
 import type { GroupVersionResource, KubeObject } from "#sdk/api/object.ts";
 import { createInformer } from "#sdk/client/informer.ts";
@@ -34,6 +47,19 @@ export interface Informers {
   rootCAs(): Informer<ConfigMap>;
   /** Only those of nodes. */
   nodeLeases(): Informer<Lease>;
+  replicationControllers(): Informer<ReplicationController>;
+  statefulSets(): Informer<StatefulSet>;
+  daemonSets(): Informer<DaemonSet>;
+  controllerRevisions(): Informer<ControllerRevision>;
+  jobs(): Informer<Job>;
+  cronJobs(): Informer<CronJob>;
+  disruptionBudgets(): Informer<PodDisruptionBudget>;
+  volumes(): Informer<PersistentVolume>;
+  claims(): Informer<PersistentVolumeClaim>;
+  storageClasses(): Informer<StorageClass>;
+  clusterRoles(): Informer<ClusterRole>;
+  certificateSigningRequests(): Informer<CertificateSigningRequest>;
+  autoscalers(): Informer<HorizontalPodAutoscaler>;
 }
 
 export interface ControllerContext {
@@ -99,6 +125,21 @@ export function createInformers(client: Client, log: Log, signal: AbortSignal): 
     serviceAccounts: lazily<ServiceAccount>(r.SERVICE_ACCOUNTS),
     rootCAs: lazily<ConfigMap>(r.CONFIGMAPS, { fieldSelector: `metadata.name=${ROOT_CA_NAME}` }),
     nodeLeases: lazily<Lease>(r.LEASES, { namespace: "kube-node-lease" }),
+    replicationControllers: lazily<ReplicationController>(r.REPLICATION_CONTROLLERS, {
+      indexes: { namespace: byNamespace },
+    }),
+    statefulSets: lazily<StatefulSet>(r.STATEFUL_SETS, { indexes: { namespace: byNamespace } }),
+    daemonSets: lazily<DaemonSet>(r.DAEMON_SETS, { indexes: { namespace: byNamespace } }),
+    controllerRevisions: lazily<ControllerRevision>(r.CONTROLLER_REVISIONS, { indexes: owned }),
+    jobs: lazily<Job>(r.JOBS, { indexes: owned }),
+    cronJobs: lazily<CronJob>(r.CRON_JOBS),
+    disruptionBudgets: lazily<PodDisruptionBudget>(r.POD_DISRUPTION_BUDGETS, { indexes: { namespace: byNamespace } }),
+    volumes: lazily<PersistentVolume>(r.PERSISTENT_VOLUMES),
+    claims: lazily<PersistentVolumeClaim>(r.PERSISTENT_VOLUME_CLAIMS, { indexes: { namespace: byNamespace } }),
+    storageClasses: lazily<StorageClass>(r.STORAGE_CLASSES),
+    clusterRoles: lazily<ClusterRole>(r.CLUSTER_ROLES),
+    certificateSigningRequests: lazily<CertificateSigningRequest>(r.CERTIFICATE_SIGNING_REQUESTS),
+    autoscalers: lazily<HorizontalPodAutoscaler>(r.HORIZONTAL_POD_AUTOSCALERS),
   };
 }
 

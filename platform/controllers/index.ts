@@ -8,6 +8,7 @@ import { namespaceController } from "./namespace/controller.ts";
 import { nodeLifecycleController } from "./node-lifecycle/controller.ts";
 import { podGarbageCollector } from "./pod-gc/controller.ts";
 import { replicaSetController } from "./replicaset/controller.ts";
+import { replicationController } from "./replicationcontroller/controller.ts";
 import { rootCAController } from "./root-ca/controller.ts";
 import { serviceAccountController } from "./serviceaccount/controller.ts";
 import { taintEvictionController } from "./taint-eviction/controller.ts";
@@ -15,6 +16,7 @@ import { taintEvictionController } from "./taint-eviction/controller.ts";
 export const controllers: readonly Controller[] = [
   deploymentController,
   replicaSetController,
+  replicationController,
   endpointSliceController,
   endpointsController,
   namespaceController,

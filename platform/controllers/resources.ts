@@ -1,21 +1,34 @@
 /** The resources the loops watch and write. */
 import type { GroupVersionResource } from "#sdk/api/object.ts";
 
-const core = (resource: string): GroupVersionResource => ({ group: "", version: "v1", resource });
-const apps = (resource: string): GroupVersionResource => ({ group: "apps", version: "v1", resource });
+const v1 = (group: string) => (resource: string) => ({ group, version: "v1", resource }) satisfies GroupVersionResource;
+const [core, apps, batch] = [v1(""), v1("apps"), v1("batch")];
 
 export const CONFIGMAPS = core("configmaps");
 export const ENDPOINTS = core("endpoints");
 export const NAMESPACES = core("namespaces");
 export const NODES = core("nodes");
+export const PERSISTENT_VOLUMES = core("persistentvolumes");
+export const PERSISTENT_VOLUME_CLAIMS = core("persistentvolumeclaims");
 export const PODS = core("pods");
+export const REPLICATION_CONTROLLERS = core("replicationcontrollers");
 export const SERVICES = core("services");
 export const SERVICE_ACCOUNTS = core("serviceaccounts");
+export const CONTROLLER_REVISIONS = apps("controllerrevisions");
+export const DAEMON_SETS = apps("daemonsets");
 export const DEPLOYMENTS = apps("deployments");
 export const REPLICA_SETS = apps("replicasets");
-export const ENDPOINT_SLICES: GroupVersionResource = {
-  group: "discovery.k8s.io",
-  version: "v1",
-  resource: "endpointslices",
+export const STATEFUL_SETS = apps("statefulsets");
+export const CRON_JOBS = batch("cronjobs");
+export const JOBS = batch("jobs");
+export const ENDPOINT_SLICES = v1("discovery.k8s.io")("endpointslices");
+export const LEASES = v1("coordination.k8s.io")("leases");
+export const POD_DISRUPTION_BUDGETS = v1("policy")("poddisruptionbudgets");
+export const CLUSTER_ROLES = v1("rbac.authorization.k8s.io")("clusterroles");
+export const STORAGE_CLASSES = v1("storage.k8s.io")("storageclasses");
+export const CERTIFICATE_SIGNING_REQUESTS = v1("certificates.k8s.io")("certificatesigningrequests");
+export const HORIZONTAL_POD_AUTOSCALERS: GroupVersionResource = {
+  group: "autoscaling",
+  version: "v2",
+  resource: "horizontalpodautoscalers",
 };
-export const LEASES: GroupVersionResource = { group: "coordination.k8s.io", version: "v1", resource: "leases" };
