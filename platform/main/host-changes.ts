@@ -11,7 +11,7 @@ import { describeDatabaseChange, plannedDatabaseChanges } from "./database.ts";
 import { isRoot, missingPackages } from "./host.ts";
 import { removeNodeNetworks } from "./nodes.ts";
 import { run } from "./run.ts";
-import { releaseClaim } from "./settings.ts";
+import { otherClaims, releaseClaim } from "./settings.ts";
 
 const CGROUPS = "/sys/fs/cgroup";
 
@@ -50,7 +50,9 @@ export async function undoHost(config: Config): Promise<string[]> {
         ...removeCgroups(config),
       ]
     : [];
-  const database = recorded(dataDir);
+  // The system user is every instance's.
+  const shared = otherClaims(instance).length > 0;
+  const database = recorded(dataDir).filter((change) => change.type !== "user" || !shared);
   await undoHostChanges(database);
   rmSync(file(dataDir), { force: true });
   releaseClaim(instance);

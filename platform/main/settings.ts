@@ -118,15 +118,18 @@ export const instanceOf = (dataDir: string): string => createHash("sha256").upda
 const INSTANCES = "/run/capstan";
 
 interface Claim {
+  dataDir: string;
   podCIDR: string;
   serviceCIDR: string;
 }
 
-function otherClaims(instance: string): Claim[] {
+/** Instances of this machine but for this one; those whose data directory was deleted by hand do not count. */
+export function otherClaims(instance: string): Claim[] {
   if (!existsSync(INSTANCES)) return [];
   return readdirSync(INSTANCES)
     .filter((name) => name.endsWith(".json") && name !== `${instance}.json`)
-    .map((name) => JSON.parse(readFileSync(join(INSTANCES, name), "utf8")) as Claim);
+    .map((name) => JSON.parse(readFileSync(join(INSTANCES, name), "utf8")) as Claim)
+    .filter((claim) => existsSync(claim.dataDir));
 }
 
 /** The first candidate that neither a route of this host nor another instance uses. */
@@ -205,7 +208,7 @@ export function writeConfig(config: Config): void {
   writeFileSync(paths(config.dataDir).config, JSON.stringify(config, null, 2), { mode: 0o600 });
   if (process.getuid?.() !== 0) return;
   mkdirSync(INSTANCES, { recursive: true });
-  const claim: Claim = { podCIDR: config.podCIDR, serviceCIDR: config.serviceCIDR };
+  const claim: Claim = { dataDir: config.dataDir, podCIDR: config.podCIDR, serviceCIDR: config.serviceCIDR };
   writeFileSync(join(INSTANCES, `${config.instance}.json`), JSON.stringify(claim));
 }
 
