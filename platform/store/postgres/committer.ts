@@ -17,9 +17,12 @@
 import type { Clock } from "#platform/base/clock.ts";
 import { delay } from "#platform/base/clock.ts";
 import { type Log, messageOf } from "#platform/base/log.ts";
-import { internal, StatusError, timeout, tooManyRequests, unavailable } from "#sdk/api/status.ts";
+import { internal, timeout, tooManyRequests, unavailable } from "#sdk/api/status.ts";
 import type { Key, Revision, StoredObject, Write, WriteResult } from "../port.ts";
 import { type Decision, decide, keyText, type LedgerState, ledgerText, type State } from "./decide.ts";
+import { type Transaction, wasCommitted } from "./doubt.ts";
+import { isCulprit, MAY_PASS, NO_PARTITION, translate } from "./errors.ts";
+import { CommitMeter } from "./meter.ts";
 import { ensurePartitions } from "./partitions.ts";
 import { type Pending, takeBatch } from "./queue.ts";
 import { type ObjectRow, objectOf } from "./rows.ts";
@@ -30,9 +33,8 @@ import * as sql from "./statements.ts";
 const QUEUE_MAX = 20_000;
 /** A write that the database could not take for this long is refused with 503. */
 const WAIT_MS_MAX = 15_000;
+const SWEEP_MS = 1_000;
 const ATTEMPTS_MAX = 3;
-const MAY_PASS = new Set(["40001", "40P01", "55P03", "57014", "CA001"]);
-const NO_PARTITION = "23514";
 
 export interface CommitterOptions {
   databaseUrl: string;
@@ -47,12 +49,14 @@ export interface CommitterOptions {
 interface Doubt {
   batch: Pending[];
   decision: Decision;
+  transaction: Transaction;
 }
 
 export class Committer {
   readonly #options: CommitterOptions;
   readonly #queue: Pending[] = [];
   readonly #stop = new AbortController();
+  readonly meter = new CommitMeter();
   #session: Session | undefined;
   #pumping: Promise<void> | undefined;
 
@@ -70,6 +74,11 @@ export class Committer {
     });
   }
 
+  /** Writes that wait for their batch. */
+  get waiting(): number {
+    return this.#queue.length;
+  }
+
   /** Finishes what is in flight and refuses what waits. */
   async close(): Promise<void> {
     this.#stop.abort();
@@ -81,12 +90,17 @@ export class Committer {
   async #pump(): Promise<void> {
     // The writes of the same turn of the event loop go together.
     await new Promise((resolve) => setImmediate(resolve));
+    // What waits behind a batch that the database holds up is refused in time too: it has not been sent.
+    const sweep = setInterval(() => this.#refuseTheOld(), SWEEP_MS);
     while (this.#queue.length > 0) {
       const session = await this.#connected();
       if (!session) continue;
       const { batch, relaxed } = takeBatch(this.#queue);
+      const started = performance.now();
       await this.#commit(session, batch, relaxed);
+      this.meter.batch(batch.length, (performance.now() - started) / 1_000);
     }
+    clearInterval(sweep);
     // In the same turn as the last look at the queue: a write that comes now starts a new pump.
     this.#pumping = undefined;
   }
@@ -121,8 +135,8 @@ export class Committer {
   async #commit(session: Session, batch: Pending[], relaxed: boolean): Promise<void> {
     const doubt: { current?: Doubt } = {};
     try {
-      const decision = await transact(session, batch, relaxed, (decided) => {
-        doubt.current = { batch, decision: decided };
+      const decision = await transact(session, batch, relaxed, (decided, transaction) => {
+        doubt.current = { batch, decision: decided, transaction };
       });
       this.#settle(batch, decision);
     } catch (error) {
@@ -161,6 +175,15 @@ export class Committer {
       this.#again(batch);
       return;
     }
+    if (state !== undefined && !isCulprit(state)) {
+      log.error("the database does not take writes", {
+        error: messageOf(error),
+        sqlState: state,
+        writes: batch.length,
+      });
+      for (const pending of batch) pending.reject(translate(error));
+      return;
+    }
     if (batch.length > 1) {
       const middle = batch.length >> 1;
       await this.#commit(session, batch.slice(0, middle), relaxed);
@@ -173,41 +196,29 @@ export class Committer {
 
   /**
    * COMMIT was sent and not answered. The transaction held the counter: once we hold it, it is over, one way or the other,
-   * and the log tells which. What cannot be told any more (compacted, or only ledgers moved) is answered 504.
+   * and the log (or, where it left no row there, the transaction's status) tells which. What cannot be told any more is answered 504.
    */
   async #resolveDoubt(doubt: Doubt): Promise<void> {
+    this.meter.doubts++;
     const unknown = () => timeout("the database was lost during the commit; whether the write was applied is unknown");
-    const first = doubt.decision.accepted[0];
     const end = this.#options.clock.now() + WAIT_MS_MAX;
     for (let backoffMs = 20; ; backoffMs = Math.min(backoffMs * 2, 1_000)) {
       try {
-        const committed = first && (await this.#wasCommitted(first.revision, first.operation.object.uid));
+        const committed = await wasCommitted(
+          this.#options.databaseUrl,
+          doubt.decision.accepted[0]?.revision,
+          doubt.transaction,
+        );
         if (committed === true) return this.#settle(doubt.batch, doubt.decision);
         if (committed === false) return this.#again(doubt.batch);
         break;
       } catch (error) {
         this.#options.log.warn("a commit is in doubt and the database not reachable", { error: messageOf(error) });
-        if (this.#options.clock.now() > end) break;
+        if (this.#options.clock.now() > end || this.#stop.signal.aborted) break;
         await delay(backoffMs, this.#stop.signal);
       }
     }
     for (const pending of doubt.batch) pending.reject(unknown());
-  }
-
-  async #wasCommitted(revision: Revision, uid: string): Promise<boolean | undefined> {
-    const session = await Session.open(this.#options.databaseUrl, "doubt");
-    try {
-      const [, , [found]] = await Promise.all([
-        session.query({ text: "BEGIN" }),
-        session.query(sql.LOCK_COUNTER),
-        session.query<{ uid: string | null; compacted: number }>(sql.FIND_CHANGE, [revision]),
-        session.query({ text: "COMMIT" }),
-      ]);
-      if (found?.uid === uid) return true;
-      return found && found.compacted >= revision ? undefined : false;
-    } finally {
-      await session.close();
-    }
   }
 }
 
@@ -216,11 +227,11 @@ async function transact(
   session: Session,
   batch: readonly Pending[],
   relaxed: boolean,
-  decided: (decision: Decision) => void,
+  decided: (decision: Decision, transaction: Transaction) => void,
 ): Promise<Decision> {
   const writes = batch.map((pending) => pending.write);
   const count = writes.reduce((sum, write) => sum + write.operations.length, 0);
-  const { state, newest } = await readState(session, writes, count, relaxed);
+  const { state, newest, transaction } = await readState(session, writes, count, relaxed);
   const decision = decide(writes, state, newest - count + 1);
   const refused = decision.results.flatMap((result) => (!result.ok && "operation" in result ? [result] : []));
   if (refused.length > 0) await attachCurrent(session, writes, decision);
@@ -228,7 +239,7 @@ async function transact(
     await session.query({ text: "ROLLBACK" });
     return decision;
   }
-  decided(decision);
+  decided(decision, transaction);
   const flight: Promise<unknown>[] = [];
   if (decision.accepted.length > 0) flight.push(session.query(sql.APPLY, applyValues(decision)));
   flight.push(...ledgerFlight(session, state, decision));
@@ -258,7 +269,7 @@ async function readState(session: Session, writes: readonly Write[], count: numb
   const named = [...ledgers.values()];
   const settled = await Promise.allSettled([
     session.query({ text: "BEGIN" }),
-    session.query<{ revision: number }>(sql.TAKE_REVISIONS, [count]),
+    session.query<{ revision: number } & Transaction>(sql.TAKE_REVISIONS, [count]),
     session.query<KeyRow>(sql.READ_KEYS, keyColumns(list)),
     named.length > 0
       ? session.query<LedgerRowRead>(sql.READ_LEDGERS, [named.map((l) => l.tenant), named.map((l) => l.ledger)])
@@ -267,12 +278,12 @@ async function readState(session: Session, writes: readonly Write[], count: numb
   ] as const);
   for (const outcome of settled) if (outcome.status === "rejected") throw outcome.reason;
   const [, taken, rows, ledgerRows] = settled;
-  const newest = taken.status === "fulfilled" ? taken.value[0]?.revision : undefined;
-  if (newest === undefined) throw new Error("the table counter has no row: the database is damaged");
+  const counter = taken.status === "fulfilled" ? taken.value[0] : undefined;
+  if (counter === undefined) throw new Error("the table counter has no row: the database is damaged");
   const state: State = { rows: new Map(), ledgers: new Map() };
   if (rows.status === "fulfilled") for (const row of rows.value) state.rows.set(keyText(list[row.at]!), row);
   if (ledgerRows.status === "fulfilled") for (const row of ledgerRows.value) addLedgerRow(state.ledgers, row);
-  return { state, newest };
+  return { state, newest: counter.revision, transaction: { xid: counter.xid, epoch: counter.epoch } };
 }
 
 interface LedgerRowRead {
@@ -373,28 +384,4 @@ export async function raiseAfterCrash(session: Session, partitionRevisions: numb
 function checkWrite(write: Write): void {
   const keys = new Set(write.operations.map((operation) => keyText(operation.key)));
   if (keys.size !== write.operations.length) throw internal("a write names the same object twice");
-}
-
-/** One place where the database's codes become API errors (exact codes; PostgreSQL manual, appendix A). */
-function translate(error: unknown): StatusError {
-  if (error instanceof StatusError) return error;
-  switch (sqlStateOf(error)) {
-    case "22021": // character_not_in_repertoire
-    case "22P05": // untranslatable_character
-      return new StatusError(400, "BadRequest", "the object holds a character that cannot be stored (such as NUL)");
-    case "54000": // program_limit_exceeded: a key too long for its index
-      return new StatusError(400, "BadRequest", "the object's key is too long");
-    case "53100": // disk_full
-      return unavailable("the database's disk is full; nothing was written");
-    case "53200": // out_of_memory
-    case "53300": // too_many_connections
-    case "25006": // read_only_sql_transaction: not the primary
-    case "40001":
-    case "40P01":
-    case "55P03":
-    case "57014":
-      return unavailable("the database cannot take the write now; nothing was written");
-    default:
-      return internal(messageOf(error));
-  }
 }

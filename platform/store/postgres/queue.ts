@@ -13,6 +13,8 @@ export interface Pending {
 }
 
 export const BATCH_OPERATIONS_MAX = 500;
+/** How many waiting writes are looked at for one batch: a hot key must not make every batch look at all of them. */
+const LOOKED_AT_MAX = 4_000;
 export const BATCH_BYTES_MAX = 8 * 1024 * 1024;
 
 const bytesOf = (write: Write): number =>
@@ -29,7 +31,7 @@ export function takeBatch(queue: Pending[]): { batch: Pending[]; relaxed: boolea
   let operations = 0;
   let bytes = 0;
   let at = 0;
-  for (; at < queue.length; at++) {
+  for (; at < queue.length && at < LOOKED_AT_MAX; at++) {
     const pending = queue[at]!;
     const { write } = pending;
     const size = bytesOf(write);

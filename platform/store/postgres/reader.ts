@@ -65,11 +65,13 @@ export class Reader {
   /** A lost connection is replaced once; reading twice does no harm. */
   async #query<T>(ask: (session: Session) => Promise<T>): Promise<T> {
     for (let attempt = 1; ; attempt++) {
+      const session = this.#open();
       try {
-        return await ask(await this.#open());
+        return await ask(await session);
       } catch (error) {
         if (!(error instanceof ConnectionLost)) throw error;
-        this.#session = undefined;
+        // Another's question may have replaced it already.
+        if (this.#session === session) this.#session = undefined;
         if (attempt === 2) throw unavailable("the database is not reachable");
       }
     }

@@ -8,15 +8,17 @@ export const JUMP = 1_000_000;
 
 /**
  * S1, S12: locks the counter until the transaction ends and takes $1 revisions. The row of the unlogged table is missing only
- * after a crash, a promotion or a restore: then the counter jumps and the epoch rises.
+ * after a crash, a promotion or a restore: then the counter jumps and the epoch rises. `xid` names the transaction, should its
+ * COMMIT never be answered.
  */
 export const TAKE_REVISIONS: Statement = {
   name: "take_revisions",
-  text: `WITH marked AS (INSERT INTO crash_marker (id) VALUES (1) ON CONFLICT DO NOTHING RETURNING 1),
+  text: `WITH marked AS (INSERT INTO crash_marker (identity) VALUES (store_identity()) ON CONFLICT DO NOTHING RETURNING 1),
     lost AS (SELECT count(*) AS n FROM marked)
-    UPDATE counter SET revision = revision + lost.n * ${JUMP} + $1::bigint, epoch = epoch + lost.n
+    UPDATE counter SET revision = revision + lost.n * ${JUMP} + $1::bigint, epoch = epoch + lost.n,
+      epoch_revision = CASE WHEN lost.n > 0 THEN revision + ${JUMP} ELSE epoch_revision END
     FROM lost WHERE id = 1
-    RETURNING revision, epoch, lost.n AS jumped`,
+    RETURNING revision, epoch, pg_current_xact_id()::text AS xid`,
 };
 
 /** What a batch is decided on. $1…$4: keys as parallel arrays; `at` is the index among them. */
@@ -89,10 +91,17 @@ export const DROP_LEDGERS: Statement = {
 };
 
 /** After a lost connection: waits for the transaction in doubt (it holds the counter), then says what became of it. */
-export const LOCK_COUNTER: Statement = { text: "SELECT revision FROM counter WHERE id = 1 FOR UPDATE" };
+export const LOCK_COUNTER: Statement = { text: "SELECT epoch FROM counter WHERE id = 1 FOR UPDATE" };
+/**
+ * The transaction that wrote a revision is the row's xmin. A revision that was rolled back is taken again by the next writer, maybe
+ * for the same object: revision and uid alone would take its write for ours. An xid is used again only after a crash, a
+ * revision never after one: the two together name one transaction.
+ */
 export const FIND_CHANGE: Statement = {
-  text: `SELECT (SELECT uid FROM change WHERE revision = $1) AS uid, (SELECT revision FROM compaction) AS compacted`,
+  text: `SELECT (SELECT c.xmin::text FROM change c WHERE c.revision = $1) AS xmin, (SELECT revision FROM compaction) AS compacted`,
 };
+/** For what left no row in the log. Only while the epoch is the same: a crash may give an xid to another transaction. */
+export const XACT_STATUS: Statement = { text: "SELECT pg_xact_status($1::text::xid8) AS status" };
 
 /** Index lookups only: these statements join a few keys with tables of any size. */
 export const COMMITTER_SETTINGS = {
@@ -100,5 +109,7 @@ export const COMMITTER_SETTINGS = {
   enable_mergejoin: "off",
   enable_seqscan: "off",
   plan_cache_mode: "force_generic_plan",
-  lock_timeout: "20s",
+  lock_timeout: "8s",
+  // A stopped process that holds the counter stops every writer for this long, no longer.
+  idle_in_transaction_session_timeout: "3s",
 };
