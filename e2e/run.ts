@@ -3,9 +3,12 @@
  * start whole instances and run one after the other. Ends with one line: N passed, N failed, N skipped.
  */
 import { globSync } from "node:fs";
-import { relative, resolve } from "node:path";
+import { join, relative, resolve } from "node:path";
 import { run } from "node:test";
-import { findProgram, run as runProgram } from "#platform/main/run.ts";
+import { buildArtifacts, prepareEngine } from "#platform/main/artifacts.ts";
+import { installPackages, isRoot, missingPackages } from "#platform/main/host.ts";
+import { findProgram } from "#platform/main/run.ts";
+import { step } from "#platform/main/steps.ts";
 
 const root = resolve(import.meta.dirname, "..");
 const wanted = process.argv.slice(2);
@@ -17,16 +20,28 @@ const files = (pattern: string) =>
     .sort()
     .map((file) => resolve(root, file));
 
-/** What the tests need beyond the product's own: a browser, and kubectl where Debian's is all there is. */
+/** Only for tests; the product's own packages are host.ts's. */
+const testPackages = [{ program: "chromium", name: "chromium" }];
+
+/** Everything that tests would skip for: Debian's packages where we may install them, the wasmtime addon, the components. */
 async function prepareMachine(): Promise<void> {
-  const missing = [["chromium", "chromium"]]
-    .filter(([program]) => !findProgram(program ?? ""))
-    .map(([, name]) => name ?? "");
-  if (missing.length === 0 || process.getuid?.() !== 0 || !findProgram("apt-get")) return;
-  console.log(`installing ${missing.join(" ")} for the tests …`);
-  const env = { ...process.env, DEBIAN_FRONTEND: "noninteractive" };
-  await runProgram("apt-get", ["update", "-q"], { env });
-  await runProgram("apt-get", ["install", "-y", "-q", "--no-install-recommends", ...missing], { env });
+  const scratch = join(root, ".capstan-test");
+  const wanted = [
+    ...testPackages.filter(({ program }) => !findProgram(program)).map(({ name }) => name),
+    ...missingPackages().map(({ name }) => name),
+  ];
+  if (wanted.length > 0 && isRoot() && findProgram("apt-get"))
+    await step(
+      "Debian packages",
+      (s) => installPackages(scratch, wanted, s),
+      () => wanted.join(" "),
+    );
+  const { engine } = await step(
+    "component engine",
+    (s) => prepareEngine(undefined, scratch, s),
+    (e) => e.describe,
+  );
+  await step("components and console", (s) => buildArtifacts(engine, s));
 }
 
 function group(title: string, list: string[], concurrency: number): Promise<void> {

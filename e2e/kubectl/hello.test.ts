@@ -274,6 +274,7 @@ describe("kubectl apply to real containers", { skip: skipWithoutNode }, () => {
         resources: { limits: { memory: "32Mi" } },
       }),
     );
+    await capstan.kubectl("run", "unknown", "--image=registry.invalid/unknown:1");
     const sees = (name: string, pattern: RegExp) =>
       eventually(
         `${name} showing ${pattern}`,
@@ -281,10 +282,11 @@ describe("kubectl apply to real containers", { skip: skipWithoutNode }, () => {
         90_000,
       );
     await sees("absent", /ErrImageNeverPull/);
+    await sees("unknown", /ErrImagePull|ImagePullBackOff/);
     await sees("crash", /CrashLoopBackOff/);
     await sees("wrong", /RunContainerError|StartError|CrashLoopBackOff/);
     await sees("hungry", /OOMKilled/);
-    await capstan.kubectl("delete", "pod", "absent", "crash", "wrong", "hungry", "--now");
+    await capstan.kubectl("delete", "pod", "absent", "unknown", "crash", "wrong", "hungry", "--now");
   });
 
   it("delete takes everything away", async () => {

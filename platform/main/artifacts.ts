@@ -46,14 +46,20 @@ async function installCargo(dataDir: string, on: Step): Promise<void> {
 /** Built once a clone, whatever number of instances it serves. */
 const built = `${projectDir}/plugins/dist`;
 
-/** The first-party components and the console's pages; answers what was made anew, for the step's line. */
-export async function prepareArtifacts(config: Config, on: Step): Promise<string> {
+/** The first-party components and the console's pages, into the clone; answers what was made anew, for the step's line. */
+export async function buildArtifacts(engine: Engine, on: Step): Promise<string> {
   const names = await buildPlugins(built, (name) => on.progress(`component ${name}`));
-  await compilePlugins(built, config.engine, (name) => on.progress(`compiling ${name}`));
-  copyMissing(built, paths(config.dataDir).components);
+  await compilePlugins(built, engine, (name) => on.progress(`compiling ${name}`));
   on.progress("console");
   const console_ = await buildConsole();
   return [...names, ...(console_ ? ["console"] : [])].join(" ") || "unchanged";
+}
+
+/** The same, and what this instance lacks of it into its data directory. */
+export async function prepareArtifacts(config: Config, on: Step): Promise<string> {
+  const made = await buildArtifacts(config.engine, on);
+  copyMissing(built, paths(config.dataDir).components);
+  return made;
 }
 
 /** Components and compiled code are named by their digests: what is there is the same. Only the index is written each time. */
