@@ -1,0 +1,101 @@
+/**
+ * Builds the suite from its Go modules, unmodified: suite/go.mod pins Kubernetes and, because its own go.mod points into its tree,
+ * each staging module to the same release. What is in the build directory already is kept.
+ */
+import { copyFileSync, existsSync, mkdirSync, renameSync, rmSync } from "node:fs";
+import { join } from "node:path";
+import { findProgram } from "#platform/main/run.ts";
+import { must } from "./program.ts";
+
+export const KUBERNETES_VERSION = "v1.36.3";
+const COREDNS = "github.com/coredns/coredns@v1.14.1";
+
+const source = join(import.meta.dirname, "suite");
+const VERSION_PACKAGE = "k8s.io/component-base/version";
+
+/** How each binary comes about: a package of one of the modules in suite/. */
+interface Binary {
+  name: string;
+  module: "kubernetes" | "etcd" | "pause";
+  package: string;
+  test?: boolean;
+}
+
+const kubernetes = (name: string, path: string): Binary => ({
+  name,
+  module: "kubernetes",
+  package: `k8s.io/kubernetes/${path}`,
+});
+
+/** What runs the tests. */
+export const runnerBinaries: readonly Binary[] = [
+  { name: "ginkgo", module: "kubernetes", package: "github.com/onsi/ginkgo/v2/ginkgo" },
+  { ...kubernetes("e2e.test", "test/e2e"), test: true },
+];
+
+/** What the images hold. */
+export const imageBinaries: readonly Binary[] = [
+  kubernetes("agnhost", "test/images/agnhost"),
+  kubernetes("nnp", "test/images/nonewprivs"),
+  { name: "sample-apiserver", module: "kubernetes", package: "k8s.io/sample-apiserver" },
+  { name: "etcd", module: "etcd", package: "." },
+  { name: "pause", module: "pause", package: "." },
+];
+
+/** Why the suite cannot be built here; undefined when it can. */
+export const buildImpossible = (): string | undefined =>
+  findProgram("go") ? undefined : "go is not on the PATH: the suite is built from its Go modules";
+
+export const binDir = (buildDir: string): string => join(buildDir, "bin");
+
+/** True when the runner's binaries are there, so that no build is needed. */
+export const suiteIsBuilt = (buildDir: string): boolean =>
+  runnerBinaries.every(({ name }) => existsSync(join(binDir(buildDir), name)));
+
+const versionFlags = (): string => {
+  const [major, minor] = KUBERNETES_VERSION.slice(1).split(".");
+  const variables = { gitVersion: KUBERNETES_VERSION, gitMajor: major, gitMinor: minor, gitTreeState: "clean" };
+  return ["-s", "-w", ...Object.entries(variables).map(([k, v]) => `-X ${VERSION_PACKAGE}.${k}=${v}`)].join(" ");
+};
+
+/** Builds those that are missing, one after the other (the Go compiler uses all cores by itself). `say` tells what is being built. */
+export async function buildBinaries(
+  buildDir: string,
+  binaries: readonly Binary[],
+  say: (text: string) => void,
+): Promise<void> {
+  const bin = binDir(buildDir);
+  mkdirSync(bin, { recursive: true });
+  const env = { ...process.env, CGO_ENABLED: "0" };
+  for (const binary of binaries) {
+    const path = join(bin, binary.name);
+    if (existsSync(path)) continue;
+    say(`building ${binary.name}`);
+    const verb = binary.test ? ["test", "-c"] : ["build"];
+    // A build that is interrupted must not look like a binary.
+    const fresh = `${path}.${process.pid}`;
+    const args = [...verb, "-mod=readonly", `-ldflags=${versionFlags()}`, "-o", fresh, binary.package];
+    await must("go", args, { cwd: join(source, binary.module), env });
+    renameSync(fresh, path);
+  }
+}
+
+/** CoreDNS is a module of its own with its own pins, so it is installed as its authors publish it. */
+export async function buildCoreDns(buildDir: string, say: (text: string) => void): Promise<void> {
+  const path = join(binDir(buildDir), "coredns");
+  if (existsSync(path)) return;
+  say("building coredns");
+  const fresh = join(buildDir, `coredns.${process.pid}`);
+  await must("go", ["install", COREDNS], { env: { ...process.env, CGO_ENABLED: "0", GOBIN: fresh } });
+  copyFileSync(join(fresh, "coredns"), path);
+  rmSync(fresh, { recursive: true });
+}
+
+/** The folder of Kubernetes' test images, with the data files that some of them carry. */
+export async function imageSources(): Promise<string> {
+  const said = await must("go", ["mod", "download", "-json", `k8s.io/kubernetes@${KUBERNETES_VERSION}`], {
+    cwd: join(source, "kubernetes"),
+  });
+  const { Dir } = JSON.parse(said) as { Dir: string };
+  return join(Dir, "test", "images");
+}

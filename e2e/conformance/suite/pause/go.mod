@@ -1,0 +1,3 @@
+module capstan.dev/conformance/pause
+
+go 1.26
