@@ -15,7 +15,7 @@ import type { AnyRequest } from "./body.ts";
 import type { Exchange } from "./exchange.ts";
 import { Metrics } from "./metrics.ts";
 import { nameForAuthorization, parseRequest, type RequestInfo } from "./requestInfo.ts";
-import { type AnyResponse, sendJson, statusOf } from "./respond.ts";
+import { type AnyResponse, encodedStatus, send, statusOf } from "./respond.ts";
 
 export interface ChainParts {
   authenticator: Authenticator;
@@ -104,8 +104,9 @@ export class Chain {
     const { retryAfterSeconds } = status.details ?? {};
     if (retryAfterSeconds) response.setHeader("Retry-After", retryAfterSeconds);
     if (status.code === 401) response.setHeader("WWW-Authenticate", 'Bearer realm="capstan"');
-    const options = { code: status.code ?? 500, encoding: "json" as const, acceptGzip: false, warnings, requestId };
-    await sendJson(response, JSON.stringify(status), options).catch((e: unknown) =>
+    const { content, encoding } = encodedStatus(status, request.headers.accept);
+    const options = { code: status.code ?? 500, encoding, acceptGzip: false, warnings, requestId };
+    await send(response, content, options).catch((e: unknown) =>
       this.#parts.log.warn("answering failed", { requestId, error: messageOf(e) }),
     );
     // What is left of a refused body is not worth reading.

@@ -6,7 +6,7 @@ import type { RequestContext } from "../registry/strategy.ts";
 import type { AnyRequest } from "./body.ts";
 import type { Accepted } from "./negotiate.ts";
 import type { RequestInfo } from "./requestInfo.ts";
-import { type AnyResponse, sendJson } from "./respond.ts";
+import { type AnyResponse, send } from "./respond.ts";
 
 export interface Exchange {
   request: AnyRequest;
@@ -26,11 +26,11 @@ export interface Exchange {
 export function answer(
   exchange: Exchange,
   code: number,
-  text: string,
+  content: string | Buffer,
   accepted: Pick<Accepted, "encoding">,
 ): Promise<void> {
   const accepts = String(exchange.request.headers["accept-encoding"] ?? "");
-  return sendJson(exchange.response, text, {
+  return send(exchange.response, content, {
     code,
     encoding: accepted.encoding,
     acceptGzip: /\bgzip\b/.test(accepts),

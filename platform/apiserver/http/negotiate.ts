@@ -1,9 +1,8 @@
-/** Content negotiation: what the client accepts, among what the server can write (JSON, YAML; tables and metadata only). */
+/** Content negotiation: what the client accepts, among what the server can write (JSON, YAML, protobuf; tables and metadata only). */
 import { notAcceptable, unsupportedMediaType } from "#sdk/api/status.ts";
 
-export type Encoding = "json" | "yaml";
-/** Bodies may come in protobuf too, which typed clients send; answers never do. */
-export type BodyEncoding = Encoding | "protobuf";
+/** "protobuf" only where the kind has a message (protobuf/messages.ts). */
+export type Encoding = "json" | "yaml" | "protobuf";
 export type Shape = "object" | "table" | "metadata";
 
 export interface Accepted {
@@ -36,6 +35,7 @@ export function parseAccept(header: string): MediaRange[] {
 const encodings: Record<string, Encoding> = {
   "application/json": "json",
   "application/yaml": "yaml",
+  "application/vnd.kubernetes.protobuf": "protobuf",
   "application/*": "json",
   "*/*": "json",
 };
@@ -49,28 +49,34 @@ function shapeOf(parameters: Record<string, string>): Shape | undefined {
 }
 
 const ACCEPTED_TYPES = "application/json, application/yaml";
+const WITH_PROTOBUF = `${ACCEPTED_TYPES}, application/vnd.kubernetes.protobuf`;
 
-/** `shapes` are those the endpoint can give; the first range that fits wins. */
-export function negotiate(header: string | undefined, shapes: readonly Shape[] = ["object"]): Accepted {
+/** `shapes` are those the endpoint can give, `protobuf` whether what it gives has messages; the first range that fits wins. */
+export function negotiate(
+  header: string | undefined,
+  shapes: readonly Shape[] = ["object"],
+  protobuf = false,
+): Accepted {
   if (!header) return { encoding: "json", shape: "object", version: "v1" };
   for (const { type, parameters } of parseAccept(header)) {
     const encoding = encodings[type];
     const shape = shapeOf(parameters);
+    if (encoding === "protobuf" && (!protobuf || shape === "table")) continue;
     if (encoding && shape && shapes.includes(shape)) return { encoding, shape, version: parameters.v ?? "v1" };
   }
-  throw notAcceptable(`only the following media types are accepted: ${ACCEPTED_TYPES}`);
+  throw notAcceptable(`only the following media types are accepted: ${protobuf ? WITH_PROTOBUF : ACCEPTED_TYPES}`);
 }
 
 /** The media type of a body, without parameters; "" when the header is absent. */
 export const mediaType = (header: string | undefined): string =>
   (header ?? "").split(";")[0]?.trim().toLowerCase() ?? "";
 
-export function bodyEncoding(header: string | undefined): BodyEncoding {
+export function bodyEncoding(header: string | undefined): Encoding {
   const type = mediaType(header);
   if (type === "" || type === "application/json") return "json";
   if (type === "application/yaml") return "yaml";
   if (type === "application/vnd.kubernetes.protobuf") return "protobuf";
   throw unsupportedMediaType(
-    `the body of the request was in an unknown format - accepted media types include: ${ACCEPTED_TYPES}, application/vnd.kubernetes.protobuf`,
+    `the body of the request was in an unknown format - accepted media types include: ${WITH_PROTOBUF}`,
   );
 }

@@ -2,6 +2,8 @@
 import type { StoredObject } from "#platform/store/port.ts";
 import type { DynamicObject, ListMeta } from "#sdk/api/object.ts";
 import { apiVersionOf, TENANT_ANNOTATION } from "#sdk/api/object.ts";
+import { internal } from "#sdk/api/status.ts";
+import { encodeMessage, envelope, listMessage } from "../protobuf/encode.ts";
 import { decode, textOf } from "../registry/document.ts";
 import type { ResourceEntry } from "../registry/strategy.ts";
 import { type IncludeObject, renderTable } from "../table/table.ts";
@@ -44,6 +46,35 @@ export function objectText(r: RenderRequest, stored: Rendered): string {
   return JSON.stringify(versioned(r, stored));
 }
 
+const messagesOf = new WeakMap<Rendered, Buffer>();
+
+/** The object's protobuf message, made once like its text. */
+function objectMessage(r: RenderRequest, stored: Rendered): Buffer {
+  if (r.accepted.shape === "metadata") {
+    const partial = metadataOnly(versioned(r, stored), r.accepted.version);
+    return messageFor(partial.apiVersion ?? "", partial.kind ?? "", partial);
+  }
+  const plain = !r.entry.strategy.storage && r.tenantName(stored) === undefined;
+  const known = plain ? messagesOf.get(stored) : undefined;
+  if (known) return known;
+  const { kind } = r.entry.facts;
+  const message = messageFor(apiVersionOf(r.entry.facts), kind, versioned(r, stored));
+  if (plain) messagesOf.set(stored, message);
+  return message;
+}
+
+function messageFor(apiVersion: string, kind: string, object: object): Buffer {
+  const message = encodeMessage(apiVersion, kind, object);
+  if (!message) throw internal(`${kind} of ${apiVersion} has no protobuf form`);
+  return message;
+}
+
+/** kind and apiVersion that the answer's envelope names. */
+const typeOf = ({ entry, accepted }: RenderRequest): { kind: string; apiVersion: string } =>
+  accepted.shape === "metadata"
+    ? { kind: "PartialObjectMetadata", apiVersion: `meta.k8s.io/${accepted.version}` }
+    : { kind: entry.facts.kind, apiVersion: apiVersionOf(entry.facts) };
+
 const metadataOnly = (object: DynamicObject, version: string): DynamicObject => ({
   kind: "PartialObjectMetadata",
   apiVersion: `meta.k8s.io/${version}`,
@@ -63,13 +94,22 @@ function table(r: RenderRequest, objects: readonly Rendered[], metadata: ListMet
   return JSON.stringify({ ...rendered, apiVersion: `meta.k8s.io/${r.accepted.version}` });
 }
 
-export function renderObject(r: RenderRequest, stored: Rendered, columns = true): string {
+export function renderObject(r: RenderRequest, stored: Rendered, columns = true): string | Buffer {
+  if (r.accepted.encoding === "protobuf") {
+    const { apiVersion, kind } = typeOf(r);
+    return envelope(apiVersion, kind, objectMessage(r, stored));
+  }
   if (r.accepted.shape === "object") return objectText(r, stored);
   if (r.accepted.shape === "metadata") return JSON.stringify(metadataOnly(versioned(r, stored), r.accepted.version));
   return table(r, [stored], { resourceVersion: String(stored.revision) }, columns);
 }
 
-export function renderList(r: RenderRequest, objects: readonly Rendered[], metadata: ListMeta): string {
+export function renderList(r: RenderRequest, objects: readonly Rendered[], metadata: ListMeta): string | Buffer {
+  if (r.accepted.encoding === "protobuf") {
+    const { apiVersion, kind } = typeOf(r);
+    const items = objects.map((o) => objectMessage(r, o));
+    return envelope(apiVersion, `${kind}List`, listMessage(metadata, items));
+  }
   if (r.accepted.shape === "table") return table(r, objects, metadata, true);
   const { group, version, kind } = r.entry.facts;
   const meta = JSON.stringify(metadata);

@@ -3,9 +3,11 @@ import { parse as parseYaml } from "yaml";
 import type { Freshness, Store } from "#platform/store/port.ts";
 import type { TenantDirectory } from "#platform/store/tenants.ts";
 import { requiredValue } from "#sdk/api/fields.ts";
-import type { DynamicObject, JsonObject } from "#sdk/api/object.ts";
-import { badRequest, methodNotSupported, StatusError } from "#sdk/api/status.ts";
+import { apiVersionOf, type DynamicObject, type JsonObject } from "#sdk/api/object.ts";
+import { badRequest, methodNotSupported, type Status, StatusError } from "#sdk/api/status.ts";
 import { decodeProtobuf } from "../protobuf/decode.ts";
+import { encodeProtobuf } from "../protobuf/encode.ts";
+import { messageOf } from "../protobuf/messages.ts";
 import { decodeToken, encodeToken, expiredContinue } from "../registry/continueToken.ts";
 import type { Written } from "../registry/document.ts";
 import type { Registry } from "../registry/registry.ts";
@@ -42,6 +44,12 @@ const gvkOf = (entry: ResourceEntry) => ({
   kind: entry.facts.kind,
 });
 
+const hasMessage = (entry: ResourceEntry) => messageOf(apiVersionOf(entry.facts), entry.facts.kind) !== undefined;
+
+/** What is no stored object: a Status, an action's result. */
+const encoded = (object: DynamicObject | Status, { encoding }: Accepted): string | Buffer =>
+  (encoding === "protobuf" ? encodeProtobuf(object) : undefined) ?? JSON.stringify(object);
+
 export class ResourceHandler {
   readonly #parts: ResourceParts;
   constructor(parts: ResourceParts) {
@@ -63,7 +71,7 @@ export class ResourceHandler {
           this.#parts.store,
           exchange,
           entry,
-          this.#render(exchange, entry, this.#accept(exchange)),
+          this.#render(exchange, entry, this.#accept(exchange, entry)),
         );
       case "create":
         return await this.#create(exchange, entry);
@@ -80,8 +88,8 @@ export class ResourceHandler {
     }
   }
 
-  #accept(exchange: Exchange): Accepted {
-    return negotiate(exchange.request.headers.accept, ["object", "table", "metadata"]);
+  #accept(exchange: Exchange, entry: ResourceEntry): Accepted {
+    return negotiate(exchange.request.headers.accept, ["object", "table", "metadata"], hasMessage(entry));
   }
 
   #render(exchange: Exchange, entry: ResourceEntry, accepted: Accepted): RenderRequest {
@@ -106,7 +114,7 @@ export class ResourceHandler {
   }
 
   async #get(exchange: Exchange, entry: ResourceEntry): Promise<void> {
-    const accepted = this.#accept(exchange);
+    const accepted = this.#accept(exchange, entry);
     const { info, context } = exchange;
     const version = exchange.query.get("resourceVersion") ?? "";
     const atLeast = version === "" ? undefined : options.parseResourceVersion(version);
@@ -115,7 +123,7 @@ export class ResourceHandler {
   }
 
   async #list(exchange: Exchange, entry: ResourceEntry): Promise<void> {
-    const accepted = this.#accept(exchange);
+    const accepted = this.#accept(exchange, entry);
     const { info } = exchange;
     const p = options.listParameters(exchange.query, entry, false);
     const token = p.continue === undefined ? undefined : decodeToken(p.continue, exchange.scope);
@@ -197,7 +205,7 @@ export class ResourceHandler {
 
   async #create(exchange: Exchange, entry: ResourceEntry): Promise<void> {
     if (exchange.info.name !== "") throw methodNotSupported(entry.facts, "create");
-    const accepted = this.#accept(exchange);
+    const accepted = this.#accept(exchange, entry);
     const writeOptions = this.#writeOptions(exchange, "CreateOptions");
     const object = await this.#decode(exchange, gvkOf(entry), "CreateOptions");
     const written = await this.#parts.registry.create(
@@ -211,7 +219,7 @@ export class ResourceHandler {
   }
 
   async #update(exchange: Exchange, entry: ResourceEntry): Promise<void> {
-    const accepted = this.#accept(exchange);
+    const accepted = this.#accept(exchange, entry);
     const { info, context } = exchange;
     const writeOptions = this.#writeOptions(exchange, "UpdateOptions");
     const object = await this.#decode(exchange, gvkOf(entry), "UpdateOptions");
@@ -239,7 +247,7 @@ export class ResourceHandler {
 
   async #patch(exchange: Exchange, entry: ResourceEntry): Promise<void> {
     const type = mediaType(exchange.request.headers["content-type"]);
-    const accepted = this.#accept(exchange);
+    const accepted = this.#accept(exchange, entry);
     const writeOptions = this.#writeOptions(exchange, "PatchOptions");
     if (!PATCH_TYPES.has(type)) throw wrongPatchType();
     const validation = options.fieldValidation(exchange.query, "PatchOptions");
@@ -266,7 +274,7 @@ export class ResourceHandler {
 
   async #delete(exchange: Exchange, entry: ResourceEntry): Promise<void> {
     if (exchange.info.subresource !== "") throw methodNotSupported(entry.facts, "delete");
-    const accepted = this.#accept(exchange);
+    const accepted = this.#accept(exchange, entry);
     const { info, context } = exchange;
     const deleteOptions = options.deleteOptions(await this.#deleteBody(exchange), exchange.query);
     const { removed, written, uid } = await this.#parts.registry.delete(
@@ -282,7 +290,7 @@ export class ResourceHandler {
     const { group, resource } = entry.facts;
     const details = { name: info.name, ...(group ? { group } : {}), kind: resource, uid };
     const status = { kind: "Status", apiVersion: "v1", metadata: {}, status: "Success", details };
-    await answer(exchange, 200, JSON.stringify(status), accepted);
+    await answer(exchange, 200, encoded(status, accepted), accepted);
   }
 
   async #deleteBody(exchange: Exchange): Promise<JsonObject | undefined> {
@@ -299,7 +307,7 @@ export class ResourceHandler {
   }
 
   async #deleteCollection(exchange: Exchange, entry: ResourceEntry): Promise<void> {
-    const accepted = this.#accept(exchange);
+    const accepted = this.#accept(exchange, entry);
     const { context, info } = exchange;
     const p = options.listParameters(exchange.query, entry, false);
     const deleteOptions = options.deleteOptions(await this.#deleteBody(exchange), exchange.query);
@@ -335,13 +343,14 @@ export class ResourceHandler {
     if (info.verb !== "get" && info.verb !== "create" && info.verb !== "update" && info.verb !== "patch") {
       throw methodNotSupported(entry.facts, info.verb);
     }
-    const accepted = negotiate(exchange.request.headers.accept, ["object"]);
     const subresource = entry.facts.subresources.find((s) => s.name === info.subresource);
     const gvk = {
       group: subresource?.group ?? (subresource?.version ? "" : entry.facts.group),
       version: subresource?.version ?? entry.facts.version,
       kind: subresource?.kind ?? entry.facts.kind,
     };
+    const protobuf = messageOf(apiVersionOf(gvk), gvk.kind) !== undefined;
+    const accepted = negotiate(exchange.request.headers.accept, ["object"], protobuf);
     const writeOptions = this.#writeOptions(
       exchange,
       info.verb === "create" ? "CreateOptions" : info.verb === "patch" ? "PatchOptions" : "UpdateOptions",
@@ -375,6 +384,6 @@ export class ResourceHandler {
       const body = await this.#decode(exchange, gvk, info.verb === "create" ? "CreateOptions" : "UpdateOptions");
       result = await action.handle({ ...request, body });
     }
-    await answer(exchange, action.code ?? (info.verb === "create" ? 201 : 200), JSON.stringify(result), accepted);
+    await answer(exchange, action.code ?? (info.verb === "create" ? 201 : 200), encoded(result, accepted), accepted);
   }
 }

@@ -1,4 +1,4 @@
-/** The one place that writes responses: JSON or YAML text, compressed when large, and errors as Status. */
+/** The one place that writes responses: JSON or YAML text or protobuf, compressed when large, and errors as Status. */
 import type { ServerResponse } from "node:http";
 import type { Http2ServerResponse } from "node:http2";
 import { promisify } from "node:util";
@@ -6,7 +6,8 @@ import { gzip } from "node:zlib";
 import { stringify } from "yaml";
 import { type Log, messageOf } from "#platform/base/log.ts";
 import { internal, type Status, StatusError } from "#sdk/api/status.ts";
-import type { Encoding } from "./negotiate.ts";
+import { encodeProtobuf } from "../protobuf/encode.ts";
+import { type Encoding, parseAccept } from "./negotiate.ts";
 
 export type AnyResponse = ServerResponse | Http2ServerResponse;
 
@@ -28,14 +29,19 @@ const quoted = (text: string) =>
     .replace(/[^\x20-\x7e]/g, "?")
     .replace(/(["\\])/g, "\\$1")}"`;
 
-/** `text` is JSON. Resolves when the response has been handed to the connection. */
-export async function sendJson(response: AnyResponse, text: string, options: ResponseOptions): Promise<void> {
+const CONTENT_TYPES = {
+  json: "application/json",
+  yaml: "application/yaml",
+  protobuf: "application/vnd.kubernetes.protobuf",
+} as const;
+
+/** A text is JSON, whatever it becomes; bytes are in the encoding already. Resolves when the response has been handed to the connection. */
+export async function send(response: AnyResponse, content: string | Buffer, options: ResponseOptions): Promise<void> {
   if (response.headersSent || response.writableEnded) return;
-  const yaml = options.encoding === "yaml";
-  const body = Buffer.from(yaml ? stringify(JSON.parse(text)) : `${text}\n`);
+  const encoding = typeof content === "string" && options.encoding === "protobuf" ? "json" : options.encoding;
+  const body = typeof content !== "string" ? content : Buffer.from(textIn(encoding, content));
   // Discovery documents come with headers of their own.
-  if (!response.hasHeader("content-type"))
-    response.setHeader("Content-Type", yaml ? "application/yaml" : "application/json");
+  if (!response.hasHeader("content-type")) response.setHeader("Content-Type", CONTENT_TYPES[encoding]);
   if (!response.hasHeader("cache-control")) response.setHeader("Cache-Control", "no-cache, private");
   response.setHeader("Audit-Id", options.requestId);
   if (options.warnings.length > 0)
@@ -54,12 +60,27 @@ export async function sendJson(response: AnyResponse, text: string, options: Res
   response.end(payload);
 }
 
+const textIn = (encoding: Encoding, json: string): string =>
+  encoding === "yaml" ? stringify(JSON.parse(json)) : `${json}\n`;
+
 export function sendText(response: AnyResponse, code: number, text: string, type = "text/plain; charset=utf-8"): void {
   response.statusCode = code;
   response.setHeader("Content-Type", type);
   response.setHeader("X-Content-Type-Options", "nosniff");
   response.setHeader("Cache-Control", "no-cache, private");
   response.end(text);
+}
+
+/** A failure in the encoding that the client prefers, where it is one: a header that nothing fits gets JSON. */
+export function encodedStatus(
+  status: Status,
+  accept: string | undefined,
+): { content: string | Buffer; encoding: Encoding } {
+  const first = parseAccept(accept ?? "")[0]?.type;
+  const bytes = first === CONTENT_TYPES.protobuf ? encodeProtobuf(status) : undefined;
+  return bytes
+    ? { content: bytes, encoding: "protobuf" }
+    : { content: JSON.stringify(status), encoding: first === CONTENT_TYPES.yaml ? "yaml" : "json" };
 }
 
 /** What is thrown becomes a Status here and nowhere else; what is not a StatusError is logged and answered as 500. */

@@ -1,10 +1,11 @@
-/** Watch: frames of JSON, one a line, until the client, the server or the timeout ends it. */
+/** Watch: frames of JSON, one a line, or of protobuf, each after its length, until the client, the server or the timeout ends it. */
 import { once } from "node:events";
 import { setTimeout as after } from "node:timers";
 import type { Change, Matcher, Store, StoredObject, WatchEvent } from "#platform/store/port.ts";
 import { requiredValue } from "#sdk/api/fields.ts";
 import { apiVersionOf } from "#sdk/api/object.ts";
 import { badRequest, StatusError } from "#sdk/api/status.ts";
+import { encodeProtobuf, watchFrame } from "../protobuf/encode.ts";
 import { matcherOf } from "../registry/selectors.ts";
 import type { ResourceEntry } from "../registry/strategy.ts";
 import type { Exchange } from "./exchange.ts";
@@ -13,6 +14,8 @@ import { type RenderRequest, renderObject } from "./render.ts";
 import type { AnyResponse } from "./respond.ts";
 
 const TIMEOUT_MIN_SECONDS = 1800;
+const PROTOBUF_STREAM = "application/vnd.kubernetes.protobuf;stream=watch";
+const NOTHING: Buffer = Buffer.alloc(0);
 
 /** What a change is to somebody who sees only what matches; undefined when it is nothing to them. */
 export function seenAs(change: Change, matcher: Matcher | undefined): "ADDED" | "MODIFIED" | "DELETED" | undefined {
@@ -23,7 +26,13 @@ export function seenAs(change: Change, matcher: Matcher | undefined): "ADDED" | 
   return was ? "DELETED" : undefined;
 }
 
-function bookmark(r: RenderRequest, revision: number, initialEnd: boolean): string {
+/** An event with an object that no watcher shares. */
+function frame(r: RenderRequest, type: string, object: { kind?: string; apiVersion?: string }): Buffer {
+  const bytes = r.accepted.encoding === "protobuf" ? encodeProtobuf(object) : undefined;
+  return bytes ? watchFrame(type, bytes) : Buffer.from(`{"type":"${type}","object":${JSON.stringify(object)}}\n`);
+}
+
+function bookmark(r: RenderRequest, revision: number, initialEnd: boolean): Buffer {
   const { group, version, kind } = r.entry.facts;
   const metadata = {
     resourceVersion: String(revision),
@@ -40,7 +49,7 @@ function bookmark(r: RenderRequest, revision: number, initialEnd: boolean): stri
       rows: null,
     },
   };
-  return `{"type":"BOOKMARK","object":${JSON.stringify(shapes[r.accepted.shape])}}\n`;
+  return frame(r, "BOOKMARK", shapes[r.accepted.shape]);
 }
 
 interface Mode {
@@ -61,7 +70,7 @@ function modeOf(p: ListParameters): Mode {
   return { after: revision, initial: revision === 0, marksEnd: false };
 }
 
-/** The stream of frames as text, several in one chunk when they came together. */
+/** The stream of frames, several in one chunk when they came together. */
 async function* frames(
   store: Store,
   exchange: Exchange,
@@ -69,7 +78,7 @@ async function* frames(
   p: ListParameters,
   mode: Mode,
   signal: AbortSignal,
-): AsyncIterable<string> {
+): AsyncIterable<Buffer> {
   const matcher = matcherOf(p.selection);
   const name = requiredValue(p.selection.fields, "metadata.name");
   const scope = {
@@ -79,16 +88,18 @@ async function* frames(
     ...(exchange.info.name || name ? { name: exchange.info.name || name } : {}),
   };
   let first = true;
-  const frame = (event: WatchEvent): string => {
+  const encode = (event: WatchEvent): Buffer => {
     if (event.type === "bookmark") {
-      if (event.initialEnd ? !mode.marksEnd : !p.allowWatchBookmarks) return "";
+      if (event.initialEnd ? !mode.marksEnd : !p.allowWatchBookmarks) return NOTHING;
       return bookmark(r, event.revision, event.initialEnd ?? false);
     }
     const type = seenAs(event.change, matcher);
-    if (!type) return "";
-    const text = `{"type":"${type}","object":${renderObject(r, deletedAt(event.change), first)}}\n`;
+    if (!type) return NOTHING;
+    const object = renderObject(r, deletedAt(event.change), first);
     first = false;
-    return text;
+    return typeof object === "string"
+      ? Buffer.from(`{"type":"${type}","object":${object}}\n`)
+      : watchFrame(type, object);
   };
   const watch = store.watch({
     scope,
@@ -98,16 +109,16 @@ async function* frames(
     signal,
   });
   for await (const events of watch) {
-    const chunk = events.map(frame).join("");
-    if (chunk !== "") yield chunk;
+    const chunk = Buffer.concat(events.map(encode));
+    if (chunk.length > 0) yield chunk;
   }
 }
 
 /** A deleted object is shown with the revision of its deletion. */
 const deletedAt = (change: Change): StoredObject => change.object;
 
-async function write(response: AnyResponse, chunk: string, signal: AbortSignal): Promise<void> {
-  const flushed = (response.write as (chunk: string) => boolean).call(response, chunk);
+async function write(response: AnyResponse, chunk: Buffer, signal: AbortSignal): Promise<void> {
+  const flushed = (response.write as (chunk: Buffer) => boolean).call(response, chunk);
   if (!flushed && !signal.aborted)
     await once(response as NodeJS.EventEmitter, "drain", { signal }).catch(() => undefined);
 }
@@ -118,7 +129,7 @@ export async function serveWatch(
   entry: ResourceEntry,
   r: RenderRequest,
 ): Promise<void> {
-  if (r.accepted.encoding !== "json") throw badRequest("watch is only served as application/json");
+  if (r.accepted.encoding === "yaml") throw badRequest("watch is only served as application/json and protobuf");
   const p = listParameters(exchange.query, entry, true);
   const mode = modeOf(p);
   const ending = new AbortController();
@@ -130,7 +141,8 @@ export async function serveWatch(
   try {
     const stream = frames(store, exchange, r, p, mode, signal);
     response.statusCode = 200;
-    response.setHeader("Content-Type", "application/json");
+    const protobuf = r.accepted.encoding === "protobuf";
+    response.setHeader("Content-Type", protobuf ? PROTOBUF_STREAM : "application/json");
     response.setHeader("Cache-Control", "no-cache, private");
     (response as { flushHeaders?: () => void }).flushHeaders?.();
     for await (const chunk of stream) {
@@ -140,7 +152,7 @@ export async function serveWatch(
   } catch (error) {
     if (!(error instanceof StatusError)) throw error;
     // The response has begun: the error travels as the last event, as upstream sends it.
-    if (!signal.aborted) await write(response, `{"type":"ERROR","object":${JSON.stringify(error.status)}}\n`, signal);
+    if (!signal.aborted) await write(response, frame(r, "ERROR", error.status), signal);
   } finally {
     clearTimeout(timer);
     response.end();

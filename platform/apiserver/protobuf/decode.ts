@@ -1,10 +1,10 @@
 /**
  * Reads Kubernetes' protobuf bodies (`application/vnd.kubernetes.protobuf`: the four bytes "k8s\0", then runtime.Unknown) into the JSON form
- * of the same object. Typed clients, kubectl's create commands among them, send them; answers are JSON, which those clients accept too.
+ * of the same object. Typed clients, kubectl's create commands among them, send them.
  */
 import type { Json, JsonObject } from "#sdk/api/object.ts";
 import { badRequest } from "#sdk/api/status.ts";
-import { type FieldCode, messages } from "./messages.ts";
+import { type FieldCode, messageOf, messages } from "./messages.ts";
 
 const MAGIC = Buffer.from("k8s\0");
 const DEPTH_MAX = 100;
@@ -109,14 +109,32 @@ function rawJson(bytes: Buffer): Json {
   }
 }
 
+const EXTENSIONS = "k8s.io.apiextensions_apiserver.pkg.apis.apiextensions.v1";
+const SCHEMA = `${EXTENSIONS}.JSONSchemaProps`;
+
+/** A schema, or something beside it that JSON writes in its place: a list of schemas, a list of words, yes or no. */
+function schemaOr(bytes: Buffer, other: (all: RawField[]) => Json, depth: number): Json {
+  const all = [...fields(bytes)];
+  const schema = all.find((f) => f.number === (other === allows ? 2 : 1));
+  return schema && schema.bytes.length > 0 ? message(SCHEMA, schema.bytes, depth + 1) : other(all);
+}
+const second = (all: RawField[]) => all.filter((f) => f.number === 2).map((f) => f.bytes);
+const allows = (all: RawField[]): Json => all.some((f) => f.number === 1 && f.number64 === 1n);
+
 /** Messages whose JSON is not an object of their fields. */
-const SPECIAL: Record<string, (bytes: Buffer) => Json> = {
+const SPECIAL: Record<string, (bytes: Buffer, depth: number) => Json> = {
   [`${META}.Time`]: (b) => timeOf(b, false),
   [`${META}.MicroTime`]: (b) => timeOf(b, true),
   [`${META}.FieldsV1`]: rawJson,
   "k8s.io.apimachinery.pkg.runtime.RawExtension": rawJson,
   "k8s.io.apimachinery.pkg.api.resource.Quantity": (b) => first(b).toString("utf8"),
   "k8s.io.apimachinery.pkg.util.intstr.IntOrString": intOrString,
+  [`${EXTENSIONS}.JSON`]: rawJson,
+  [`${EXTENSIONS}.JSONSchemaPropsOrArray`]: (b, depth) =>
+    schemaOr(b, (all) => second(all).map((one) => message(SCHEMA, one, depth + 1)), depth),
+  [`${EXTENSIONS}.JSONSchemaPropsOrStringArray`]: (b, depth) =>
+    schemaOr(b, (all) => second(all).map((one) => one.toString("utf8")), depth),
+  [`${EXTENSIONS}.JSONSchemaPropsOrBool`]: (b, depth) => schemaOr(b, allows, depth),
 };
 
 /** Lists that protobuf wraps in a message with one field. */
@@ -145,10 +163,10 @@ function value(type: string, field: RawField, depth: number): Json {
 
 function message(type: string, bytes: Buffer, depth: number): Json {
   const special = SPECIAL[type];
-  if (special) return special(bytes);
+  if (depth > DEPTH_MAX) throw malformed();
+  if (special) return special(bytes, depth);
   const name = type.slice(type.lastIndexOf(".") + 1);
   if (LISTS.has(name)) return [...fields(bytes)].filter((f) => f.number === 1).map((f) => f.bytes.toString("utf8"));
-  if (depth > DEPTH_MAX) throw malformed();
   const codes = messages()[type];
   if (!codes) throw malformed();
   const object: JsonObject = {};
@@ -186,14 +204,6 @@ function mapEntry(type: string, bytes: Buffer, depth: number): [string, Json] {
   return [key, entry];
 }
 
-function messageNameOf(apiVersion: string, kind: string): string | undefined {
-  const [group, version] = apiVersion.includes("/") ? apiVersion.split("/") : ["", apiVersion];
-  if (kind === "DeleteOptions") return `${META}.DeleteOptions`;
-  const folder = group === "" ? "core" : (group ?? "").replace(/\.k8s\.io$/, "").replace(/\..*$/, "");
-  const name = `k8s.io.api.${folder}.${version}.${kind}`;
-  return messages()[name] ? name : undefined;
-}
-
 /** The object in its JSON form, with kind and apiVersion. Throws StatusError 400 for what is no such body. */
 export function decodeProtobuf(body: Buffer): JsonObject {
   if (!body.subarray(0, 4).equals(MAGIC)) throw malformed();
@@ -208,7 +218,7 @@ export function decodeProtobuf(body: Buffer): JsonObject {
       if (meta.number === 2) kind = meta.bytes.toString("utf8");
     }
   }
-  const name = messageNameOf(apiVersion, kind);
+  const name = messageOf(apiVersion, kind);
   if (!name)
     throw badRequest(`no kind ${JSON.stringify(kind)} is registered for version ${JSON.stringify(apiVersion)}`);
   const object = message(name, raw, 0) as JsonObject;

@@ -1,7 +1,7 @@
 /**
- * Writes generated.json beside it: field numbers and types of the messages that the served kinds use, from the generated.proto files of the
- * Go modules k8s.io/api and k8s.io/apimachinery: `node platform/apiserver/protobuf/generate.ts API_DIR APIMACHINERY_DIR`, by hand, when the
- * Kubernetes version rises.
+ * Writes messages.generated.json beside it: field numbers and types of the messages that the served kinds use, from the generated.proto files
+ * of the Go modules k8s.io/api, apimachinery, apiextensions-apiserver and kube-aggregator:
+ * `node platform/apiserver/protobuf/generate.ts DIR…`, by hand, when the Kubernetes version rises.
  */
 import { globSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
@@ -32,11 +32,18 @@ function readProto(text: string, found: Map<string, Proto>): void {
 }
 
 /** "k8s.io.api.core.v1.Pod" is "io.k8s.api.core.v1.Pod" in the facts. */
-const definitionOf = (message: string): string => message.replace(/^k8s\.io\./, "io.k8s.");
+const definitionOf = (message: string): string =>
+  message.replace(/^k8s\.io\./, "io.k8s.").replace(/^(io\.k8s\.\w+?)_(\w+)/, "$1-$2");
 
-function main([apiDir = "", machineryDir = ""]: string[]): void {
+/** Protobuf names are Go's; JSON's may differ in case and carry signs ("$ref", "x-kubernetes-map-type"). */
+const plain = (name: string): string => name.toLowerCase().replace(/[^a-z0-9]/g, "");
+
+/** Served, but in no kind's schema. */
+const EXTRA = ["DeleteOptions", "Status", "PartialObjectMetadata", "PartialObjectMetadataList", "WatchEvent"];
+
+function main(dirs: string[]): void {
   const found = new Map<string, Proto>();
-  for (const dir of [apiDir, machineryDir]) {
+  for (const dir of dirs) {
     for (const file of globSync("**/generated.proto", { cwd: dir }))
       readProto(readFileSync(join(dir, file), "utf8"), found);
   }
@@ -50,7 +57,7 @@ function main([apiDir = "", machineryDir = ""]: string[]): void {
     for (const [number, name, type, repeated] of proto.fields) {
       const bare = type.replace(/^map:/, "");
       // An embedded struct is a message of its own here and part of its parent in JSON.
-      const json = Object.keys(properties ?? {}).find((p) => p.toLowerCase() === name.toLowerCase());
+      const json = Object.keys(properties ?? {}).find((p) => plain(p) === plain(name));
       const inline = properties !== undefined && json === undefined && !SCALARS.has(bare) && !repeated;
       const jsonName = inline ? "" : (json ?? name);
       fields[String(number)] = repeated ? [jsonName, type, 1] : [jsonName, type];
@@ -58,7 +65,7 @@ function main([apiDir = "", machineryDir = ""]: string[]): void {
     }
   };
   for (const message of found.keys()) if (types()[definitionOf(message)]?.gvks) add(message);
-  add("k8s.io.apimachinery.pkg.apis.meta.v1.DeleteOptions");
+  for (const name of EXTRA) add(`k8s.io.apimachinery.pkg.apis.meta.v1.${name}`);
   writeFileSync(join(import.meta.dirname, "messages.generated.json"), `${JSON.stringify(messages)}\n`);
 }
 

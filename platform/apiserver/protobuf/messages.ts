@@ -1,5 +1,6 @@
 /** The compact form of protobuf messages, and the generated data. */
 import { readFileSync } from "node:fs";
+import { definitionOf } from "#sdk/api/facts.ts";
 
 /** JSON name ("" for an embedded struct), type (a scalar, a message, or "map:" and the values' type; keys are strings), 1 when repeated. */
 export type FieldCode = [name: string, type: string, repeated?: 1];
@@ -13,4 +14,18 @@ let loaded: Messages | undefined;
 export function messages(): Readonly<Messages> {
   loaded ??= JSON.parse(readFileSync(new URL("./messages.generated.json", import.meta.url), "utf8")) as Messages;
   return loaded;
+}
+
+const META = "k8s.io.apimachinery.pkg.apis.meta.v1";
+
+/** The message of a kind; undefined for kinds that have no protobuf form (our own, custom resources). */
+export function messageOf(apiVersion: string, kind: string): string | undefined {
+  if (kind === "DeleteOptions" || kind === "Status" || kind.startsWith("PartialObjectMetadata"))
+    return messages()[`${META}.${kind}`] ? `${META}.${kind}` : undefined;
+  const at = apiVersion.indexOf("/");
+  const group = at < 0 ? "" : apiVersion.slice(0, at);
+  const definition = definitionOf({ group, version: apiVersion.slice(at + 1), kind });
+  if (definition === undefined) return undefined;
+  const name = definition.replace(/^io\.k8s\./, "k8s.io.").replace(/^(k8s\.io\.\w+)-(\w+)/, "$1_$2");
+  return messages()[name] ? name : undefined;
 }
