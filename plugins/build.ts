@@ -7,6 +7,7 @@ import { createEngine } from "#sdk/engine/index.ts";
 import { CONTRACT_PREFIX, compiledDir, type EngineName } from "#sdk/engine/port.ts";
 import { buildPlugin, componentPath, readIndex } from "#sdk/plugin/build.ts";
 import { type Manifest, PLUGINS, type Plugin } from "#sdk/plugin/manifest.ts";
+import { grantAccess } from "./access.ts";
 import { FIRST_PARTY_PLUGINS } from "./index.ts";
 
 /** The configuration that was installed last: one that differs from it was changed by a person, and stays. */
@@ -70,10 +71,11 @@ export function upgraded(present: Plugin, wanted: Plugin): Plugin {
   return { ...present, metadata: { ...present.metadata, annotations }, spec };
 }
 
-/** Creates or updates the Plugin objects in root; answers the names of those that were not as they should be. */
+/** Creates or updates the Plugin objects in root, and the roles of their users; answers the names of those that were not as they should be. */
 export async function installPlugins(client: Client, componentsDir: string): Promise<string[]> {
   const changed: string[] = [];
   for (const wanted of builtPlugins(componentsDir)) {
+    await grantAccess(client, wanted);
     if (await install(client, wanted)) changed.push(wanted.metadata.name ?? "");
   }
   return changed;

@@ -1,13 +1,13 @@
 /** A plugin's own user; what it may do is RBAC's to say, like for anybody else. */
 import type { PluginHostOptions } from "#platform/plugin-host/host.ts";
 import { installPlugins as install } from "#plugins/build.ts";
+import { PLUGIN_USER_PREFIX, PLUGINS_GROUP } from "#sdk/api/object.ts";
 import { type ClientOptions, createClient } from "#sdk/client/client.ts";
 import { loadKubeconfig } from "#sdk/client/kubeconfig.ts";
 import type { Client } from "#sdk/client/port.ts";
 import { type Config, paths } from "./config.ts";
 
-export const pluginUser = (plugin: string): string => `system:capstan:plugin:${plugin}`;
-export const PLUGINS_GROUP = "system:capstan:plugins";
+export const pluginUser = (plugin: string): string => PLUGIN_USER_PREFIX + plugin;
 
 /** The API as the plugins' own users, over connections that a role's credential opens. */
 export function pluginClients(role: ClientOptions): {

@@ -22,6 +22,13 @@ export interface ManagedFieldsEntry {
 }
 
 /** Objects read through the tenant wildcard carry their tenant's name here; it can never be written. */
+/**
+ * A plugin that root installed acts as the user of this prefix and its name. What it may do is said by root's roles, in whichever
+ * tenant it acts; a tenant's own roles neither add to that nor take from it.
+ */
+export const PLUGIN_USER_PREFIX = "system:capstan:plugin:";
+export const PLUGINS_GROUP = "system:capstan:plugins";
+
 export const TENANT_ANNOTATION = "capstan.dev/tenant";
 
 export interface ObjectMeta {

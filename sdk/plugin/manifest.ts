@@ -21,9 +21,24 @@ export const WORLD_HOOKS: Record<World, readonly string[]> = {
 const reason = z.string().min(1).max(500).describe("shown to the person who approves");
 const word = z.string().regex(/^[a-z0-9]([a-z0-9-]*[a-z0-9])?$/);
 
+/** As in a ClusterRole (rbac.authorization.k8s.io/v1 PolicyRule). */
+const policyRuleSchema = z.object({
+  apiGroups: z.array(z.string()).min(1),
+  resources: z.array(z.string().min(1)).min(1),
+  resourceNames: z.array(z.string()).optional(),
+  verbs: z.array(z.string().min(1)).min(1),
+});
+export type PluginRule = z.infer<typeof policyRuleSchema>;
+
 /** One granted capability. Paths may contain {dataDir}, {runDir} and what else the role defines ({containerdSocket} …). */
 export const capabilitySchema = z.discriminatedUnion("name", [
-  z.object({ name: z.literal("api"), reason, access: z.enum(["read", "write"]).default("read") }),
+  /** What the plugin's own user may do, in every tenant it is called for; without rules that is nothing. */
+  z.object({
+    name: z.literal("api"),
+    reason,
+    access: z.enum(["read", "write"]).default("read"),
+    rules: z.array(policyRuleSchema).max(100).optional(),
+  }),
   z.object({ name: z.literal("grpc"), reason, sockets: z.record(word, z.string().min(1)) }),
   /** Programs: a name to an absolute path, or to a bare program name that is looked for in the system's directories. */
   z.object({ name: z.literal("exec"), reason, programs: z.record(word, z.string().min(1)) }),

@@ -5,6 +5,7 @@
 import { delay } from "#platform/base/clock.ts";
 import { type Log, messageOf } from "#platform/base/log.ts";
 import { ALL_TENANTS, ROOT_TENANT, type Store, type StoredObject, type TenantId } from "#platform/store/port.ts";
+import { PLUGIN_USER_PREFIX } from "#sdk/api/object.ts";
 import type { UserInfo } from "../registry/admission.ts";
 import type { AuthorizationAttributes, Authorizer, Decision } from "./authorizer.ts";
 import { type PolicyRule, type RuleRequest, ruleAllows, type Subject, subjectIs } from "./rules.ts";
@@ -128,6 +129,10 @@ export class Rbac implements Authorizer {
     namespace: string,
     done: (rules: PolicyRule[], binding: Entry) => boolean,
   ): boolean {
+    if (tenant !== ROOT_TENANT && user.name.startsWith(PLUGIN_USER_PREFIX)) {
+      // By name alone: groups mean each tenant's own.
+      return this.#visit(ROOT_TENANT, { name: user.name, groups: [] }, namespace, done);
+    }
     const index = this.#tenants.get(tenant);
     if (!index) return false;
     for (const binding of index.clusterrolebindings.values()) {

@@ -7,6 +7,7 @@ import type { TLSSocket } from "node:tls";
 import { type Log, messageOf } from "#platform/base/log.ts";
 import { ROOT_TENANT, type TenantId } from "#platform/store/port.ts";
 import type { TenantDirectory } from "#platform/store/tenants.ts";
+import { PLUGIN_USER_PREFIX } from "#sdk/api/object.ts";
 import { badRequest, methodNotSupported, notFound, tooManyRequests, unauthorized } from "#sdk/api/status.ts";
 import { ANONYMOUS, AUTHENTICATED, type Authenticator } from "../authn/authenticator.ts";
 import { type AuthorizationAttributes, type Authorizer, denial } from "../authz/authorizer.ts";
@@ -210,17 +211,19 @@ export class Chain {
       }
       return user;
     }
+    const who = String(name);
+    // Plugins are root's, and so is who may run them, in whichever tenant they are called for.
+    const judge = user.tenant === ROOT_TENANT && who.startsWith(PLUGIN_USER_PREFIX) ? ROOT_TENANT : tenant;
     const check = (group: string, resource: string, subresource: string, namespace: string, wanted: string) =>
       this.#authorize(
         {
           user,
-          tenant,
+          tenant: judge,
           verb: "impersonate",
           resource: { group, version: "v1", resource, subresource, namespace, name: wanted },
         },
         undefined,
       );
-    const who = String(name);
     const account = /^system:serviceaccount:([^:]+):([^:]+)$/.exec(who);
     if (account) await check("", "serviceaccounts", "", account[1] ?? "", account[2] ?? "");
     else await check("", "users", "", "", who);

@@ -12,6 +12,7 @@ import { loadKubeconfig } from "#sdk/client/kubeconfig.ts";
 import { leaderElect } from "#sdk/client/leader.ts";
 import type { Client } from "#sdk/client/port.ts";
 import { paths } from "../config.ts";
+import { pluginClients } from "../plugin-users.ts";
 import { rolePlugins } from "../plugins.ts";
 import type { RoleContext, StartRole } from "../role.ts";
 import { whenServed } from "../served.ts";
@@ -43,14 +44,15 @@ export const start: StartRole = async (context) => {
   };
 };
 
-/** Controller plugins are root's here: they write with this role's credential, within what their manifests were granted. */
+/** Each plugin writes as its own user; this role's credential only opens the connections, and reads what they watch. */
 async function runPlugins({ config, log }: RoleContext, client: Client, signal: AbortSignal): Promise<void> {
+  const users = pluginClients(loadKubeconfig(paths(config.dataDir).roleKubeconfig("controllers")));
   const { host, load } = rolePlugins({
     role: "controllers",
     instance: `controllers-${hostname()}`,
     worlds: ["controller"],
     ...balancerFacts(config),
-    clientFor: (_plugin, tenant) => client.tenant(tenant),
+    clientFor: users.clientFor,
     config,
     client,
     log,
@@ -59,4 +61,5 @@ async function runPlugins({ config, log }: RoleContext, client: Client, signal: 
   await load();
   await runControllerPlugins({ host, client, log, signal });
   await host.close();
+  users.close();
 }

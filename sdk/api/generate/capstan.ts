@@ -94,6 +94,8 @@ export const CAPSTAN_TYPES: Record<string, Schema> = {
       reason: string,
       /** api: "read" or "write". */
       access: string,
+      /** api: what the plugin's own user may do. */
+      rules: list({ ref: "io.k8s.api.rbac.v1.PolicyRule" }),
       /** grpc, exec, files: what stands behind each name the component uses. */
       sockets: { type: "object", values: string },
       programs: { type: "object", values: string },

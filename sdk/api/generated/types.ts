@@ -12,6 +12,7 @@ export interface PluginCapability {
   name: string;
   reason?: string;
   access?: string;
+  rules?: PolicyRule[];
   sockets?: Record<string, string>;
   programs?: Record<string, string>;
   trees?: Record<string, string>;

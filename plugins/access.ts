@@ -1,0 +1,70 @@
+/**
+ * What an installed plugin may do in the API: a ClusterRole and binding for its own user, from the rules that its manifest asks for, and for
+ * the process that runs it the right to act as that user. Root's objects; a person who installs a plugin by hand writes the same.
+ */
+import { type KubeObject, PLUGIN_USER_PREFIX, PLUGINS_GROUP } from "#sdk/api/object.ts";
+import { isReason } from "#sdk/api/status.ts";
+import type { Client } from "#sdk/client/port.ts";
+import type { Plugin } from "#sdk/plugin/manifest.ts";
+
+const GROUP = "rbac.authorization.k8s.io";
+const RUNNERS = "capstan:controllers";
+const resource = (name: string) => ({ group: GROUP, version: "v1", resource: name });
+
+type AccessObject = KubeObject & { rules?: unknown; roleRef?: unknown; subjects?: unknown };
+
+const clusterRole = (name: string, rules: object[]): AccessObject => ({
+  apiVersion: `${GROUP}/v1`,
+  kind: "ClusterRole",
+  metadata: { name },
+  rules,
+});
+const binding = (name: string, kind: "User" | "Group", subject: string): AccessObject => ({
+  apiVersion: `${GROUP}/v1`,
+  kind: "ClusterRoleBinding",
+  metadata: { name },
+  roleRef: { apiGroup: GROUP, kind: "ClusterRole", name },
+  subjects: [{ kind, apiGroup: GROUP, name: subject }],
+});
+
+/** None for a plugin that was not granted `api`. */
+export function accessOf(plugin: Plugin): { roles: AccessObject[]; bindings: AccessObject[] } {
+  const api = plugin.spec.capabilities?.find((c) => c.name === "api");
+  if (!api) return { roles: [], bindings: [] };
+  const { name = "" } = plugin.metadata;
+  const user = PLUGIN_USER_PREFIX + name;
+  const acts = `capstan:plugin:${name}`;
+  const runs = `capstan:run-plugin:${name}`;
+  const act = { apiGroups: [""], verbs: ["impersonate"] };
+  return {
+    roles: [
+      clusterRole(acts, api.rules ?? []),
+      clusterRole(runs, [
+        { ...act, resources: ["users"], resourceNames: [user] },
+        { ...act, resources: ["groups"], resourceNames: [PLUGINS_GROUP] },
+      ]),
+    ],
+    bindings: [binding(acts, "User", user), binding(runs, "Group", RUNNERS)],
+  };
+}
+
+/** Idempotent. The rules become those of the manifest, whatever was there: more than what was approved is nobody's to add. */
+export async function grantAccess(client: Client, plugin: Plugin): Promise<void> {
+  const { roles, bindings } = accessOf(plugin);
+  for (const object of roles) await put(client, "clusterroles", object);
+  for (const object of bindings) await put(client, "clusterrolebindings", object);
+}
+
+const same = (a: AccessObject, b: AccessObject) =>
+  JSON.stringify([a.rules, a.roleRef, a.subjects]) === JSON.stringify([b.rules, b.roleRef, b.subjects]);
+
+async function put(client: Client, plural: string, wanted: AccessObject): Promise<void> {
+  try {
+    const present = await client.get<AccessObject>(resource(plural), { name: wanted.metadata.name ?? "" });
+    if (!same(present, wanted))
+      await client.update(resource(plural), { ...present, ...wanted, metadata: present.metadata });
+  } catch (error) {
+    if (!isReason(error, "NotFound")) throw error;
+    await client.create(resource(plural), wanted);
+  }
+}
