@@ -156,7 +156,7 @@ function nodesOf(options: Options, before: Config | undefined, podCIDR: string, 
     return {
       name,
       address: hostAddress(),
-      kubeletPort: options.kubeletPort ?? 10250,
+      kubeletPort: options.kubeletPort ?? before?.nodes[0]?.kubeletPort ?? 10250,
       podCIDR: podRangeOfNode(podCIDR, index),
       containerdSocket: join(paths(dataDir).node(name), "containerd", "containerd.sock"),
     };
