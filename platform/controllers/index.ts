@@ -1,5 +1,6 @@
 /** The built-in control loops. Adding one is a folder and a line here. */
 import type { Controller } from "./context.ts";
+import { daemonSetController } from "./daemonset/controller.ts";
 import { deploymentController } from "./deployment/controller.ts";
 import { endpointsController } from "./endpoints/controller.ts";
 import { endpointSliceController } from "./endpointslice/controller.ts";
@@ -19,6 +20,7 @@ export const controllers: readonly Controller[] = [
   replicaSetController,
   replicationController,
   statefulSetController,
+  daemonSetController,
   endpointSliceController,
   endpointsController,
   namespaceController,
