@@ -12,6 +12,7 @@ import type { Config } from "./config.ts";
 import {
   ensureNodeNetworks,
   hostAddressFor,
+  leaveOtherLayout,
   nodeCommandPrefix,
   placeNodes,
   removeNodeNetworks,
@@ -81,6 +82,25 @@ describe("namespaces for several nodes", { skip }, () => {
     webPods: config.nodes.map((node, i) => ({ address: `10.81.${i}.9`, nodeName: node.name })),
   };
   after(() => lab.close());
+
+  test("changing between one node and several leaves nothing of the other way", async () => {
+    const host = await lab.namespace("changing");
+    const { podBridge, table } = networkNames(lab.id);
+    const found = async () => [
+      ...(await mustRun(host.run, "ip", ["route"])).split("\n"),
+      ...(await mustRun(host.run, "nft", ["list", "tables"])).split("\n"),
+    ];
+    await ensureNodeNetworks(config, host.run);
+    await leaveOtherLayout(config, host.run);
+    assert.ok((await found()).some((line) => line.startsWith(config.serviceCIDR)));
+    await leaveOtherLayout({ ...config, nodes: placeNodes(configOf(lab.id, 1)) }, host.run);
+    assert.deepEqual((await found()).filter(Boolean), []);
+    await mustRun(host.run, "ip", ["link", "add", podBridge, "type", "bridge"]);
+    await mustRun(host.run, "nft", ["add", "table", "ip", table]);
+    await leaveOtherLayout(config, host.run);
+    assert.deepEqual((await found()).filter(Boolean), []);
+    assert.equal((await host.run("ip", ["link", "show", podBridge])).code, 1);
+  });
 
   test("host, nodes, pods and services reach each other and the outside; made twice, removed whole", async () => {
     const host = await lab.namespace("host");

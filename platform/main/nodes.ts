@@ -129,9 +129,11 @@ async function ensureNamespace(
 export async function removeNodeNetworks(config: Config, run: RunProgram = runProgram): Promise<string[]> {
   const names = networkNames(config.instance);
   const lines: string[] = [];
-  for (const [index, node] of config.nodes.entries()) {
+  // By their names: of nodes that the configuration no longer knows, too.
+  const all = (await run("ip", ["netns", "list"])).stdout.split("\n").map((line) => line.split(" ")[0] ?? "");
+  const namespaces = all.filter((name) => name.startsWith(names.namespace("")));
+  for (const [index, name] of namespaces.entries()) {
     await run("ip", ["link", "delete", names.cable(index)]);
-    const name = node.netns ?? names.namespace(node.name);
     if ((await run("ip", ["netns", "delete", name])).code === 0) lines.push(`network namespace ${name} is removed`);
   }
   await forgetTraffic(names.nodeBridge, run);
@@ -139,6 +141,21 @@ export async function removeNodeNetworks(config: Config, run: RunProgram = runPr
     lines.push(`interface ${names.nodeBridge} is removed`);
   await run("nft", ["delete", "table", "ip", names.nodeTable]);
   return lines;
+}
+
+/**
+ * One node has its pods and services in the host's namespace, several have them in their own: what the other way left behind would catch
+ * the packets of this one. Only while no node runs.
+ */
+export async function leaveOtherLayout(config: Config, run: RunProgram = runProgram): Promise<void> {
+  if (config.nodes[0]?.netns === undefined) {
+    await removeNodeNetworks(config, run);
+    return;
+  }
+  const { podBridge, table } = networkNames(config.instance);
+  await run("nft", ["delete", "table", "ip", table]);
+  await forgetTraffic(podBridge, run);
+  await run("ip", ["link", "delete", podBridge]);
 }
 
 /** An address of the host that pods and nodes reach; the endpoint of the service `kubernetes`. */

@@ -9,7 +9,7 @@ import { prepareDatabase } from "../database.ts";
 import { checkDisk, checkPort, installPackages, isRoot, missingPackages, nodeImpossible } from "../host.ts";
 import { hostChanges } from "../host-changes.ts";
 import { loadOwnImages } from "../images.ts";
-import { ensureNodeNetworks } from "../nodes.ts";
+import { ensureNodeNetworks, leaveOtherLayout } from "../nodes.ts";
 import { ensurePki } from "../pki.ts";
 import { installPlugins } from "../plugin-users.ts";
 import { isAlive, launch, readIdentity } from "../processes.ts";
@@ -109,6 +109,7 @@ async function start(config: Config): Promise<void> {
     writeConfig(config);
     await ensurePki(config);
   });
+  if (isRoot()) await leaveOtherLayout(config);
   if (config.nodes.length > 1) await step("node networks", () => ensureNodeNetworks(config));
   const { run, logs } = paths(config.dataDir);
   launch(supervisorSpec(config.dataDir), run, logs);
