@@ -31,15 +31,29 @@ export async function freePort(): Promise<number> {
   return address.port;
 }
 
+/**
+ * Outlives the test's process, however that ends: when its end of the pipe closes, whatever postmaster runs below `base` is
+ * ended and `base` removed. A killed test process leaves nothing behind.
+ */
+function guard(base: string): ChildProcess {
+  const script = `cat >/dev/null
+    pid=$(head -n 1 "$0/data/cluster/postmaster.pid" 2>/dev/null) && grep -q postgres "/proc/$pid/comm" && kill -QUIT "$pid" && sleep 1
+    rm -rf "$0"`;
+  const child = spawn("/bin/sh", ["-c", script, base], { detached: true, stdio: ["pipe", "ignore", "ignore"] });
+  child.unref();
+  (child.stdin as unknown as { unref(): void }).unref();
+  return child;
+}
+
 /** `migrated: false` gives an empty database. */
 export async function withTestDatabase(options: { migrated?: boolean } = {}): Promise<TestDatabase> {
   const base = mkdtempSync(join(tmpdir(), "capstan-db-"));
   chmodSync(base, 0o755);
   const port = await freePort();
   const cluster = { dataDir: join(base, "data"), port, passwordFile: join(base, "password"), volatile: true };
+  const guarding = guard(base);
   let child: ChildProcess | undefined;
   let url = "";
-  const killAtExit = () => void child?.kill("SIGKILL");
 
   const start = async () => {
     const prepared = await prepare(cluster);
@@ -62,7 +76,6 @@ export async function withTestDatabase(options: { migrated?: boolean } = {}): Pr
     await exit;
   };
   await start();
-  process.on("exit", killAtExit);
   if (options.migrated !== false) await migrate(url);
   return {
     get url() {
@@ -74,8 +87,8 @@ export async function withTestDatabase(options: { migrated?: boolean } = {}): Pr
     start,
     remove: async () => {
       await end("SIGINT");
-      process.off("exit", killAtExit);
       rmSync(base, { recursive: true, force: true });
+      guarding.stdin?.end();
     },
   };
 }

@@ -13,6 +13,18 @@ export interface Snapshot {
   objects: AsyncIterable<readonly StoredObject[]>;
 }
 
+export interface RecentLimits {
+  entriesMax: number;
+  bytesMax: number;
+}
+
+export interface Recent {
+  /** The changes are complete for every place from here on. */
+  floor: Revision;
+  /** In the order of the log. */
+  changes: readonly Change[];
+}
+
 /** Called in the order of the log, never two at once. */
 export interface LogHandler {
   /** Every change after the last call's `upTo` up to this one's; `changes` may be empty. */
@@ -33,6 +45,8 @@ export interface Backing {
   position(): Promise<Position>;
   /** Retries until it succeeds or the signal aborts. */
   snapshot(signal: AbortSignal): Promise<Snapshot>;
+  /** The latest changes up to a revision, as many as the limits allow and the log still has. */
+  recent(upTo: Revision, limits: RecentLimits): Promise<Recent>;
   /** Reconnects by itself, for ever, without losing its place. */
   follow(from: Position, handler: LogHandler): Follower;
 }

@@ -33,6 +33,12 @@ class FakeLog implements Backing {
       })(),
     };
   }
+  /** What a load may read back. */
+  kept: Change[] = [];
+  floor = 0;
+  async recent(upTo: number) {
+    return { floor: this.floor || upTo, changes: this.kept };
+  }
   follow(_from: Position, handler: LogHandler) {
     this.handler = handler;
     return { poke: () => undefined, close: async () => undefined };
@@ -230,6 +236,28 @@ describe("the watch cache", () => {
     assert.equal(log.loads, 2);
     const old = collect(cache, { scope, after: 10 });
     assert.ok(isReason(await old.outcome, "Expired"), "a place inside the gap is gone");
+    await cache.close();
+  });
+
+  it("goes on with watches from before its load, as far back as the log was read; lists it cannot put back are 410 (S4, S5)", async () => {
+    const log = new FakeLog();
+    log.kept = [log.append("a", "added"), log.append("b", "added"), log.append("a", "deleted")];
+    log.floor = 2;
+    log.kept.shift();
+    const cache = new WatchCache({ backing: log, clock: { now: () => 0 }, log: silentLog });
+    await cache.loaded;
+    const watch = collect(cache, { scope, after: 2 });
+    await watch.until((events) => events.length === 2);
+    assert.deepEqual(told(watch.events), ["added b", "deleted a"]);
+    log.add("c");
+    await watch.until((events) => events.length === 3);
+    await watch.stop();
+    const isExpired = (error: unknown) => isReason(error, "Expired");
+    assert.ok(isExpired(await collect(cache, { scope, after: 1 }).outcome));
+    const elsewhere = collect(cache, { scope: { tenant: 1, resource: "never" }, after: 1 });
+    assert.ok(isExpired(await elsewhere.outcome), "a resource without changes has the same floor");
+    await assert.rejects(cache.list({ scope, freshness: { type: "exact", revision: 3 } }), isExpired);
+    assert.deepEqual(names((await cache.list({ scope, freshness: { type: "exact", revision: 4 } })).objects), ["b"]);
     await cache.close();
   });
 

@@ -28,7 +28,7 @@ import type {
   WriteResult,
 } from "../port.ts";
 import { Dispatch } from "./dispatch.ts";
-import { History, type HistoryLimits } from "./history.ts";
+import { type Budget, History, type HistoryLimits } from "./history.ts";
 import { listAt, listNow } from "./list.ts";
 import { Shelf } from "./shelf.ts";
 import { Watcher } from "./watcher.ts";
@@ -54,6 +54,10 @@ export interface WatchCacheOptions {
 }
 
 const TICK_MS = 1_000;
+/** What is read back from the log at a load, so that watches from before a restart go on: all resources together. */
+const RECENT = { entriesMax: 20_000, bytesMax: 64 * 1024 * 1024 };
+/** What all histories hold together. */
+const HISTORY_BYTES_MAX = 512 * 1024 * 1024;
 /** How long a reader waits for the cache to reach what it asked for. */
 const FRESHNESS_MS_MAX = 10_000;
 const FUTURE_MS_MAX = 3_000;
@@ -83,8 +87,11 @@ export class WatchCache implements Store {
   #state: State = "loading";
   #resources = new Map<string, Resource>();
   #position: Position = { revision: 0, epoch: 0 };
-  /** The revision of the snapshot that was loaded: no history before it. */
+  /** The revision of the snapshot that was loaded: nothing can be put back before it, so no list is answered from there. */
   #loadedAt: Revision = 0;
+  /** From here on the log was read back: watches may begin here. */
+  #floor: Revision = 0;
+  #budget: Budget = { bytes: 0, bytesMax: HISTORY_BYTES_MAX };
   #follower: Follower | undefined;
   #loadAgain: (() => void) | undefined;
 
@@ -121,6 +128,16 @@ export class WatchCache implements Store {
     return this.#options.backing.write(write);
   }
 
+  /** Living objects of a resource that were last written at or before a revision, at most `limit`. */
+  lastWrittenBefore(resource: string, revision: Revision, limit: number): StoredObject[] {
+    const found: StoredObject[] = [];
+    for (const object of this.#resources.get(resource)?.shelf.scan({ tenant: "*", resource }) ?? []) {
+      if (object.revision <= revision) found.push(object);
+      if (found.length >= limit) break;
+    }
+    return found;
+  }
+
   async get(key: Key, freshness: Freshness): Promise<StoredObject | undefined> {
     await this.#fresh(freshness);
     if (freshness.type !== "exact") return this.#resources.get(key.resource)?.shelf.get(key);
@@ -137,7 +154,7 @@ export class WatchCache implements Store {
   }
 
   #exact(request: ListRequest, revision: Revision): ListResult {
-    this.#checkFloor(request.scope.resource, revision);
+    this.#checkFloor(request.scope.resource, revision, this.#loadedAt);
     const { shelf, history } = this.#resources.get(request.scope.resource) ?? {};
     return listAt(shelf, history?.differencesAt(revision) ?? new Map(), request, revision);
   }
@@ -180,7 +197,7 @@ export class WatchCache implements Store {
       return after;
     }
     await this.#reached(1);
-    this.#checkFloor(scope.resource, after);
+    this.#checkFloor(scope.resource, after, this.#floor);
     return after;
   }
 
@@ -191,8 +208,8 @@ export class WatchCache implements Store {
       dispatch.send(change);
   }
 
-  #checkFloor(resource: string, revision: Revision): void {
-    const floor = this.#resources.get(resource)?.history.floor ?? this.#loadedAt;
+  #checkFloor(resource: string, revision: Revision, least: Revision): void {
+    const floor = Math.max(this.#resources.get(resource)?.history.floor ?? this.#floor, least);
     if (revision < floor) throw expired(`too old resource version: ${revision} (${floor})`);
   }
 
@@ -270,8 +287,21 @@ export class WatchCache implements Store {
   async #load(): Promise<Position> {
     const { position, objects } = await this.#options.backing.snapshot(this.#stop.signal);
     const resources = new Map<string, Resource>();
+    this.#budget = { bytes: 0, bytesMax: HISTORY_BYTES_MAX };
     for await (const page of objects)
       for (const object of page) this.#resource(resources, object.key.resource, position.revision).shelf.put(object);
+    const { floor, changes } = await this.#options.backing.recent(position.revision, RECENT);
+    this.#floor = Math.min(floor, position.revision);
+    for (const { history } of resources.values()) history.floor = this.#floor;
+    const at = this.#options.clock.now();
+    for (const change of changes) {
+      const { key } = change.object;
+      const { shelf, history } = this.#resource(resources, key.resource, this.#floor);
+      const held = shelf.get(key);
+      // The newest change of a living object is the object: one copy in memory.
+      const object = held?.revision === change.revision ? held : change.object;
+      history.push({ change: { ...change, object }, before: undefined, at });
+    }
     this.#resources = resources;
     this.#position = position;
     this.#loadedAt = position.revision;
@@ -285,7 +315,7 @@ export class WatchCache implements Store {
     const found = resources.get(name);
     if (found) return found;
     const shelf = new Shelf(this.#options.indexedFields[name] ?? []);
-    const made = { shelf, history: new History(floor, this.#options.history) };
+    const made = { shelf, history: new History(floor, this.#options.history, this.#budget) };
     resources.set(name, made);
     return made;
   }
@@ -297,7 +327,7 @@ export class WatchCache implements Store {
     for (const change of changes) {
       if (change.revision <= this.#position.revision) continue;
       const { key } = change.object;
-      const { shelf, history } = this.#resource(this.#resources, key.resource, this.#loadedAt);
+      const { shelf, history } = this.#resource(this.#resources, key.resource, this.#floor);
       const before = change.type === "deleted" ? shelf.remove(key) : shelf.put(change.object);
       history.push({ change, before, at });
       this.#watchers.get(key.resource)?.send(change);

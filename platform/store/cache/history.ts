@@ -8,7 +8,7 @@ import { placeText } from "./shelf.ts";
 
 export interface Entry {
   change: Change;
-  /** The object before; undefined when there was none. */
+  /** The object before; undefined when there was none, and in what was read back from the log. */
   before: StoredObject | undefined;
   /** Milliseconds since the epoch. */
   at: number;
@@ -20,10 +20,17 @@ export interface HistoryLimits {
   ageMs: number;
 }
 
+/** What the histories of all resources hold together; whoever adds beyond it gives up its own oldest. */
+export interface Budget {
+  bytes: number;
+  readonly bytesMax: number;
+}
+
 const bytesOf = (entry: Entry): number => entry.change.object.document.length + 200;
 
 export class History {
   readonly #limits: HistoryLimits;
+  readonly #budget: Budget;
   #entries: Entry[] = [];
   /** The entries before this index are dropped; the array is cut when they are many. */
   #head = 0;
@@ -31,16 +38,24 @@ export class History {
   /** Complete for every place ≥ this revision. */
   floor: Revision;
 
-  constructor(floor: Revision, limits: HistoryLimits) {
+  constructor(floor: Revision, limits: HistoryLimits, budget: Budget) {
     this.floor = floor;
+    this.#budget = budget;
     this.#limits = limits;
   }
 
   push(entry: Entry): void {
     this.#entries.push(entry);
     this.#bytes += bytesOf(entry);
+    this.#budget.bytes += bytesOf(entry);
     const { entriesMax, bytesMax } = this.#limits;
-    while (this.#entries.length - this.#head > entriesMax || this.#bytes > bytesMax) this.#drop();
+    const tooMuch = () =>
+      this.length > entriesMax || this.#bytes > bytesMax || this.#budget.bytes > this.#budget.bytesMax;
+    while (this.length > 0 && tooMuch()) this.#drop();
+  }
+
+  get length(): number {
+    return this.#entries.length - this.#head;
   }
 
   /** Forgets what is older than the window. */
@@ -53,8 +68,9 @@ export class History {
     if (!entry) return;
     this.floor = entry.change.revision;
     this.#bytes -= bytesOf(entry);
+    this.#budget.bytes -= bytesOf(entry);
     this.#head++;
-    if (this.#head >= 1024 && this.#head * 2 > this.#entries.length) {
+    if (this.#head >= 64 && this.#head * 2 > this.#entries.length) {
       this.#entries = this.#entries.slice(this.#head);
       this.#head = 0;
     }
@@ -72,7 +88,7 @@ export class History {
     return this.#entries.slice(low);
   }
 
-  /** What differed at a revision: place → the object then, undefined where there was none. */
+  /** What differed at a revision that is not before the cache's load: place → the object then, undefined where there was none. */
   differencesAt(revision: Revision): Map<string, { change: Change; was: StoredObject | undefined }> {
     const differences = new Map<string, { change: Change; was: StoredObject | undefined }>();
     for (const entry of this.since(revision)) {

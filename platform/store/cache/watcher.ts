@@ -5,6 +5,8 @@ import { hasField } from "./shelf.ts";
 
 /** Events are references to what the cache holds anyway; a reader this far behind is ended with 410. */
 export const WATCHER_EVENTS_MAX = 10_000;
+/** The same for their documents: what the history has dropped since is held by the slow alone. */
+export const WATCHER_BYTES_MAX = 64 * 1024 * 1024;
 
 export const tooSlow = (): StatusError =>
   expired("the watch was too slow for its buffer; list again and watch from there");
@@ -17,6 +19,7 @@ export class Watcher {
   /** Milliseconds since the epoch of the latest bookmark. */
   bookmarkedAt: number;
   #pending: WatchEvent[] = [];
+  #bytes = 0;
   #ended: { error?: StatusError } | undefined;
   #wake: (() => void) | undefined;
 
@@ -52,7 +55,8 @@ export class Watcher {
 
   #put(event: WatchEvent): void {
     if (this.#ended) return;
-    if (this.#pending.length >= WATCHER_EVENTS_MAX) {
+    if (event.type === "change") this.#bytes += event.change.object.document.length;
+    if (this.#pending.length >= WATCHER_EVENTS_MAX || (this.#bytes > WATCHER_BYTES_MAX && this.#pending.length > 0)) {
       this.end(tooSlow());
       return;
     }
@@ -66,6 +70,11 @@ export class Watcher {
     this.#ended = error ? { error } : {};
     if (error) this.#pending = [];
     this.#wake?.();
+  }
+
+  /** Events that its reader has not taken. */
+  get waiting(): number {
+    return this.#pending.length;
   }
 
   get ended(): boolean {
@@ -84,6 +93,7 @@ export class Watcher {
     if (this.#pending.length === 0) return undefined;
     const events = this.#pending;
     this.#pending = [];
+    this.#bytes = 0;
     return events;
   }
 }

@@ -2,12 +2,13 @@
 import { delay } from "#platform/base/clock.ts";
 import { type Log, messageOf } from "#platform/base/log.ts";
 import { unavailable } from "#sdk/api/status.ts";
-import type { Position, Snapshot } from "../backing.ts";
-import type { Key, StoredObject } from "../port.ts";
+import type { Position, Recent, RecentLimits, Snapshot } from "../backing.ts";
+import type { Key, Revision, StoredObject } from "../port.ts";
+import { PageSize } from "./page.ts";
+import { readRecent } from "./recent.ts";
 import { OBJECT_COLUMNS, type ObjectRow, objectOf } from "./rows.ts";
 import { ConnectionLost, Session } from "./session.ts";
 
-const PAGE = 2_000;
 const POSITION = { name: "position", text: "SELECT revision, epoch FROM counter WHERE id = 1" };
 
 export class Reader {
@@ -62,6 +63,16 @@ export class Reader {
     }
   }
 
+  /** On a connection of its own: it may read much, and nobody's question should wait behind it. */
+  async recent(upTo: Revision, limits: RecentLimits): Promise<Recent> {
+    const session = await Session.open(this.#databaseUrl, "recent");
+    try {
+      return await readRecent(session, upTo, limits);
+    } finally {
+      await session.close();
+    }
+  }
+
   /** A lost connection is replaced once; reading twice does no harm. */
   async #query<T>(ask: (session: Session) => Promise<T>): Promise<T> {
     for (let attempt = 1; ; attempt++) {
@@ -94,10 +105,12 @@ async function* pages(session: Session): AsyncIterable<readonly StoredObject[]> 
       text: `DECLARE everything NO SCROLL CURSOR FOR SELECT ${OBJECT_COLUMNS} FROM object
         ORDER BY tenant, resource, namespace, name`,
     });
-    for (;;) {
-      const rows = await session.query<ObjectRow>({ text: `FETCH ${PAGE} FROM everything` });
+    for (const page = new PageSize(); ; ) {
+      const asked = page.rows;
+      const rows = await session.query<ObjectRow>({ text: `FETCH ${asked} FROM everything` });
       if (rows.length > 0) yield rows.map(objectOf);
-      if (rows.length < PAGE) return;
+      if (rows.length < asked) return;
+      page.read(rows);
     }
   } finally {
     await session.close();

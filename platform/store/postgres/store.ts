@@ -1,10 +1,12 @@
 /** PostgresStore: the truth under the watch cache. The only SQL outside db/ is in this folder. */
-import { type Clock, delay } from "#platform/base/clock.ts";
-import { type Log, messageOf } from "#platform/base/log.ts";
-import type { Backing, Follower, LogHandler, Position, Snapshot } from "../backing.ts";
+import type { Clock } from "#platform/base/clock.ts";
+import type { Log } from "#platform/base/log.ts";
+import type { Backing, Follower, LogHandler, Position, Recent, RecentLimits, Snapshot } from "../backing.ts";
 import type { Key, Revision, StoredObject, Write, WriteResult } from "../port.ts";
 import { Committer } from "./committer.ts";
-import { dropPartitions, ensurePartitions, excess } from "./partitions.ts";
+import { maintain } from "./maintenance.ts";
+import { revisionBefore } from "./moments.ts";
+import { dropPartitions } from "./partitions.ts";
 import { Reader } from "./reader.ts";
 import { Session } from "./session.ts";
 import { follow } from "./tail.ts";
@@ -25,8 +27,6 @@ export interface PostgresStoreOptions {
   listen?: boolean;
 }
 
-const MAINTENANCE_MS = 10_000;
-
 export class PostgresStore implements Backing {
   readonly tenants: PostgresTenants;
   readonly #options: Required<PostgresStoreOptions>;
@@ -40,7 +40,7 @@ export class PostgresStore implements Backing {
     this.#options = {
       partitionRevisions: 50_000,
       retentionMs: 10 * 60_000,
-      partitionsMax: 100,
+      partitionsMax: 40,
       pollMs: 1_000,
       listen: true,
       ...options,
@@ -49,7 +49,7 @@ export class PostgresStore implements Backing {
     this.#reader = new Reader(databaseUrl, log);
     this.#committer = new Committer({ ...this.#options, onCommit: () => this.#poke() });
     this.tenants = new PostgresTenants({ databaseUrl, log, onWrite: () => this.#poke() });
-    this.#maintenance = this.#maintain();
+    this.#maintenance = maintain(this.#options, this.#stop.signal);
   }
 
   async write(write: Write): Promise<WriteResult> {
@@ -67,6 +67,20 @@ export class PostgresStore implements Backing {
 
   snapshot(signal: AbortSignal): Promise<Snapshot> {
     return this.#reader.snapshot(signal);
+  }
+
+  recent(upTo: Revision, limits: RecentLimits): Promise<Recent> {
+    return this.#reader.recent(upTo, limits);
+  }
+
+  /** All revisions up to this one are older than `ageMs`; 0 when none is known to be. */
+  async revisionBefore(ageMs: number): Promise<Revision> {
+    const session = await Session.open(this.#options.databaseUrl, "age");
+    try {
+      return await revisionBefore(session, ageMs);
+    } finally {
+      await session.close();
+    }
   }
 
   follow(from: Position, handler: LogHandler): Follower {
@@ -100,33 +114,5 @@ export class PostgresStore implements Backing {
 
   #poke(): void {
     for (const follower of this.#followers) follower.poke();
-  }
-
-  /** Keeps partitions ahead of the counter and drops the old ones. Any number of processes may do it at once. */
-  async #maintain(): Promise<void> {
-    const { clock, log, retentionMs, partitionsMax, partitionRevisions, databaseUrl } = this.#options;
-    /** Where the log was, and when: an entry older than the retention says what may go. */
-    const marks: { at: number; revision: Revision }[] = [];
-    while (!this.#stop.signal.aborted) {
-      let session: Session | undefined;
-      try {
-        session = await Session.open(databaseUrl, "maintenance");
-        await ensurePartitions(session, partitionRevisions);
-        const [now] = await session.query<{ revision: Revision }>({
-          text: "SELECT revision FROM counter WHERE id = 1",
-        });
-        marks.push({ at: clock.now(), revision: now?.revision ?? 0 });
-        while (marks[1] && marks[1].at <= clock.now() - retentionMs) marks.shift();
-        const first = marks[0];
-        const old = first && first.at <= clock.now() - retentionMs ? first.revision : 0;
-        const upTo = Math.max(old, await excess(session, partitionsMax));
-        if (upTo > 0) await dropPartitions(session, upTo);
-      } catch (error) {
-        log.warn("the log's partitions could not be tended; trying again", { error: messageOf(error) });
-      } finally {
-        await session?.close();
-      }
-      await delay(MAINTENANCE_MS, this.#stop.signal);
-    }
   }
 }

@@ -14,11 +14,10 @@ import type { Follower, LogHandler, Position } from "../backing.ts";
 import type { Revision } from "../port.ts";
 import type { TenantRecord } from "../tenants.ts";
 import { raiseAfterCrash } from "./committer.ts";
+import { PageSize } from "./page.ts";
 import { CHANGE_COLUMNS, type ChangeRow, changeOf } from "./rows.ts";
 import { Session } from "./session.ts";
 import { CHANNEL } from "./statements.ts";
-
-const PAGE = 2_000;
 
 export interface TailOptions {
   databaseUrl: string;
@@ -35,7 +34,7 @@ const COUNTER = { name: "tail_counter", text: "SELECT revision, epoch FROM count
 const COMPACTION = { name: "tail_compaction", text: "SELECT revision FROM compaction WHERE id = 1" };
 const LOG = {
   name: "tail_log",
-  text: `SELECT ${CHANGE_COLUMNS} FROM change WHERE revision > $1 ORDER BY revision LIMIT ${PAGE}`,
+  text: `SELECT ${CHANGE_COLUMNS} FROM change WHERE revision > $1 ORDER BY revision LIMIT $2`,
 };
 const TENANTS = {
   name: "tail_tenants",
@@ -59,6 +58,7 @@ class Tail {
   readonly #options: TailOptions;
   readonly #stop = new AbortController();
   readonly #epoch: number;
+  readonly #page = new PageSize();
   #at: Revision;
   #tenantsAt: Revision = 0;
   #session: Session | undefined;
@@ -120,9 +120,10 @@ class Tail {
   async #look(session: Session): Promise<boolean> {
     while (!this.#stop.signal.aborted) {
       this.#hinted = false;
+      const asked = this.#page.rows;
       const [counters, rows, tenants, compactions] = await Promise.all([
         session.query<Position>(COUNTER),
-        session.query<ChangeRow>(LOG, [this.#at]),
+        session.query<ChangeRow>(LOG, [this.#at, asked]),
         session.query<TenantRecord>(TENANTS, [this.#tenantsAt]),
         session.query<{ revision: Revision }>(COMPACTION),
       ]);
@@ -133,10 +134,12 @@ class Tail {
       if (compaction.revision > this.#at) return this.#gap("compacted");
       this.#takeTenants(tenants);
       const last = rows.at(-1)?.revision ?? this.#at;
-      const upTo = rows.length === PAGE ? last : Math.max(last, counter.revision);
+      const full = rows.length === asked;
+      const upTo = full ? last : Math.max(last, counter.revision);
       if (upTo > this.#at) this.#handler.changes(rows.map(changeOf), upTo);
       this.#at = upTo;
-      if (rows.length < PAGE && !this.#hinted) return true;
+      this.#page.read(rows);
+      if (!full && !this.#hinted) return true;
     }
     return false;
   }
