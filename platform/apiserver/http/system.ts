@@ -11,7 +11,7 @@ import { sendText } from "./respond.ts";
 export interface SystemDocument {
   code: number;
   headers: Record<string, string>;
-  body: string;
+  body: string | Buffer;
 }
 
 export interface HealthCheck {
@@ -60,7 +60,7 @@ export async function serveSystem(exchange: Exchange, parts: SystemParts): Promi
   if (!document) throw new StatusError(404, "NotFound", "the server could not find the requested resource", {});
   for (const [name, value] of Object.entries(document.headers)) exchange.response.setHeader(name, value);
   const type = document.headers["content-type"];
-  if (type?.includes("json") && document.code === 200)
+  if (type !== undefined && document.code === 200)
     return await answer(exchange, 200, document.body, { encoding: "json" });
   exchange.response.statusCode = document.code;
   exchange.response.end(document.body);

@@ -54,8 +54,19 @@ test("a document asked for by its hash may be kept for ever, by a stale one is a
   assert.equal(ask("/openapi/v3/apis/batch/v1"), undefined);
 });
 
-test("who accepts only protobuf is told that there is none", () => {
-  assert.equal(ask("/openapi/v2", { accept: "application/com.github.proto-openapi.spec.v2@v1.0+protobuf" })?.code, 406);
+test("v2 comes in protobuf to who asks for it; v3 does not, and says so", () => {
+  const accept = "application/com.github.proto-openapi.spec.v2@v1.0+protobuf";
+  const answer = ask("/openapi/v2", { accept });
+  assert.equal(answer?.code, 200);
+  assert.match(answer?.headers["content-type"] ?? "", /\+protobuf$/);
+  // Document's first field: swagger, three letters.
+  assert.equal(
+    Buffer.from(answer?.body ?? "")
+      .subarray(0, 5)
+      .toString(),
+    "\n\u00032.0",
+  );
+  assert.equal(ask("/openapi/v3", { accept })?.code, 406);
   assert.equal(ask("/openapi/v2", { accept: "application/json" })?.code, 200);
   assert.ok(acceptsJson(undefined));
 });

@@ -6,6 +6,7 @@ import { createHash } from "node:crypto";
 import type { JsonObject } from "#sdk/api/object.ts";
 import type { ResourceFacts } from "#sdk/api/schema.ts";
 import { pathsFor } from "./paths.ts";
+import { encodeOpenApiV2 } from "./protobuf.ts";
 import { schemasFor } from "./schemas.ts";
 
 type Served = readonly ResourceFacts[];
@@ -84,12 +85,35 @@ export interface OpenApiRequest {
 export interface OpenApiResponse {
   code: 200 | 301 | 304 | 406;
   headers: Record<string, string>;
-  body: string;
+  body: string | Buffer;
 }
 
 const JSON_TYPES = new Set(["", "*/*", "application/*", "application/json"]);
 
-/** Only JSON is spoken here. kubectl asks for v3 as JSON; for v2 it asks for protobuf alone, and does without on 406. */
+/** kubectl asks for v3 as JSON, and for v2 as protobuf alone; both spellings are in use. */
+const PROTOBUF_TYPES = [
+  "application/com.github.proto-openapi.spec.v2.v1.0+protobuf",
+  "application/com.github.proto-openapi.spec.v2@v1.0+protobuf",
+];
+
+const packed = new WeakMap<Served, Buffer>();
+
+function openApiV2Protobuf(served: Served): Buffer {
+  const known = packed.get(served) ?? encodeOpenApiV2(JSON.parse(openApiV2(served).body) as JsonObject);
+  packed.set(served, known);
+  return known;
+}
+
+/** The first of both forms that the client names; a header that names neither is answered with 406. */
+function wantsProtobuf(accept: string | undefined): boolean {
+  for (const clause of (accept ?? "").split(",")) {
+    const type = clause.split(";", 1)[0]?.trim() ?? "";
+    if (PROTOBUF_TYPES.includes(type)) return true;
+    if (JSON_TYPES.has(type)) return false;
+  }
+  return false;
+}
+
 export const acceptsJson = (accept: string | undefined): boolean =>
   (accept ?? "").split(",").some((clause) => JSON_TYPES.has(clause.split(";", 1)[0]?.trim() ?? ""));
 
@@ -101,11 +125,16 @@ export function openApiResponse(served: Served, request: OpenApiRequest): OpenAp
     if (group !== undefined) return openApiV3(served, group);
     return path === "v2" ? openApiV2(served) : path === "v3" ? openApiV3Index(served, request.prefix) : undefined;
   };
-  if (!acceptsJson(request.accept)) return { code: 406, headers: { vary: "Accept" }, body: "" };
+  const protobuf = path === "v2" && wantsProtobuf(request.accept);
+  if (!protobuf && !acceptsJson(request.accept)) return { code: 406, headers: { vary: "Accept" }, body: "" };
   const document = find();
   if (!document) return undefined;
-  const etag = `"${document.hash}"`;
-  const headers: Record<string, string> = { "content-type": "application/json", vary: "Accept", etag };
+  const etag = `"${document.hash}${protobuf ? "-protobuf" : ""}"`;
+  const headers: Record<string, string> = {
+    "content-type": protobuf ? (PROTOBUF_TYPES[0] ?? "") : "application/json",
+    vary: "Accept",
+    etag,
+  };
   if (group !== undefined && request.hash !== "") {
     if (request.hash !== document.hash) {
       const location = `${request.prefix}${request.path}?hash=${document.hash}`;
@@ -115,5 +144,6 @@ export function openApiResponse(served: Served, request: OpenApiRequest): OpenAp
     year.setUTCFullYear(year.getUTCFullYear() + 1);
     Object.assign(headers, { "cache-control": "public, immutable", expires: year.toUTCString() });
   }
-  return request.ifNoneMatch === etag ? { code: 304, headers, body: "" } : { code: 200, headers, body: document.body };
+  if (request.ifNoneMatch === etag) return { code: 304, headers, body: "" };
+  return { code: 200, headers, body: protobuf ? openApiV2Protobuf(served) : document.body };
 }
