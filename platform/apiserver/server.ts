@@ -4,6 +4,7 @@ import type { Duplex } from "node:stream";
 import type { Log } from "#platform/base/log.ts";
 import { ROOT_TENANT, type Store } from "#platform/store/port.ts";
 import type { TenantDirectory } from "#platform/store/tenants.ts";
+import type { DynamicObject } from "#sdk/api/object.ts";
 import { methodNotSupported, StatusError } from "#sdk/api/status.ts";
 import type { Authenticator } from "./authn/authenticator.ts";
 import type { Authorizer } from "./authz/authorizer.ts";
@@ -40,6 +41,28 @@ export interface ServerParts {
 
 const STOP_GRACE_MS = 10_000;
 const STREAMING = new Set(["exec", "attach", "portforward"]);
+/** What admission is shown of a connection: its options, as upstream's kinds name them. */
+const CONNECT_KINDS: Readonly<Record<string, string>> = {
+  exec: "PodExecOptions",
+  attach: "PodAttachOptions",
+  portforward: "PodPortForwardOptions",
+};
+const CONNECT_FLAGS = ["stdin", "stdout", "stderr", "tty"];
+
+function connectOptions(subresource: string, query: URLSearchParams): DynamicObject {
+  const flags = CONNECT_FLAGS.filter((flag) => ["1", "true"].includes(query.get(flag) ?? ""));
+  const container = query.get("container");
+  const [command, ports] = [query.getAll("command"), query.getAll("ports").map(Number)];
+  return {
+    kind: CONNECT_KINDS[subresource] ?? "",
+    apiVersion: "v1",
+    metadata: {},
+    ...Object.fromEntries(flags.map((flag) => [flag, true])),
+    ...(container ? { container } : {}),
+    ...(command.length > 0 ? { command } : {}),
+    ...(ports.length > 0 ? { ports } : {}),
+  };
+}
 
 export async function startServer(parts: ServerParts): Promise<ListeningServer> {
   const stopping = new AbortController();
@@ -64,7 +87,10 @@ export async function startServer(parts: ServerParts): Promise<ListeningServer> 
     await registry.validateAction(context, entry, {
       operation: "CONNECT",
       subresource: info.subresource,
-      oldObject: pod as never,
+      kind: { group: "", version: "v1", kind: CONNECT_KINDS[info.subresource] ?? "Pod" },
+      namespace: info.namespace,
+      name: info.name,
+      object: connectOptions(info.subresource, query),
       dryRun: false,
     });
     return { tenant: context.tenantName, pod, query, node: await nodeAddress(parts.store, pod.spec.nodeName) };

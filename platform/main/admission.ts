@@ -1,10 +1,17 @@
 /** What the API server's admission chain is made of. */
+import { celExpressions } from "#platform/apiserver/admission/cel.ts";
 import { admissionChain } from "#platform/apiserver/admission/chain.ts";
 import { type ExpectedPlugin, untilLoaded } from "#platform/apiserver/admission/gate.ts";
 import { namespaceLifecycle } from "#platform/apiserver/admission/namespaces.ts";
 import { defaultTolerations, notReadyTaint, priorities, serviceAccounts } from "#platform/apiserver/admission/pods.ts";
+import { catalogVersions } from "#platform/apiserver/admission/versions.ts";
+import { Webhooks } from "#platform/apiserver/admission/webhooks/webhooks.ts";
 import type { Admission, AdmissionAttributes } from "#platform/apiserver/registry/admission.ts";
+import type { Catalog } from "#platform/apiserver/registry/catalog.ts";
 import { groupResource } from "#platform/apiserver/registry/catalog.ts";
+import type { TypeRules } from "#platform/apiserver/registry/ports.ts";
+import { createWebhookClient } from "#platform/apiserver/webhook/client.ts";
+import { mayDial, serviceResolver } from "#platform/apiserver/webhook/services.ts";
 import type { Log } from "#platform/base/log.ts";
 import type { PluginHost } from "#platform/plugin-host/host.ts";
 import { createAdmissionPlugins, wantsReview } from "#platform/plugin-host/worlds/v1/admission.ts";
@@ -21,16 +28,21 @@ export interface AdmissionParts {
   store: Store;
   tenants: TenantDirectory;
   plugins: PluginHost;
+  types: TypeRules;
+  /** Asked for after all is put together: the strategies it is made of come later. */
+  catalog(): Catalog;
   log: Log;
 }
 
 export interface ServerAdmission {
   admission: Admission;
+  /** Resolves when what tenants configured has been read; follows it until the signal aborts. */
+  start(signal: AbortSignal): Promise<void>;
   /** The plugins are loaded: nothing waits for them any more. */
   pluginsLoaded(): void;
 }
 
-export function serverAdmission({ store, tenants, plugins, log }: AdmissionParts): ServerAdmission {
+export function serverAdmission({ store, tenants, plugins, types, catalog, log }: AdmissionParts): ServerAdmission {
   const { promise: loaded, resolve: pluginsLoaded } = Promise.withResolvers<void>();
   const admissionPlugins = createAdmissionPlugins(plugins, contextReader(store, tenants), log);
   const components = untilLoaded({
@@ -46,7 +58,14 @@ export function serverAdmission({ store, tenants, plugins, log }: AdmissionParts
     defaultTolerations,
     notReadyTaint,
   ];
-  return { admission: admissionChain(rules, components), pluginsLoaded };
+  const client = createWebhookClient({ resolve: serviceResolver(store), mayDial });
+  const versions = catalogVersions(catalog, types);
+  const webhooks = new Webhooks({ store, versions, expressions: celExpressions, client, log });
+  return {
+    admission: admissionChain(rules, components, [webhooks]),
+    start: (signal) => webhooks.start(signal),
+    pluginsLoaded,
+  };
 }
 
 /** What a manifest declares as context, as this server has it at hand. */

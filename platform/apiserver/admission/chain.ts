@@ -5,6 +5,7 @@
 import type { TenantId } from "#platform/store/port.ts";
 import type { DynamicObject, JsonObject } from "#sdk/api/object.ts";
 import type { Admission, AdmissionAttributes } from "../registry/admission.ts";
+import { MutationSession } from "./session.ts";
 
 /** A rule of the server itself. It changes `attributes.object` in place or throws StatusError. */
 export interface AdmissionRule {
@@ -30,21 +31,48 @@ export interface ComponentAdmission {
 
 export const noComponents: ComponentAdmission = { hooks: () => [] };
 
-export function admissionChain(rules: readonly AdmissionRule[], components: ComponentAdmission): Admission {
+/** Webhooks and policies: what the tenant's own objects configure. They see what rules and components made. */
+export interface ConfiguredAdmission {
+  /** The object to go on with; denials throw StatusError. */
+  mutate(attributes: AdmissionAttributes, session: MutationSession): Promise<DynamicObject | undefined>;
+  validate(attributes: AdmissionAttributes): Promise<void>;
+}
+
+export function admissionChain(
+  rules: readonly AdmissionRule[],
+  components: ComponentAdmission,
+  configured: readonly ConfiguredAdmission[] = [],
+): Admission {
+  async function builtIn(attributes: AdmissionAttributes, warnings: string[]): Promise<DynamicObject | undefined> {
+    let { object } = attributes;
+    if (!object) return undefined;
+    for (const rule of rules) await rule.mutate?.({ ...attributes, object });
+    for (const hook of await components.hooks(attributes.tenant, attributes)) {
+      const result: Awaited<ReturnType<NonNullable<AdmissionHook["mutate"]>>> | undefined = await hook.mutate?.({
+        ...attributes,
+        object,
+      });
+      if (!result) continue;
+      warnings.push(...result.warnings);
+      object = result.object ?? object;
+    }
+    return object;
+  }
+
+  async function pass(attributes: AdmissionAttributes, session: MutationSession, warnings: string[]) {
+    let object = await builtIn(attributes, warnings);
+    for (const each of configured) object = await each.mutate({ ...attributes, object }, session);
+    return object;
+  }
+
   return {
     async mutate(attributes) {
       const warnings: string[] = [];
-      let { object } = attributes;
-      if (!object) return { object, warnings };
-      for (const rule of rules) await rule.mutate?.({ ...attributes, object });
-      for (const hook of await components.hooks(attributes.tenant, attributes)) {
-        const result: Awaited<ReturnType<NonNullable<AdmissionHook["mutate"]>>> | undefined = await hook.mutate?.({
-          ...attributes,
-          object,
-        });
-        if (!result) continue;
-        warnings.push(...result.warnings);
-        object = result.object ?? object;
+      const session = new MutationSession();
+      let object = await pass(attributes, session, warnings);
+      if (session.wantsReinvocation) {
+        session.isReinvocation = true;
+        object = await pass({ ...attributes, object }, session, []);
       }
       return { object, warnings };
     },
@@ -55,6 +83,7 @@ export function admissionChain(rules: readonly AdmissionRule[], components: Comp
         const result = await hook.validate?.(attributes);
         if (result) warnings.push(...result.warnings);
       }
+      for (const each of configured) await each.validate(attributes);
       return { warnings };
     },
   };

@@ -26,6 +26,12 @@ export interface AdmissionAttributes {
   oldObject?: DynamicObject;
   dryRun: boolean;
   user: UserInfo;
+  /** Becomes a Warning header, also of a request that is refused. */
+  warn?(text: string): void;
+  /** Becomes an annotation of the request's audit events. */
+  annotate?(key: string, value: string): void;
+  /** Ends with the request. */
+  signal?: AbortSignal;
 }
 
 /** Denials throw StatusError (403 Forbidden by default). Warnings become Warning headers. */

@@ -25,7 +25,8 @@ export interface RegistryParts {
   clock: { now(): number };
 }
 
-export type ReviewRequest = Pick<AdmissionAttributes, "operation" | "subresource" | "object" | "oldObject" | "dryRun">;
+export type ReviewRequest = Pick<AdmissionAttributes, "operation" | "subresource" | "object" | "oldObject" | "dryRun"> &
+  Partial<Pick<AdmissionAttributes, "kind" | "namespace" | "name">>;
 
 export class Pipeline {
   readonly store: Store;
@@ -111,11 +112,7 @@ export class Pipeline {
     return (await entry.strategy.effects?.({ context, store: this.store, ...request })) ?? {};
   }
 
-  #attributes(
-    context: RequestContext,
-    entry: ResourceEntry,
-    a: Pick<AdmissionAttributes, "operation" | "subresource" | "object" | "oldObject" | "dryRun">,
-  ): AdmissionAttributes {
+  #attributes(context: RequestContext, entry: ResourceEntry, a: ReviewRequest): AdmissionAttributes {
     const metadata = (a.object ?? a.oldObject)?.metadata;
     const { group, version, resource } = entry.facts;
     return {
@@ -126,6 +123,9 @@ export class Pipeline {
       namespace: metadata?.namespace ?? "",
       name: metadata?.name ?? "",
       user: context.user,
+      warn: context.warn,
+      annotate: context.annotate,
+      signal: context.signal,
       ...a,
     };
   }
@@ -135,9 +135,14 @@ export class Pipeline {
     entry: ResourceEntry,
     a: ReviewRequest & { object: DynamicObject },
   ): Promise<DynamicObject> {
+    return (await this.admit(context, entry, a)) ?? a.object;
+  }
+
+  /** The mutating half of admission for a request that may have no object (a removal). */
+  async admit(context: RequestContext, entry: ResourceEntry, a: ReviewRequest): Promise<DynamicObject | undefined> {
     const { object, warnings } = await this.#admission.mutate(this.#attributes(context, entry, a));
     for (const warning of warnings) context.warn(warning);
-    return object ?? a.object;
+    return object;
   }
 
   async validateAdmission(context: RequestContext, entry: ResourceEntry, a: ReviewRequest): Promise<void> {

@@ -124,6 +124,7 @@ export class Registry implements RegistryAccess {
 
   /** Admission of what isn't a write of the object itself (CONNECT to a pod, for example). */
   async validateAction(context: RequestContext, entry: ResourceEntry, a: ReviewRequest): Promise<void> {
+    await this.#pipeline.admit(context, entry, a);
     await this.#pipeline.validateAdmission(context, entry, a);
   }
 }

@@ -37,12 +37,9 @@ export class Removal {
       checkPreconditions(entry, old, options);
       entry.strategy.checkDelete?.(old, context);
       if (!admitted) {
-        await this.#pipeline.validateAdmission(context, entry, {
-          operation: "DELETE",
-          subresource: "",
-          oldObject: old,
-          dryRun: options.dryRun,
-        });
+        const review = { operation: "DELETE" as const, subresource: "", oldObject: old, dryRun: options.dryRun };
+        await this.#pipeline.admit(context, entry, review);
+        await this.#pipeline.validateAdmission(context, entry, review);
         admitted = true;
       }
       const { outcome, object } = planDeletion(entry, structuredClone(old), options, this.#pipeline.clock.now());

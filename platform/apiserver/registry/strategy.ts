@@ -21,6 +21,8 @@ export interface RequestContext {
   signal: AbortSignal;
   /** Becomes a Warning header. */
   warn(text: string): void;
+  /** Becomes an annotation of the request's audit events. */
+  annotate?(key: string, value: string): void;
 }
 
 export interface DeleteOptions {

@@ -108,7 +108,14 @@ export const start: StartRole = async ({ config, log }) => {
     log,
     signal: stop.signal,
   });
-  const { admission, pluginsLoaded } = serverAdmission({ store, tenants, plugins: plugins.host, log });
+  const { admission, ...admissionLife } = serverAdmission({
+    store,
+    tenants,
+    plugins: plugins.host,
+    types: typeRules,
+    catalog: () => catalog,
+    log,
+  });
   const address = advertised(config);
   const complete = async (tenant: { id: number; name: string }) => {
     await ensureTenant(registry, tenant, clock.now(), log);
@@ -137,7 +144,7 @@ export const start: StartRole = async ({ config, log }) => {
     catalog,
     clock,
   });
-  await rbac.start(stop.signal);
+  await Promise.all([rbac.start(stop.signal), admissionLife.start(stop.signal)]);
   for (const tenant of tenants.all()) await complete(tenant);
 
   const where = `${config.api.host}:${config.api.port}`;
@@ -174,7 +181,9 @@ export const start: StartRole = async ({ config, log }) => {
   });
   log.info("serving", { address: where });
   const ready = plugins.load();
-  ready.then(pluginsLoaded, (error: unknown) => log.error("plugins could not be loaded", { error: messageOf(error) }));
+  ready.then(admissionLife.pluginsLoaded, (error: unknown) =>
+    log.error("plugins could not be loaded", { error: messageOf(error) }),
+  );
   return {
     ready,
     stop: async () => {
