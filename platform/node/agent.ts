@@ -80,6 +80,11 @@ export function startAgent(options: AgentOptions): Agent {
     volumes,
     prober,
     admit: (pod: NodePod) => admit(pod, status, [...workers.values()]),
+    admitResize: (pod: NodePod) => {
+      const alone = admit(pod, status, []);
+      const refusal = alone ?? admit(pod, status, [...workers.values()]);
+      return refusal && { forEver: alone !== undefined, message: refusal.message };
+    },
     gone: (uid: string) => void workers.delete(uid),
   };
   const pods = createInformer<Pod>(wildcard, PODS, { log, fieldSelector: `spec.nodeName=${settings.name}` });

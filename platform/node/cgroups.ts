@@ -93,6 +93,8 @@ export function containerResources(pod: Pod, container: Container, machineBytes:
 export interface CgroupHost {
   /** Creates the pod's cgroup with its limits (idempotent); answers the path for CRI's cgroup_parent. */
   ensure(pod: Pod): string;
+  /** Gives the pod's cgroup its limits anew; with `before`, what holds both: processes are still limited as that one says. */
+  resize(pod: Pod, before?: Pod): void;
   /** Succeeds when it is gone; false while processes are in it. */
   remove(pod: Pod): boolean;
 }
@@ -104,13 +106,20 @@ export function createCgroups(cgroupRoot: string): CgroupHost {
     const parent = qos === "Guaranteed" ? [] : [qos.toLowerCase()];
     return ["", cgroupRoot, ...parent, `pod${pod.metadata.uid}`].join("/");
   };
+  const write = (path: string, limits: PodLimits) =>
+    unified ? limitUnified(join(ROOT, path), limits) : limitSeparate(path, limits);
   const hierarchies = (): string[] => (unified ? [ROOT] : readdirSync(ROOT).map((name) => join(ROOT, name)));
   return {
     ensure(pod) {
       const path = pathOf(pod);
-      if (unified) writeUnified(path, pod);
-      else writeSeparate(path, pod);
+      if (unified) makeUnified(path);
+      else makeSeparate(path);
+      write(path, podLimits(pod));
       return path;
+    },
+    resize(pod, before) {
+      const limits = podLimits(pod);
+      write(pathOf(pod), before === undefined ? limits : wider(limits, podLimits(before)));
     },
     remove(pod) {
       let gone = true;
@@ -126,8 +135,25 @@ export function createCgroups(cgroupRoot: string): CgroupHost {
   };
 }
 
+/** Without a quota (microseconds a period) or memory (bytes): unlimited. */
+interface PodLimits {
+  shares: number;
+  quota?: number;
+  memory?: number;
+}
+
+const UNLIMITED = -1;
+
+function wider(a: PodLimits, b: PodLimits): PodLimits {
+  return {
+    shares: Math.max(a.shares, b.shares),
+    ...(a.quota !== undefined && b.quota !== undefined ? { quota: Math.max(a.quota, b.quota) } : {}),
+    ...(a.memory !== undefined && b.memory !== undefined ? { memory: Math.max(a.memory, b.memory) } : {}),
+  };
+}
+
 /** A pod is limited as a whole only when every container of it is (kubelet: ResourceConfigForPod). */
-function podLimits(pod: Pod): { shares: number; quota?: number; memory?: number } {
+function podLimits(pod: Pod): PodLimits {
   const every = (of: typeof cpuMilli) => containersOf(pod).every((container) => of(container, "limits") > 0);
   return {
     shares: sharesOf(podRequest(pod, cpuMilli)),
@@ -141,17 +167,22 @@ function tryWrite(file: string, value: string | number): void {
   if (existsSync(file)) writeFileSync(file, String(value));
 }
 
-function writeSeparate(path: string, pod: Pod): void {
-  const { shares, quota, memory } = podLimits(pod);
-  for (const hierarchy of readdirSync(ROOT)) {
-    // The unified hierarchy beside the others has no controllers.
-    if (hierarchy === "unified") continue;
-    const directory = join(ROOT, hierarchy, path);
-    mkdirSync(directory, { recursive: true });
+/** The unified hierarchy beside the others has no controllers. */
+const separateHierarchies = (): string[] => readdirSync(ROOT).filter((name) => name !== "unified");
+
+function makeSeparate(path: string): void {
+  for (const hierarchy of separateHierarchies()) {
+    mkdirSync(join(ROOT, hierarchy, path), { recursive: true });
     if (hierarchy.split(",").includes("cpuset")) inheritCpuset(join(ROOT, hierarchy), path);
+  }
+}
+
+function limitSeparate(path: string, { shares, quota, memory }: PodLimits): void {
+  for (const hierarchy of separateHierarchies()) {
+    const directory = join(ROOT, hierarchy, path);
     tryWrite(join(directory, "cpu.shares"), shares);
-    if (quota !== undefined) tryWrite(join(directory, "cpu.cfs_quota_us"), quota);
-    if (memory !== undefined) tryWrite(join(directory, "memory.limit_in_bytes"), memory);
+    tryWrite(join(directory, "cpu.cfs_quota_us"), quota ?? UNLIMITED);
+    tryWrite(join(directory, "memory.limit_in_bytes"), memory ?? UNLIMITED);
   }
 }
 
@@ -168,8 +199,7 @@ function inheritCpuset(root: string, path: string): void {
   }
 }
 
-function writeUnified(path: string, pod: Pod): void {
-  const { shares, quota, memory } = podLimits(pod);
+function makeUnified(path: string): void {
   const parts = path.split("/").filter((part) => part !== "");
   let at = ROOT;
   for (const part of parts) {
@@ -182,7 +212,10 @@ function writeUnified(path: string, pod: Pod): void {
     at = join(at, part);
     mkdirSync(at, { recursive: true });
   }
-  tryWrite(join(at, "cpu.weight"), 1 + Math.floor(((shares - 2) * 9999) / 262_142));
-  if (quota !== undefined) tryWrite(join(at, "cpu.max"), `${quota} ${PERIOD_US}`);
-  if (memory !== undefined) tryWrite(join(at, "memory.max"), memory);
+}
+
+function limitUnified(directory: string, { shares, quota, memory }: PodLimits): void {
+  tryWrite(join(directory, "cpu.weight"), 1 + Math.floor(((shares - 2) * 9999) / 262_142));
+  tryWrite(join(directory, "cpu.max"), `${quota ?? "max"} ${PERIOD_US}`);
+  tryWrite(join(directory, "memory.max"), memory ?? "max");
 }

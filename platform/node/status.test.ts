@@ -25,6 +25,9 @@ function statusOf(spec: Partial<PodSpec>, containers: ObservedContainer[], more:
   };
   return podStatus({
     pod,
+    generation: pod.metadata.generation,
+    resources: () => ({ allocated: {}, actual: {} }),
+    resizing: [],
     seen: { sandboxes: [], containers },
     nodeAddress: "192.0.2.1",
     podIPs: ["10.0.0.2"],

@@ -5,9 +5,12 @@ import type { Container, ContainerState, ContainerStatus, PodCondition, PodStatu
 import { isSidecar, qosClass } from "./cgroups.ts";
 import type { NodePod } from "./context.ts";
 import type { Observation, ObservedContainer } from "./observe.ts";
+import type { ContainerResources } from "./resize.ts";
 
 export interface StatusInput {
   pod: NodePod;
+  /** The generation of the pod that this is the status of. */
+  generation: number | undefined;
   seen: Observation;
   nodeAddress: string;
   podIPs: string[];
@@ -19,6 +22,9 @@ export interface StatusInput {
   ready(container: Container, id: string): boolean;
   started(container: Container, id: string): boolean;
   terminationMessage(container: ObservedContainer): string | undefined;
+  resources(container: string, id: string | undefined): ContainerResources;
+  /** What is said of a change of resources. */
+  resizing: Pick<PodCondition, "type" | "status" | "reason" | "message">[];
   now: number;
   startTime: string;
   /** Everything was stopped and nothing starts again. */
@@ -34,6 +40,8 @@ export const OWN_CONDITIONS: ReadonlySet<string> = new Set([
   "Ready",
   "ContainersReady",
   "PodScheduled",
+  "PodResizePending",
+  "PodResizeInProgress",
 ]);
 
 const time = (nanos: string | number | undefined): string => timeText(Number(BigInt(nanos ?? 0) / 1_000_000n));
@@ -42,7 +50,7 @@ export function podStatus(input: StatusInput): PodStatus {
   const { pod, verdict, podIPs, nodeAddress } = input;
   if (verdict !== undefined && input.seen.containers.length === 0)
     return {
-      observedGeneration: pod.metadata.generation,
+      observedGeneration: input.generation,
       phase: "Failed",
       reason: verdict.reason,
       message: verdict.message,
@@ -58,7 +66,7 @@ export function podStatus(input: StatusInput): PodStatus {
   const ips = pod.spec.hostNetwork === true ? [nodeAddress] : podIPs;
   const first = ips[0];
   return {
-    observedGeneration: pod.metadata.generation,
+    observedGeneration: input.generation,
     phase,
     conditions,
     ...(verdict === undefined ? {} : verdict),
@@ -111,6 +119,7 @@ function containerStatus(input: StatusInput, container: Container, init: boolean
     init && !isSidecar(container)
       ? state.terminated?.exitCode === 0
       : started && !input.terminal && input.ready(container, newest?.id ?? "");
+  const { allocated, actual } = input.resources(container.name, running ? newest.id : undefined);
   return {
     name: container.name,
     state,
@@ -120,6 +129,8 @@ function containerStatus(input: StatusInput, container: Container, init: boolean
     image: newest?.image?.image || container.image || "",
     imageID: newest?.imageRef ?? "",
     ...(newest === undefined ? {} : { containerID: `containerd://${newest.id}` }),
+    ...(Object.keys(allocated.requests ?? {}).length === 0 ? {} : { allocatedResources: allocated.requests }),
+    resources: actual,
     started,
   };
 }
@@ -218,11 +229,12 @@ function conditionsOf(
     ["PodScheduled", { status: "True" }],
   ];
   const others = (pod.status?.conditions ?? []).filter((one) => !OWN_CONDITIONS.has(one.type));
-  return [...made.map(([type, one]) => withTimes(input, type, one)), ...others];
+  const resizing = input.resizing.map(({ type, ...one }): [string, Made] => [type, one]);
+  return [...[...made, ...resizing].map(([type, one]) => withTimes(input, type, one)), ...others];
 }
 
 interface Made {
-  status: "True" | "False";
+  status: string;
   reason?: string;
   message?: string;
 }
@@ -248,7 +260,7 @@ function withTimes(input: StatusInput, type: string, made: Made): PodCondition {
   const scheduled = type === "PodScheduled" && before !== undefined;
   return {
     type,
-    observedGeneration: scheduled ? before.observedGeneration : input.pod.metadata.generation,
+    observedGeneration: scheduled ? before.observedGeneration : input.generation,
     ...made,
     lastTransitionTime: (same ? before?.lastTransitionTime : undefined) ?? timeText(input.now),
   };

@@ -18,6 +18,7 @@ import type { Observation, Observer } from "./observe.ts";
 import { nextState, type PodEvent, type PodState } from "./pod-state.ts";
 import { isRuntimeNotFound } from "./ports.ts";
 import type { Prober } from "./probes.ts";
+import { createResizer, type Refusal } from "./resize.ts";
 import { addressesOf, createSandbox, readNetwork, type SandboxNetwork, stopSandbox } from "./sandbox.ts";
 import { OWN_CONDITIONS, podStatus } from "./status.ts";
 import { terminationMessage } from "./termination-message.ts";
@@ -40,6 +41,8 @@ export interface WorkerParts {
   prober: Prober;
   /** Why the node cannot take the pod (reason, message); undefined: it can. */
   admit(pod: NodePod): { reason: string; message: string } | undefined;
+  /** The same for a pod that runs here and asks for other resources. */
+  admitResize(pod: NodePod): Refusal | undefined;
   gone(uid: string): void;
 }
 
@@ -59,7 +62,9 @@ export function createWorker(parts: WorkerParts, first: NodePod): PodWorker {
   const { context, observer, containers, volumes, prober } = parts;
   const { runtime, clock, log, recorder } = context;
   const uid = first.metadata.uid;
-  let pod = first;
+  const resizer = createResizer(context, parts.admitResize);
+  let pod = resizer.allocated(first);
+  let observedGeneration = first.metadata.generation;
   let vanished = false;
   let state: PodState = isOver(first) ? "finished" : "running";
   let admitted = false;
@@ -126,6 +131,9 @@ export function createWorker(parts: WorkerParts, first: NodePod): PodWorker {
   const status = (seen: Observation, terminal: boolean): PodStatus =>
     podStatus({
       pod: latest(),
+      generation: observedGeneration,
+      resources: resizer.resources,
+      resizing: resizer.conditions(),
       seen,
       nodeAddress: context.settings.address,
       podIPs: podIPs(),
@@ -161,6 +169,15 @@ export function createWorker(parts: WorkerParts, first: NodePod): PodWorker {
     }
   };
 
+  const resize = async (): Promise<void> => {
+    pod = resizer.allocate(pod, observer.get(uid));
+    observedGeneration = pod.metadata.generation;
+    const restart = await resizer.actuate(pod, observer.get(uid));
+    const grace = pod.spec.terminationGracePeriodSeconds ?? 30;
+    for (const one of restart) await containers.stop(pod, one, `Container ${one.name} resize requires restart`, grace);
+    if (restart.length > 0) await observer.refresh();
+  };
+
   const runStep = async (): Promise<number> => {
     if (!admitted && observer.get(uid).containers.length === 0 && pod.status?.startTime === undefined) {
       const refused = parts.admit(pod);
@@ -178,6 +195,7 @@ export function createWorker(parts: WorkerParts, first: NodePod): PodWorker {
       verdict = { reason: "DeadlineExceeded", message };
       return await finish();
     }
+    await resize();
     const decision = decide(pod, observer.get(uid), prober, networked);
     if (decision.finished) return await finish();
     if (pod.status?.startTime === undefined) await writeStatus();
@@ -301,6 +319,7 @@ export function createWorker(parts: WorkerParts, first: NodePod): PodWorker {
   };
 
   const terminateStep = async (): Promise<number> => {
+    observedGeneration = pod.metadata.generation;
     const grace = vanished
       ? VANISHED_GRACE_SECONDS
       : (pod.metadata.deletionGracePeriodSeconds ?? pod.spec.terminationGracePeriodSeconds ?? 30);
@@ -375,7 +394,7 @@ export function createWorker(parts: WorkerParts, first: NodePod): PodWorker {
         take("vanished");
         if (state === "gone") parts.gone(uid);
       } else {
-        pod = next;
+        pod = resizer.allocated(next);
         take(next.metadata.deletionTimestamp === undefined ? "changed" : "deleting");
       }
       hurry();
