@@ -33,6 +33,8 @@ export interface ServerParts {
   streaming?: Streaming;
   liveness: readonly HealthCheck[];
   readiness: readonly HealthCheck[];
+  /** Metrics of what is below the server, in the text exposition format. */
+  exposition?(): string;
   documents(exchange: Exchange): SystemDocument | undefined;
   fixed: Readonly<Record<string, { type?: string; body(): unknown }>>;
   log: Log;

@@ -1,19 +1,26 @@
 /** Composition of the store: PostgresStore below, the watch cache above. */
 import { type Clock, systemClock } from "#platform/base/clock.ts";
+import type { Metric } from "#platform/base/exposition.ts";
 import type { Log } from "#platform/base/log.ts";
 import { WatchCache } from "#platform/store/cache/cache.ts";
 import { keepExpiring } from "#platform/store/expiry.ts";
 import type { Store } from "#platform/store/port.ts";
 import { PostgresStore } from "#platform/store/postgres/store.ts";
 import type { TenantDirectory } from "#platform/store/tenants.ts";
+import { unavailable } from "#sdk/api/status.ts";
 
 export interface OpenStore {
   store: Store;
   tenants: TenantDirectory;
   /** Resolves once the store can serve reads. */
   ready: Promise<void>;
+  /** Throws 503 with the reason when requests cannot be served: the database is away, silent or read-only, or the cache is loading. */
+  check(): Promise<void>;
+  metrics(): Metric[];
   close(): Promise<void>;
 }
+
+const CHECK_MS_MAX = 2_000;
 
 /** Fields that lists and watches are narrowed by: a node agent reads its own pods. */
 const INDEXED_FIELDS = { pods: ["spec.nodeName"] };
@@ -40,6 +47,16 @@ export function createStore(options: { databaseUrl: string; log: Log; clock?: Cl
     store: cache,
     tenants: postgres.tenants,
     ready: cache.loaded,
+    check: async () => {
+      const trouble = cache.trouble() ?? postgres.trouble();
+      if (trouble !== undefined) throw unavailable(trouble);
+      const late = AbortSignal.timeout(CHECK_MS_MAX);
+      const silence = new Promise<never>((_, reject) => {
+        late.onabort = () => reject(unavailable(`the database has not answered for ${CHECK_MS_MAX / 1_000} s`));
+      });
+      await Promise.race([postgres.position(), silence]);
+    },
+    metrics: () => [...cache.metrics(), ...postgres.metrics()],
     close: async () => {
       stop.abort();
       await cache.close();

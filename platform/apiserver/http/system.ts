@@ -24,6 +24,8 @@ export interface SystemParts {
   metrics: Metrics;
   /** Gauges beside the request metrics. */
   gauges(): Record<string, number>;
+  /** Further metrics in the text exposition format. */
+  exposition?(): string;
   /** What /livez asks; /readyz asks these and `readiness`. */
   liveness: readonly HealthCheck[];
   readiness: readonly HealthCheck[];
@@ -47,7 +49,7 @@ export async function serveSystem(exchange: Exchange, parts: SystemParts): Promi
     return sendText(
       exchange.response,
       200,
-      parts.metrics.text(parts.gauges()),
+      parts.metrics.text(parts.gauges()) + (parts.exposition?.() ?? ""),
       "text/plain; version=0.0.4; charset=utf-8",
     );
   const fixed = parts.fixed[path];
@@ -83,10 +85,10 @@ async function serveHealth(
     try {
       await check();
       lines.push(`[+]${name} ok`);
-    } catch {
+    } catch (error) {
       failed = true;
-      // The reason is for the log: this path answers everybody.
-      lines.push(`[-]${name} failed: reason withheld`);
+      // This path answers everybody: a reason that was worded for the API's users, or none.
+      lines.push(`[-]${name} failed: ${error instanceof StatusError ? error.message : "reason withheld"}`);
     }
   }
   if (failed) return sendText(exchange.response, 500, `${lines.join("\n")}\n${endpoint} check failed\n`);

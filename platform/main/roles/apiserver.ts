@@ -22,6 +22,7 @@ import { startServer } from "#platform/apiserver/server.ts";
 import { createStreaming } from "#platform/apiserver/streaming/streaming.ts";
 import { decoder, patcher, typeRules } from "#platform/apiserver/types.ts";
 import { type Clock, systemClock } from "#platform/base/clock.ts";
+import { expositionText } from "#platform/base/exposition.ts";
 import { messageOf } from "#platform/base/log.ts";
 import { resources } from "#sdk/api/facts.ts";
 import { createClient } from "#sdk/client/client.ts";
@@ -163,17 +164,8 @@ export const start: StartRole = async ({ config, log }) => {
       key: pem("apiserver-kubelet-client.key"),
     }),
     liveness: [{ name: "ping", check: async () => undefined }],
-    readiness: [
-      {
-        name: "store",
-        check: async () => {
-          await store.get(
-            { tenant: 1, resource: "namespaces", namespace: "", name: "default" },
-            { type: "consistent" },
-          );
-        },
-      },
-    ],
+    readiness: [{ name: "store", check: opened.check }],
+    exposition: () => expositionText(opened.metrics()),
     documents: documents(where, clock),
     fixed: issuerDocuments(tokenKey, where),
     log,

@@ -10,6 +10,7 @@
  * The state changes only in `#to`; everything between two awaits sees one revision.
  */
 import { type Clock, delay } from "#platform/base/clock.ts";
+import type { Metric } from "#platform/base/exposition.ts";
 import { type Log, messageOf } from "#platform/base/log.ts";
 import { expired, StatusError, unavailable } from "#sdk/api/status.ts";
 import type { Backing, Follower, Position } from "../backing.ts";
@@ -30,6 +31,7 @@ import type {
 import { Dispatch } from "./dispatch.ts";
 import { type Budget, History, type HistoryLimits } from "./history.ts";
 import { listAt, listNow } from "./list.ts";
+import { type CacheFigures, cacheMetrics } from "./metrics.ts";
 import { Shelf } from "./shelf.ts";
 import { Watcher } from "./watcher.ts";
 
@@ -87,6 +89,8 @@ export class WatchCache implements Store {
   #state: State = "loading";
   #resources = new Map<string, Resource>();
   #position: Position = { revision: 0, epoch: 0 };
+  #loads = 0;
+  readonly #ended = { slow: 0, gap: 0 };
   /** The revision of the snapshot that was loaded: nothing can be put back before it, so no list is answered from there. */
   #loadedAt: Revision = 0;
   /** From here on the log was read back: watches may begin here. */
@@ -128,6 +132,26 @@ export class WatchCache implements Store {
     return this.#options.backing.write(write);
   }
 
+  metrics(): Metric[] {
+    const figures: CacheFigures = {
+      ...this.#position,
+      following: this.#state === "following",
+      objects: new Map([...this.#resources].map(([name, { shelf }]) => [name, shelf.size])),
+      historyEntries: [...this.#resources.values()].reduce((sum, { history }) => sum + history.length, 0),
+      historyBytes: this.#budget.bytes,
+      watchers: { idle: 0, behind: 0 },
+      ended: this.#ended,
+      loads: this.#loads,
+    };
+    for (const watcher of this.#allWatchers()) figures.watchers[watcher.waiting > 0 ? "behind" : "idle"]++;
+    return cacheMetrics(figures);
+  }
+
+  /** Why reads cannot be served; undefined when they can. */
+  trouble(): string | undefined {
+    return this.#state === "following" ? undefined : `the store is ${this.#state}`;
+  }
+
   /** Living objects of a resource that were last written at or before a revision, at most `limit`. */
   lastWrittenBefore(resource: string, revision: Revision, limit: number): StoredObject[] {
     const found: StoredObject[] = [];
@@ -165,7 +189,8 @@ export class WatchCache implements Store {
     const after = await this.#watchStart(request);
     // From here to `add` nothing is awaited: what the cache holds now and what the watcher is told next leave no gap (S7).
     const start = request.initial ? this.#position.revision : after;
-    const watcher = new Watcher(scope, request.bookmarks === true, start, this.#options.clock.now());
+    const slow = () => void this.#ended.slow++;
+    const watcher = new Watcher(scope, request.bookmarks === true, start, this.#options.clock.now(), slow);
     const initial = request.initial ? [...(this.#resources.get(scope.resource)?.shelf.scan(scope) ?? [])] : [];
     if (!request.initial) this.#replay(watcher, start);
     const dispatch = this.#watchers.get(scope.resource) ?? new Dispatch();
@@ -285,6 +310,7 @@ export class WatchCache implements Store {
   }
 
   async #load(): Promise<Position> {
+    this.#loads++;
     const { position, objects } = await this.#options.backing.snapshot(this.#stop.signal);
     const resources = new Map<string, Resource>();
     this.#budget = { bytes: 0, bytesMax: HISTORY_BYTES_MAX };
@@ -344,8 +370,10 @@ export class WatchCache implements Store {
     if (this.#state !== "following") return;
     this.#options.log.warn("the watch cache lost its place in the log and loads anew", { why });
     this.#to("gap");
-    for (const watcher of this.#allWatchers())
+    for (const watcher of this.#allWatchers()) {
+      this.#ended.gap++;
       watcher.end(expired("the log has a gap here; list again and watch from there"));
+    }
     this.#loadAgain?.();
   }
 

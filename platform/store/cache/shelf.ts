@@ -70,6 +70,8 @@ class Folder {
 
 export class Shelf {
   readonly #tenants = new Map<TenantId, Map<string, Folder>>();
+  /** Of all tenants. */
+  size = 0;
   /** field → value → place → object. */
   readonly #indexes: Map<string, Map<string, Map<string, StoredObject>>>;
 
@@ -96,6 +98,7 @@ export class Shelf {
     }
     const previous = folder.put(object);
     if (previous) this.#unindex(previous);
+    else this.size++;
     this.#index(object);
     return previous;
   }
@@ -105,6 +108,7 @@ export class Shelf {
     const folder = folders?.get(key.namespace);
     const previous = folder?.remove(key.name);
     if (!previous) return undefined;
+    this.size--;
     this.#unindex(previous);
     if (folder?.names.length === 0) folders?.delete(key.namespace);
     if (folders?.size === 0) this.#tenants.delete(key.tenant);

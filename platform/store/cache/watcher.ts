@@ -23,7 +23,10 @@ export class Watcher {
   #ended: { error?: StatusError } | undefined;
   #wake: (() => void) | undefined;
 
-  constructor(scope: Scope, bookmarks: boolean, after: Revision, now: number) {
+  readonly #onSlow: () => void;
+
+  constructor(scope: Scope, bookmarks: boolean, after: Revision, now: number, onSlow: () => void) {
+    this.#onSlow = onSlow;
     this.scope = scope;
     this.bookmarks = bookmarks;
     this.reached = after;
@@ -57,6 +60,7 @@ export class Watcher {
     if (this.#ended) return;
     if (event.type === "change") this.#bytes += event.change.object.document.length;
     if (this.#pending.length >= WATCHER_EVENTS_MAX || (this.#bytes > WATCHER_BYTES_MAX && this.#pending.length > 0)) {
+      this.#onSlow();
       this.end(tooSlow());
       return;
     }

@@ -17,6 +17,18 @@ export interface MaintenanceOptions {
   partitionsMax: number;
 }
 
+/** What the database said at the last round. */
+export interface Condition {
+  /** 0…1 of the notification queue. */
+  notificationQueue: number;
+  /** A standby, or a database set to read-only: it takes no writes. */
+  readOnly: boolean;
+}
+
+const CONDITION = {
+  text: `SELECT pg_notification_queue_usage() AS "notificationQueue", current_setting('transaction_read_only') = 'on' AS "readOnly"`,
+};
+
 /** One round. Throws when the database refuses; the next round tries again. */
 export async function tend(session: Session, options: MaintenanceOptions): Promise<void> {
   await ensurePartitions(session, options.partitionRevisions);
@@ -26,11 +38,16 @@ export async function tend(session: Session, options: MaintenanceOptions): Promi
   if (upTo > 0) await dropPartitions(session, upTo);
 }
 
-export async function maintain(options: MaintenanceOptions, signal: AbortSignal): Promise<void> {
+export async function maintain(
+  options: MaintenanceOptions,
+  onCondition: (condition: Condition | undefined) => void,
+  signal: AbortSignal,
+): Promise<void> {
   while (!signal.aborted) {
     let session: Session | undefined;
     try {
       session = await Session.open(options.databaseUrl, "maintenance");
+      onCondition((await session.query<Condition>(CONDITION))[0]);
       await tend(session, options);
     } catch (error) {
       options.log.warn("the log's partitions could not be tended; trying again", { error: messageOf(error) });

@@ -1,10 +1,12 @@
 /** PostgresStore: the truth under the watch cache. The only SQL outside db/ is in this folder. */
 import type { Clock } from "#platform/base/clock.ts";
+import type { Metric } from "#platform/base/exposition.ts";
 import type { Log } from "#platform/base/log.ts";
 import type { Backing, Follower, LogHandler, Position, Recent, RecentLimits, Snapshot } from "../backing.ts";
 import type { Key, Revision, StoredObject, Write, WriteResult } from "../port.ts";
 import { Committer } from "./committer.ts";
-import { maintain } from "./maintenance.ts";
+import { type Condition, maintain } from "./maintenance.ts";
+import { postgresMetrics } from "./metrics.ts";
 import { revisionBefore } from "./moments.ts";
 import { dropPartitions } from "./partitions.ts";
 import { Reader } from "./reader.ts";
@@ -27,6 +29,9 @@ export interface PostgresStoreOptions {
   listen?: boolean;
 }
 
+/** The tail polls each second: silent for longer than this it is stuck or the database is gone. */
+const SILENT_MS_MAX = 10_000;
+
 export class PostgresStore implements Backing {
   readonly tenants: PostgresTenants;
   readonly #options: Required<PostgresStoreOptions>;
@@ -35,6 +40,13 @@ export class PostgresStore implements Backing {
   readonly #followers = new Set<Follower>();
   readonly #stop = new AbortController();
   readonly #maintenance: Promise<void>;
+  #condition: Condition | undefined;
+  #listening: boolean | undefined;
+  /** The newest revision that this process heard of, and the place of its tail. */
+  #known: Revision = 0;
+  #read: Revision = 0;
+  /** By the monotonic clock, when the tail was last at the end of the log. */
+  #caughtUpAt = performance.now();
 
   constructor(options: PostgresStoreOptions) {
     this.#options = {
@@ -47,17 +59,25 @@ export class PostgresStore implements Backing {
     };
     const { databaseUrl, log } = this.#options;
     this.#reader = new Reader(databaseUrl, log);
-    this.#committer = new Committer({ ...this.#options, onCommit: () => this.#poke() });
+    this.#committer = new Committer({ ...this.#options, onCommit: (revision) => this.#heard(revision) });
     this.tenants = new PostgresTenants({ databaseUrl, log, onWrite: () => this.#poke() });
-    this.#maintenance = maintain(this.#options, this.#stop.signal);
+    this.#maintenance = maintain(
+      this.#options,
+      (condition) => {
+        this.#condition = condition;
+      },
+      this.#stop.signal,
+    );
   }
 
   async write(write: Write): Promise<WriteResult> {
     return this.#committer.write(write);
   }
 
-  position(): Promise<Position> {
-    return this.#reader.position();
+  async position(): Promise<Position> {
+    const position = await this.#reader.position();
+    this.#known = Math.max(this.#known, position.revision);
+    return position;
   }
 
   /** Straight from the table. */
@@ -83,8 +103,46 @@ export class PostgresStore implements Backing {
     }
   }
 
+  /** The database in words, when it cannot be written to; undefined when nothing is known against it. */
+  trouble(): string | undefined {
+    if (this.#condition?.readOnly) return "the database is read-only";
+    const silentMs = performance.now() - this.#caughtUpAt;
+    if (silentMs > SILENT_MS_MAX)
+      return `the log of the database was not read to its end for ${Math.round(silentMs / 1000)} s`;
+    return undefined;
+  }
+
+  metrics(): Metric[] {
+    return postgresMetrics({
+      meter: this.#committer.meter,
+      waiting: this.#committer.waiting,
+      notificationQueue: this.#condition?.notificationQueue,
+      listening: this.#listening,
+      lagRevisions: Math.max(0, this.#known - this.#read),
+      lagSeconds: (performance.now() - this.#caughtUpAt) / 1_000,
+    });
+  }
+
   follow(from: Position, handler: LogHandler): Follower {
-    const tail = follow(from, handler, { ...this.#options, onTenants: (records) => this.tenants.take(records) });
+    const reading: LogHandler = {
+      changes: (changes, upTo) => {
+        this.#read = upTo;
+        handler.changes(changes, upTo);
+      },
+      gap: (why) => handler.gap(why),
+    };
+    this.#read = from.revision;
+    this.#caughtUpAt = performance.now();
+    const tail = follow(from, reading, {
+      ...this.#options,
+      onTenants: (records) => this.tenants.take(records),
+      onListening: (works) => {
+        this.#listening = works;
+      },
+      onCaughtUp: () => {
+        this.#caughtUpAt = performance.now();
+      },
+    });
     const follower: Follower = {
       poke: () => tail.poke(),
       close: () => {
@@ -110,6 +168,11 @@ export class PostgresStore implements Backing {
     this.#stop.abort();
     await Promise.all([...this.#followers].map((follower) => follower.close()));
     await Promise.all([this.#committer.close(), this.#reader.close(), this.#maintenance]);
+  }
+
+  #heard(revision: Revision): void {
+    this.#known = Math.max(this.#known, revision);
+    this.#poke();
   }
 
   #poke(): void {

@@ -25,10 +25,16 @@ export interface TailOptions {
   partitionRevisions: number;
   /** How often to look without a hint, in milliseconds. */
   pollMs: number;
+  /** Whether notifications arrive. */
+  onListening(works: boolean): void;
+  /** The end of the log was reached. */
+  onCaughtUp(): void;
   /** Tests only: without LISTEN the poll must do. */
   listen: boolean;
   onTenants(records: TenantRecord[]): void;
 }
+
+const LISTEN_TEST_MS = 5_000;
 
 const COUNTER = { name: "tail_counter", text: "SELECT revision, epoch FROM counter WHERE id = 1" };
 const COMPACTION = { name: "tail_compaction", text: "SELECT revision FROM compaction WHERE id = 1" };
@@ -108,12 +114,35 @@ class Tail {
   async #open(): Promise<Session> {
     const session = await Session.open(this.#options.databaseUrl, "tail", { plan_cache_mode: "force_generic_plan" });
     this.#session = session;
-    session.onNotification(() => this.poke());
+    const heard = Promise.withResolvers<boolean>();
+    session.onNotification(() => {
+      heard.resolve(true);
+      this.poke();
+    });
     session.onLost(() => this.poke());
     await raiseAfterCrash(session, this.#options.partitionRevisions);
     // S7: from here on no change goes without a hint; the look that follows finds what came before.
-    if (this.#options.listen) await session.query({ text: `LISTEN ${CHANNEL}` });
+    if (this.#options.listen) {
+      await session.query({ text: `LISTEN ${CHANNEL}` });
+      void this.#testListening(session, heard.promise);
+    }
     return session;
+  }
+
+  /** A pooler in transaction mode takes LISTEN and never delivers: then only the poll finds changes, and an operator should know. */
+  async #testListening(session: Session, heard: Promise<boolean>): Promise<void> {
+    const { signal } = this.#stop;
+    await session.query({ text: `NOTIFY ${CHANNEL}` }).catch(() => undefined);
+    const works = await Promise.race([heard, delay(LISTEN_TEST_MS, signal).then(() => false)]);
+    if (session.lost || signal.aborted) return;
+    this.#options.onListening(works);
+    if (!works)
+      this.#options.log.warn(
+        "notifications do not arrive: is there a pooler in transaction mode before the database?",
+        {
+          pollMs: this.#options.pollMs,
+        },
+      );
   }
 
   /** Reads to the end of the log. False: there is a gap, the handler was told, and nothing more may be read. */
@@ -139,7 +168,9 @@ class Tail {
       if (upTo > this.#at) this.#handler.changes(rows.map(changeOf), upTo);
       this.#at = upTo;
       this.#page.read(rows);
-      if (!full && !this.#hinted) return true;
+      if (full) continue;
+      this.#options.onCaughtUp();
+      if (!this.#hinted) return true;
     }
     return false;
   }
