@@ -5,6 +5,7 @@ import { deploymentController } from "./deployment/controller.ts";
 import { endpointsController } from "./endpoints/controller.ts";
 import { endpointSliceController } from "./endpointslice/controller.ts";
 import { garbageCollector } from "./garbage-collector/controller.ts";
+import { jobController } from "./job/controller.ts";
 import { namespaceController } from "./namespace/controller.ts";
 import { nodeLifecycleController } from "./node-lifecycle/controller.ts";
 import { podGarbageCollector } from "./pod-gc/controller.ts";
@@ -21,6 +22,7 @@ export const controllers: readonly Controller[] = [
   replicationController,
   statefulSetController,
   daemonSetController,
+  jobController,
   endpointSliceController,
   endpointsController,
   namespaceController,
