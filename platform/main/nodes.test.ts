@@ -15,6 +15,7 @@ import {
   leaveOtherLayout,
   nodeCommandPrefix,
   placeNodes,
+  refusedRanges,
   removeNodeNetworks,
   routeRanges,
 } from "./nodes.ts";
@@ -65,6 +66,17 @@ test("the host's routes are its ranges, without the default route", () => {
   const json = `[{"dst":"default","gateway":"192.0.2.1"},{"dst":"192.0.2.0/24","dev":"eth0"},{"type":"local","dst":"127.0.0.1"}]`;
   assert.deepEqual(routeRanges(json), [cidrOf("192.0.2.0/24"), cidrOf("127.0.0.1/32")]);
   assert.deepEqual(routeRanges(""), []);
+});
+
+test("another instance's services keep their range, whatever became of its files", () => {
+  const chain = `table ip capstan_x {
+	chain unserved {
+		ip daddr . meta l4proto . th dport vmap @no-endpoint-services
+		ip daddr 10.96.0.0/16 goto reject-chain
+	}
+}`;
+  assert.deepEqual(refusedRanges(chain), [cidrOf("10.96.0.0/16")]);
+  assert.deepEqual(refusedRanges(""), []);
 });
 
 const skip = (await cannotRunLab()) ?? false;

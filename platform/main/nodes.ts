@@ -30,6 +30,30 @@ export function hostRoutes(): Cidr[] {
   return routeRanges(text);
 }
 
+/**
+ * Service ranges whose rules are on this host, another instance's: they refuse what they do not serve, also after that instance's data
+ * directory was deleted by hand.
+ */
+export function foreignServiceRanges(instance: string): Cidr[] {
+  const list = (...args: string[]): string => {
+    try {
+      return execFileSync("nft", ["list", ...args], { encoding: "utf8", stdio: ["ignore", "pipe", "ignore"] });
+    } catch {
+      // No nft, no right to ask, or a table without this chain.
+      return "";
+    }
+  };
+  const own = networkNames(instance);
+  const tables = [...list("tables", "ip").matchAll(/^table ip (capstan_\w+)$/gm)].map(([, name]) => name ?? "");
+  return tables
+    .filter((name) => name !== own.table && name !== own.nodeTable)
+    .flatMap((name) => refusedRanges(list("chain", "ip", name, "unserved")));
+}
+
+/** From the text of a node's chain for what no service serves. */
+export const refusedRanges = (chain: string): Cidr[] =>
+  [...chain.matchAll(/ip daddr (\S+) goto reject-chain/g)].flatMap(([, range]) => parseCidr(range ?? "") ?? []);
+
 /** From the JSON of `ip -j route`. */
 export function routeRanges(json: string): Cidr[] {
   const routes = JSON.parse(json === "" ? "[]" : json) as { dst?: string; dev?: string }[];

@@ -6,7 +6,7 @@ import { join, resolve } from "node:path";
 import { parseArgs } from "node:util";
 import { cidrOf, nth } from "#platform/network/host/addresses.ts";
 import { type Config, type Engine, type NodeConfig, paths, readConfig } from "./config.ts";
-import { freeRange, hostRoutes, placeNodes } from "./nodes.ts";
+import { foreignServiceRanges, freeRange, hostRoutes, placeNodes } from "./nodes.ts";
 import { UserError } from "./steps.ts";
 
 export interface Options {
@@ -132,9 +132,9 @@ export function otherClaims(instance: string): Claim[] {
     .filter((claim) => existsSync(claim.dataDir));
 }
 
-/** The first candidate that neither a route of this host nor another instance uses. */
-function chooseRange(candidates: readonly string[], taken: readonly string[]): string {
-  const free = freeRange(candidates, [...hostRoutes(), ...taken.map(cidrOf)]);
+/** The first candidate that neither a route or rule of this host nor another instance uses. */
+function chooseRange(instance: string, candidates: readonly string[], taken: readonly string[]): string {
+  const free = freeRange(candidates, [...hostRoutes(), ...foreignServiceRanges(instance), ...taken.map(cidrOf)]);
   if (free) return free;
   throw new UserError(
     "no free private address range is left on this machine",
@@ -174,6 +174,7 @@ export function makeConfig(options: Options, engine: Engine): Config {
     options.podCIDR ??
     before?.podCIDR ??
     chooseRange(
+      instance,
       podRanges,
       claims.map((c) => c.podCIDR),
     );
@@ -181,6 +182,7 @@ export function makeConfig(options: Options, engine: Engine): Config {
     options.serviceCIDR ??
     before?.serviceCIDR ??
     chooseRange(
+      instance,
       serviceRanges,
       claims.map((c) => c.serviceCIDR),
     );
