@@ -1,0 +1,16 @@
+/** CEL as Kubernetes speaks it. `new CelEnvironment({ variables }).compile(source).program.evaluate({ self: fromJson(…) })`. */
+export type { Node } from "./ast.ts";
+export { fieldName, fromJson, toJson } from "./convert.ts";
+export {
+  CALL_COST_MAX,
+  CelEnvironment,
+  type Compiled,
+  type EnvironmentOptions,
+  type Program,
+  REQUEST_COST_MAX,
+} from "./environment.ts";
+export { CelCostExceeded, CelError } from "./errors.ts";
+export { type CelFunction, global, method } from "./functions/function.ts";
+export { matches, re2 } from "./patterns.ts";
+export * from "./types.ts";
+export { Duration, kindOf, ObjectValue, OpaqueValue, Optional, Timestamp, Uint } from "./values.ts";
