@@ -15,10 +15,18 @@ import { ResourceHandler } from "./http/resources.ts";
 import { statusOf } from "./http/respond.ts";
 import { type ListeningServer, listen } from "./http/server.ts";
 import { type HealthCheck, type SystemDocument, serveSystem } from "./http/system.ts";
+import { locate } from "./proxy/location.ts";
+import { proxyRequest, proxyUpgrade } from "./proxy/proxy.ts";
 import type { Registry } from "./registry/registry.ts";
 import type { ResourceEntry } from "./registry/strategy.ts";
 import { notFoundResource } from "./registry/updating.ts";
-import type { PodForStreaming, Streaming, StreamingSubresource, StreamingTarget } from "./streaming/port.ts";
+import type {
+  NodeCredentials,
+  PodForStreaming,
+  Streaming,
+  StreamingSubresource,
+  StreamingTarget,
+} from "./streaming/port.ts";
 
 export interface ServerParts {
   listen: { host: string; port: number; cert: string; key: string; clientCa: string };
@@ -31,6 +39,8 @@ export interface ServerParts {
   patcher: Patcher;
   /** Absent where no node can be reached: log, exec, attach and port-forward answer 503 then. */
   streaming?: Streaming;
+  /** The same for pods/proxy, services/proxy and nodes/proxy. */
+  proxy?: { credentials: NodeCredentials; podCIDR: string };
   liveness: readonly HealthCheck[];
   readiness: readonly HealthCheck[];
   /** Metrics of what is below the server, in the text exposition format. */
@@ -114,7 +124,20 @@ export async function startServer(parts: ServerParts): Promise<ListeningServer> 
     if (entry.storeResource === "pods" && STREAMING.has(info.subresource)) {
       throw new StatusError(400, "BadRequest", "Upgrade request required");
     }
+    if (info.subresource === "proxy") {
+      const { location, credentials } = await proxied(exchange, entry);
+      return await proxyRequest(exchange, location, credentials);
+    }
     await resources.handle(exchange, entry);
+  };
+
+  const proxied = async (exchange: Exchange, entry: ResourceEntry) => {
+    const { info, context } = exchange;
+    if (!parts.proxy) throw new StatusError(503, "ServiceUnavailable", "nothing can be reached from this server");
+    const { credentials, podCIDR } = parts.proxy;
+    const { storeResource } = entry;
+    const location = await locate({ ...parts, podCIDR }, context, storeResource, info.namespace, info.name);
+    return { location, credentials };
   };
 
   const chain = new Chain({ ...parts, dispatch, stopping: stopping.signal });
@@ -132,7 +155,13 @@ export async function startServer(parts: ServerParts): Promise<ListeningServer> 
       socket.on("close", () => closed.abort());
       const exchange = await chain.admit(request, undefined as never, requestId, closed.signal);
       const entry = exchange.info.isResource ? entryOf(exchange) : undefined;
+      if (entry && exchange.info.subresource === "proxy") {
+        checkVerb(entry, exchange);
+        const { location, credentials } = await proxied(exchange, entry);
+        return await proxyUpgrade(exchange, socket, head, location, credentials);
+      }
       if (entry?.storeResource !== "pods" || !STREAMING.has(exchange.info.subresource)) throw notFoundResource();
+      await chain.alsoMay(exchange, "create");
       const subresource = exchange.info.subresource as StreamingSubresource;
       await streaming().handleUpgrade(request, socket, head, subresource, await target(exchange, entry));
     } catch (error) {

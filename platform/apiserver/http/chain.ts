@@ -34,6 +34,8 @@ const IN_FLIGHT_MAX = 600;
 const REQUEST_TIMEOUT_MS = 60_000;
 /** For everybody, credentials or none. */
 const PUBLIC_PATHS = new Set(["/healthz", "/livez", "/readyz", "/version"]);
+/** Upstream's --long-running-request-regexp default. */
+const LONG_SUBRESOURCES = new Set(["log", "proxy", "exec", "attach", "portforward"]);
 const WILDCARD_VERBS = new Set(["get", "list", "watch"]);
 
 export interface Arrival {
@@ -79,7 +81,7 @@ export class Chain {
   }
 
   async #limited(exchange: Exchange, closed: AbortController): Promise<void> {
-    const long = exchange.info.verb === "watch" || exchange.info.subresource === "log";
+    const long = exchange.info.verb === "watch" || LONG_SUBRESOURCES.has(exchange.info.subresource);
     if (long) return await this.#parts.dispatch(exchange);
     if (this.metrics.inFlight > IN_FLIGHT_MAX) throw tooManyRequests("Too many requests, please try again later.", 1);
     const timer = setTimeout(() => closed.abort(), REQUEST_TIMEOUT_MS);
@@ -131,6 +133,11 @@ export class Chain {
     const warn = (text: string) => void (warnings.includes(text) || warnings.push(text));
     const context = { tenant, tenantName, user: acting, now: clock.now(), requestId, signal, warn };
     return { request, response, method, query, info, context, warnings, user: acting, scope, signal };
+  }
+
+  /** A WebSocket begins with GET: what it then does to a pod needs `verb` as well. */
+  async alsoMay({ user, scope, info, query }: Exchange, verb: string): Promise<void> {
+    if (info.verb !== verb) await this.#authorize(this.#attributes(user, scope, { ...info, verb }, query), info);
   }
 
   async #authenticate(request: AnyRequest, info: RequestInfo): Promise<UserInfo> {

@@ -148,6 +148,11 @@ export const start: StartRole = async ({ config, log }) => {
   await Promise.all([rbac.start(stop.signal), admissionLife.start(stop.signal)]);
   for (const tenant of tenants.all()) await complete(tenant);
 
+  const nodeCredentials = {
+    ca: pem("ca.crt"),
+    cert: pem("apiserver-kubelet-client.crt"),
+    key: pem("apiserver-kubelet-client.key"),
+  };
   const where = `${config.api.host}:${config.api.port}`;
   const server = await startServer({
     listen: { ...config.api, cert: pem("apiserver.crt"), key: pem("apiserver.key"), clientCa: pem("ca.crt") },
@@ -158,11 +163,8 @@ export const start: StartRole = async ({ config, log }) => {
     authorizer,
     decoder,
     patcher,
-    streaming: createStreaming({
-      ca: pem("ca.crt"),
-      cert: pem("apiserver-kubelet-client.crt"),
-      key: pem("apiserver-kubelet-client.key"),
-    }),
+    streaming: createStreaming(nodeCredentials),
+    proxy: { credentials: nodeCredentials, podCIDR: config.podCIDR },
     liveness: [{ name: "ping", check: async () => undefined }],
     readiness: [{ name: "store", check: opened.check }],
     exposition: () => expositionText(opened.metrics()),
