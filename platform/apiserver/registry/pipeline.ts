@@ -5,7 +5,7 @@ import type { Admission, AdmissionAttributes } from "./admission.ts";
 import type { Catalog } from "./catalog.ts";
 import { decode } from "./document.ts";
 import type { TypeRules } from "./ports.ts";
-import type { Effects, RequestContext, ResourceEntry } from "./strategy.ts";
+import type { Effects, EffectsRequest, RequestContext, ResourceEntry } from "./strategy.ts";
 
 export const UPDATE_ATTEMPTS_MAX = 16;
 export const ALLOCATION_ATTEMPTS_MAX = 64;
@@ -17,8 +17,14 @@ export interface WriteOptions {
   keepsManagedFields?: boolean;
 }
 
+/** What writes of every kind cost (quotas): belongs to the same transaction as the write. Throws StatusError to refuse it. */
+export interface Accounting {
+  effects(request: EffectsRequest & { entry: ResourceEntry }): Promise<Effects>;
+}
+
 export interface RegistryParts {
   store: Store;
+  accounting?: Accounting;
   admission: Admission;
   types: TypeRules;
   catalog: Catalog;
@@ -33,12 +39,14 @@ export class Pipeline {
   readonly clock: { now(): number };
   readonly #admission: Admission;
   readonly #types: TypeRules;
+  readonly #accounting: Accounting | undefined;
 
-  constructor({ store, admission, types, clock }: RegistryParts) {
+  constructor({ store, admission, types, clock, accounting }: RegistryParts) {
     this.store = store;
     this.clock = clock;
     this.#admission = admission;
     this.#types = types;
+    this.#accounting = accounting;
   }
 
   key(context: RequestContext, entry: ResourceEntry, namespace: string, name: string): Key {
@@ -109,7 +117,10 @@ export class Pipeline {
       dryRun: boolean;
     },
   ): Promise<Effects> {
-    return (await entry.strategy.effects?.({ context, store: this.store, ...request })) ?? {};
+    const whole = { context, store: this.store, ...request };
+    const own = (await entry.strategy.effects?.(whole)) ?? {};
+    const charged = (await this.#accounting?.effects({ ...whole, entry })) ?? {};
+    return charged.operations ? { ...own, operations: [...(own.operations ?? []), ...charged.operations] } : own;
   }
 
   #attributes(context: RequestContext, entry: ResourceEntry, a: ReviewRequest): AdmissionAttributes {

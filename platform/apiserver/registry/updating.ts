@@ -127,7 +127,7 @@ export class Updating {
     if (result.ok)
       return { written: { document: document.document, revision: result.revisions[0] ?? 0, created: false } };
     if (result.why === "notFound" && result.operation === 0) throw notFound(facts, request.name);
-    if (result.why === "changed") return { versioned: pinned, allocation: false };
+    if (result.why === "changed" && result.operation === 0) return { versioned: pinned, allocation: false };
     const refusal = effects.refused?.(result);
     if (refusal) throw refusal;
     return { versioned: false, allocation: true };

@@ -2,6 +2,7 @@
 import { existsSync, readFileSync } from "node:fs";
 import { hostname, networkInterfaces } from "node:os";
 import { join } from "node:path";
+import { quotaAccounting } from "#platform/apiserver/admission/quota.ts";
 import { firstOf } from "#platform/apiserver/authn/authenticator.ts";
 import { keySet, type SigningKey, signingKey } from "#platform/apiserver/authn/jwt.ts";
 import { ISSUER, serviceAccountTokens } from "#platform/apiserver/authn/serviceAccounts.ts";
@@ -141,6 +142,7 @@ export const start: StartRole = async ({ config, log }) => {
   const registry = new Registry({
     store,
     admission,
+    accounting: quotaAccounting(catalog),
     types: typeRules,
     catalog,
     clock,

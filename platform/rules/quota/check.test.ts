@@ -1,0 +1,94 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import type { ResourceQuota } from "#sdk/api/generated/types.ts";
+import type { DynamicObject } from "#sdk/api/object.ts";
+import { chargeQuotas, QuotaRefused, type QuotaRequest } from "./check.ts";
+
+const quota = (hard: Record<string, string>, used: Record<string, string>, scopes: string[] = []): ResourceQuota => ({
+  metadata: { name: "q" },
+  spec: { hard, scopes },
+  status: { hard, used },
+});
+const pod = (requests: Record<string, string> = {}, limits: Record<string, string> = {}, more: object = {}) =>
+  ({
+    metadata: { name: "p" },
+    spec: { containers: [{ name: "c", resources: { requests, limits } }], ...more },
+  }) as unknown as DynamicObject;
+const create = (resource: string, object: DynamicObject): QuotaRequest => ({
+  resource,
+  operation: "create",
+  subresource: "",
+  object,
+  old: undefined,
+  now: 0,
+});
+const refused = (text: string) => (error: unknown) => error instanceof QuotaRefused && error.message === text;
+
+test("a pod is charged for itself and for what it asks", () => {
+  const hard = { pods: "5", "requests.cpu": "2", memory: "1Gi", "limits.cpu": "4", "requests.example.com/gpu": "3" };
+  const used = { pods: "1", "requests.cpu": "500m", memory: "0", "limits.cpu": "0", "requests.example.com/gpu": "0" };
+  const asked = pod({ cpu: "250m", memory: "64Mi", "example.com/gpu": "2" }, { cpu: "1" });
+  const [charge] = chargeQuotas([quota(hard, used)], create("pods", asked));
+  assert.deepEqual(charge?.used, {
+    pods: "2",
+    "requests.cpu": "750m",
+    memory: "64Mi",
+    "limits.cpu": "1",
+    "requests.example.com/gpu": "2",
+  });
+});
+
+test("what goes beyond a quota is refused with the figures of what it exceeds", () => {
+  const q = quota({ pods: "2", "requests.cpu": "1" }, { pods: "1", "requests.cpu": "800m" });
+  assert.throws(
+    () => chargeQuotas([q], create("pods", pod({ cpu: "300m" }))),
+    refused("exceeded quota: q, requested: requests.cpu=300m, used: requests.cpu=800m, limited: requests.cpu=1"),
+  );
+});
+
+test("a container must say what a quota counts, and a quota without figures admits nothing", () => {
+  const hard = { "requests.cpu": "1", "limits.memory": "1Gi" };
+  assert.throws(
+    () => chargeQuotas([quota(hard, { "requests.cpu": "0", "limits.memory": "0" })], create("pods", pod())),
+    refused("failed quota: q: must specify limits.memory for: c; requests.cpu for: c"),
+  );
+  assert.throws(
+    () => chargeQuotas([quota({ pods: "1" }, {})], create("pods", pod())),
+    refused("status unknown for quota: q, resources: pods"),
+  );
+});
+
+test("scopes choose the pods that count", () => {
+  const charged = (scope: string, object: DynamicObject) =>
+    chargeQuotas([quota({ pods: "5" }, { pods: "0" }, [scope])], create("pods", object)).length;
+  assert.deepEqual([charged("BestEffort", pod()), charged("NotBestEffort", pod())], [1, 0]);
+  assert.deepEqual([charged("BestEffort", pod({ cpu: "1" })), charged("NotBestEffort", pod({ cpu: "1" }))], [0, 1]);
+  const ending = pod({}, {}, { activeDeadlineSeconds: 10 });
+  assert.deepEqual([charged("Terminating", ending), charged("NotTerminating", ending)], [1, 0]);
+  const q = quota({ pods: "5" }, { pods: "0" });
+  q.spec = {
+    ...q.spec,
+    scopeSelector: { matchExpressions: [{ scopeName: "PriorityClass", operator: "In", values: ["a"] }] },
+  };
+  const inClass = (name: string) => chargeQuotas([q], create("pods", pod({}, {}, { priorityClassName: name }))).length;
+  assert.deepEqual([inClass("a"), inClass("b")], [1, 0]);
+});
+
+test("objects of any resource are counted by name, a service by its type, an update by what it adds", () => {
+  const object = { metadata: { name: "x" } } as DynamicObject;
+  const [custom] = chargeQuotas(
+    [quota({ "count/foos.example.com": "2" }, { "count/foos.example.com": "1" })],
+    create("foos.example.com", object),
+  );
+  assert.deepEqual(custom?.used, { "count/foos.example.com": "2" });
+  const service = (type: string) =>
+    ({ metadata: { name: "s" }, spec: { type, ports: [{ port: 1 }, { port: 2 }] } }) as unknown as DynamicObject;
+  const q = quota({ services: "1", "services.nodeports": "2" }, { services: "1", "services.nodeports": "0" });
+  const change = {
+    ...create("services", service("NodePort")),
+    operation: "update" as const,
+    old: service("ClusterIP"),
+  };
+  assert.deepEqual(chargeQuotas([q], change)[0]?.used, { services: "1", "services.nodeports": "2" });
+  assert.deepEqual(chargeQuotas([q], { ...change, object: service("ClusterIP"), old: service("NodePort") }), []);
+});
