@@ -1,10 +1,12 @@
 /** The command line: `npx capstan COMMAND`. One list of commands; each is a file in commands/. */
+import { backup, restore } from "./commands/backup.ts";
 import { down } from "./commands/down.ts";
 import { image } from "./commands/image.ts";
 import { migrateCommand } from "./commands/migrate.ts";
 import { reset } from "./commands/reset.ts";
 import { role } from "./commands/role.ts";
 import { status } from "./commands/status.ts";
+import { store } from "./commands/store.ts";
 import { supervise } from "./commands/supervise.ts";
 import { uninstall } from "./commands/uninstall.ts";
 import { up } from "./commands/up.ts";
@@ -26,6 +28,9 @@ const commands: Record<string, Command> = {
   reset,
   uninstall,
   image,
+  backup,
+  restore,
+  store,
   migrate: migrateCommand,
   role,
   supervise,

@@ -171,7 +171,8 @@ export class Committer {
     if (retry && batch.every((pending) => pending.attempts < ATTEMPTS_MAX)) {
       for (const pending of batch) pending.attempts++;
       log.warn("a batch is tried again", { error: messageOf(error), sqlState: state, writes: batch.length });
-      if (state === NO_PARTITION) await ensurePartitions(session, partitionRevisions).catch(() => undefined);
+      // A jump of the counter that failed with the batch is made first: the partitions are made where it leads.
+      if (state === NO_PARTITION) await raiseAfterCrash(session, partitionRevisions).catch(() => undefined);
       this.#again(batch);
       return;
     }

@@ -6,6 +6,8 @@
 import type { Revision } from "../port.ts";
 import type { Session } from "./session.ts";
 
+/** Revisions in a partition, unless a test says otherwise. */
+export const PARTITION_REVISIONS = 50_000;
 /** Partitions that exist beyond the one in use. */
 const AHEAD = 2;
 /** Two processes never maintain the log at once. Any number that nobody else uses. */

@@ -8,7 +8,7 @@ import { Committer } from "./committer.ts";
 import { type Condition, maintain } from "./maintenance.ts";
 import { postgresMetrics } from "./metrics.ts";
 import { revisionBefore } from "./moments.ts";
-import { dropPartitions } from "./partitions.ts";
+import { dropPartitions, PARTITION_REVISIONS } from "./partitions.ts";
 import { Reader } from "./reader.ts";
 import { Session } from "./session.ts";
 import { follow } from "./tail.ts";
@@ -50,7 +50,7 @@ export class PostgresStore implements Backing {
 
   constructor(options: PostgresStoreOptions) {
     this.#options = {
-      partitionRevisions: 50_000,
+      partitionRevisions: PARTITION_REVISIONS,
       retentionMs: 10 * 60_000,
       partitionsMax: 40,
       pollMs: 1_000,
