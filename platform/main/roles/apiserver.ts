@@ -155,7 +155,7 @@ export const start: StartRole = async ({ config, log }) => {
     cert: pem("apiserver-kubelet-client.crt"),
     key: pem("apiserver-kubelet-client.key"),
   };
-  const where = `${config.api.host}:${config.api.port}`;
+  const where = `${address.addresses[0] ?? config.api.host}:${config.api.port}`;
   const server = await startServer({
     listen: { ...config.api, cert: pem("apiserver.crt"), key: pem("apiserver.key"), clientCa: pem("ca.crt") },
     registry,
