@@ -1,8 +1,11 @@
 /** The built-in control loops. Adding one is a folder and a line here. */
+
+import { clusterRoleAggregationController } from "./clusterrole-aggregation/controller.ts";
 import type { Controller } from "./context.ts";
 import { cronJobController } from "./cronjob/controller.ts";
 import { daemonSetController } from "./daemonset/controller.ts";
 import { deploymentController } from "./deployment/controller.ts";
+import { disruptionController } from "./disruption/controller.ts";
 import { endpointsController } from "./endpoints/controller.ts";
 import { endpointSliceController } from "./endpointslice/controller.ts";
 import { garbageCollector } from "./garbage-collector/controller.ts";
@@ -18,6 +21,8 @@ import { serviceAccountController } from "./serviceaccount/controller.ts";
 import { statefulSetController } from "./statefulset/controller.ts";
 import { taintEvictionController } from "./taint-eviction/controller.ts";
 
+import { ttlAfterFinishedController } from "./ttl-after-finished/controller.ts";
+
 export const controllers: readonly Controller[] = [
   deploymentController,
   replicaSetController,
@@ -26,6 +31,9 @@ export const controllers: readonly Controller[] = [
   daemonSetController,
   jobController,
   cronJobController,
+  ttlAfterFinishedController,
+  disruptionController,
+  clusterRoleAggregationController,
   endpointSliceController,
   endpointsController,
   namespaceController,
