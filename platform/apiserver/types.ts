@@ -155,8 +155,19 @@ export const decoder: BodyDecoder = {
   check: (gvk, value, validation, warn) => decodeObject(gvk, value, [], validation, warn, ""),
 };
 
+/** Kinds of which an endpoint writes more than the usual itself. */
+const RESET: Readonly<Record<string, Readonly<Record<string, string[][]>>>> = {
+  CertificateSigningRequest: {
+    "": [["spec"], ["status"]],
+    status: [["spec"], ["status", "conditions"]],
+    approval: [["spec"], ["status", "certificate"]],
+  },
+};
+
 /** What the endpoint itself writes is not owned by who calls it. */
 const resetFields = (gvk: GroupVersionKind, subresource: string): string[][] => {
+  const own = RESET[gvk.kind]?.[subresource];
+  if (own) return own;
   if (subresource === "status") return [["spec"]];
   const hasStatus = typeOf(gvk)?.properties?.status !== undefined;
   return subresource === "" && hasStatus ? [["status"]] : [];

@@ -6,13 +6,16 @@ import type { Authorizer } from "../authz/authorizer.ts";
 import type { Rbac } from "../authz/rbac.ts";
 import { groupResource } from "../registry/catalog.ts";
 import type { Strategy } from "../registry/strategy.ts";
+import { controllerRevisionStrategy } from "./apps/controllerrevisions.ts";
 import { daemonSetStrategy } from "./apps/daemonsets/strategy.ts";
 import { deploymentStrategy } from "./apps/deployments/strategy.ts";
 import { replicaSetStrategy } from "./apps/replicasets/strategy.ts";
 import { statefulSetStrategy } from "./apps/statefulsets/strategy.ts";
 import * as reviews from "./authorization/reviews.ts";
+import { horizontalPodAutoscalerStrategy } from "./autoscaling/strategy.ts";
 import { cronJobStrategy, jobStrategy } from "./batch/strategies.ts";
 import { type TenantMaker, tenantStrategy } from "./capstan/tenants/strategy.ts";
+import { certificateSigningRequestStrategy } from "./certificates/signingrequests.ts";
 import { leaseStrategy } from "./coordination/leases.ts";
 import { bindingsStrategy } from "./core/bindings/strategy.ts";
 import { configMapStrategy } from "./core/configmaps/strategy.ts";
@@ -21,14 +24,30 @@ import { eventStrategy } from "./core/events/strategy.ts";
 import { limitRangeStrategy } from "./core/limitranges/strategy.ts";
 import { namespaceStrategy } from "./core/namespaces/strategy.ts";
 import { nodeStrategy } from "./core/nodes/strategy.ts";
+import { persistentVolumeClaimStrategy } from "./core/persistentvolumeclaims/strategy.ts";
+import { persistentVolumeStrategy } from "./core/persistentvolumes/strategy.ts";
 import { podStrategy } from "./core/pods/strategy.ts";
+import { podTemplateStrategy } from "./core/podtemplates/strategy.ts";
+import { replicationControllerStrategy } from "./core/replicationcontrollers/strategy.ts";
+import { resourceQuotaStrategy } from "./core/resourcequotas/strategy.ts";
 import { secretStrategy } from "./core/secrets/strategy.ts";
 import { serviceAccountStrategy } from "./core/serviceaccounts/strategy.ts";
 import { serviceStrategy } from "./core/services/strategy.ts";
 import { endpointSliceStrategy } from "./discovery/endpointSlices.ts";
+import { flowSchemaStrategy, priorityLevelStrategy } from "./flowcontrol/strategies.ts";
+import { ipAddressStrategy, serviceCIDRStrategy } from "./networking/addresses.ts";
+import { ingressClassStrategy, ingressStrategy } from "./networking/ingresses.ts";
+import { networkPolicyStrategy } from "./networking/policies.ts";
+import { runtimeClassStrategy } from "./node/runtimeclasses.ts";
 import { plainStrategy } from "./plain.ts";
+import { podDisruptionBudgetStrategy } from "./policy/poddisruptionbudgets.ts";
 import { bindingStrategy, roleStrategy } from "./rbac/strategies.ts";
+import { deviceClassStrategy, resourceClaimStrategy, resourceClaimTemplateStrategy } from "./resource/claims.ts";
+import { resourceSliceStrategy } from "./resource/slices.ts";
 import { priorityClassStrategy } from "./scheduling/priorityclasses/strategy.ts";
+import { storageClassStrategy, volumeAttributesClassStrategy } from "./storage/classes.ts";
+import { csiDriverStrategy, csiNodeStrategy, csiStorageCapacityStrategy } from "./storage/csi.ts";
+import { volumeAttachmentStrategy } from "./storage/volumeattachments.ts";
 
 export interface ResourceConfig {
   serviceCIDR: string;
@@ -51,10 +70,16 @@ function makers(c: ResourceConfig): Record<string, StrategyMaker> {
     "events.events.k8s.io": eventStrategy,
     namespaces: namespaceStrategy,
     nodes: nodeStrategy,
+    persistentvolumeclaims: persistentVolumeClaimStrategy,
+    persistentvolumes: persistentVolumeStrategy,
     pods: podStrategy,
+    podtemplates: podTemplateStrategy,
+    replicationcontrollers: replicationControllerStrategy,
+    resourcequotas: resourceQuotaStrategy,
     secrets: secretStrategy,
     serviceaccounts: serviceAccountStrategy(c.tokenKey),
     services: serviceStrategy(c.serviceCIDR),
+    "controllerrevisions.apps": controllerRevisionStrategy,
     "daemonsets.apps": daemonSetStrategy,
     "deployments.apps": deploymentStrategy,
     "replicasets.apps": replicaSetStrategy,
@@ -65,16 +90,37 @@ function makers(c: ResourceConfig): Record<string, StrategyMaker> {
     "selfsubjectaccessreviews.authorization.k8s.io": reviews.selfSubjectAccessReview(c.authorizer),
     "selfsubjectrulesreviews.authorization.k8s.io": reviews.selfSubjectRulesReview(c.rbac),
     "subjectaccessreviews.authorization.k8s.io": reviews.subjectAccessReview(c.authorizer, false),
+    "horizontalpodautoscalers.autoscaling": horizontalPodAutoscalerStrategy,
     "cronjobs.batch": cronJobStrategy,
     "jobs.batch": jobStrategy,
+    "certificatesigningrequests.certificates.k8s.io": certificateSigningRequestStrategy,
     "tenants.capstan.dev": tenantStrategy(c.tenants),
     "endpointslices.discovery.k8s.io": endpointSliceStrategy,
     "leases.coordination.k8s.io": leaseStrategy,
+    "flowschemas.flowcontrol.apiserver.k8s.io": flowSchemaStrategy,
+    "prioritylevelconfigurations.flowcontrol.apiserver.k8s.io": priorityLevelStrategy,
+    "ingressclasses.networking.k8s.io": ingressClassStrategy,
+    "ingresses.networking.k8s.io": ingressStrategy,
+    "ipaddresses.networking.k8s.io": ipAddressStrategy,
+    "networkpolicies.networking.k8s.io": networkPolicyStrategy,
+    "servicecidrs.networking.k8s.io": serviceCIDRStrategy,
+    "runtimeclasses.node.k8s.io": runtimeClassStrategy,
+    "poddisruptionbudgets.policy": podDisruptionBudgetStrategy,
     "clusterrolebindings.rbac.authorization.k8s.io": bindingStrategy(c),
     "clusterroles.rbac.authorization.k8s.io": roleStrategy(c),
     "rolebindings.rbac.authorization.k8s.io": bindingStrategy(c),
     "roles.rbac.authorization.k8s.io": roleStrategy(c),
+    "deviceclasses.resource.k8s.io": deviceClassStrategy,
+    "resourceclaims.resource.k8s.io": resourceClaimStrategy,
+    "resourceclaimtemplates.resource.k8s.io": resourceClaimTemplateStrategy,
+    "resourceslices.resource.k8s.io": resourceSliceStrategy,
     "priorityclasses.scheduling.k8s.io": priorityClassStrategy,
+    "csidrivers.storage.k8s.io": csiDriverStrategy,
+    "csinodes.storage.k8s.io": csiNodeStrategy,
+    "csistoragecapacities.storage.k8s.io": csiStorageCapacityStrategy,
+    "storageclasses.storage.k8s.io": storageClassStrategy,
+    "volumeattachments.storage.k8s.io": volumeAttachmentStrategy,
+    "volumeattributesclasses.storage.k8s.io": volumeAttributesClassStrategy,
   };
 }
 

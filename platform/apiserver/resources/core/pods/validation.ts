@@ -1,5 +1,5 @@
 /** Validation of pod specs with upstream's messages (pkg/apis/core/validation): the fields that people get wrong. */
-import type { Container, ContainerPort, EnvVar, PodSpec, Probe, Volume } from "#sdk/api/generated/types.ts";
+import type { Container, ContainerPort, EnvVar, PodSpec, Probe, Toleration, Volume } from "#sdk/api/generated/types.ts";
 import { validateLabels } from "#sdk/api/labels.ts";
 import {
   isDNS1123Label,
@@ -277,10 +277,10 @@ export function validateVolumes(volumes: readonly Volume[], path: string): { cau
   return { causes, names };
 }
 
-function validateTolerations(spec: PodSpec, path: string): Causes {
+export function validateTolerations(tolerations: readonly Toleration[], path: string): Causes {
   const causes: Causes = [];
-  for (const [i, t] of (spec.tolerations ?? []).entries()) {
-    const at = `${path}.tolerations[${i}]`;
+  for (const [i, t] of tolerations.entries()) {
+    const at = `${path}[${i}]`;
     if (t.key) causes.push(...each(isQualifiedName(t.key), `${at}.key`, t.key));
     if (!t.key && t.operator !== "Exists") {
       causes.push(
@@ -342,6 +342,6 @@ export function validatePodSpec(spec: PodSpec, path: string): Causes {
     const value = spec[field];
     if (value) causes.push(...each(isDNS1123Label(value), `${path}.${field}`, value));
   }
-  causes.push(...validateTolerations(spec, path));
+  causes.push(...validateTolerations(spec.tolerations ?? [], `${path}.tolerations`));
   return causes;
 }

@@ -1,0 +1,24 @@
+/** ControllerRevisions: immutable snapshots of what a controller rolled out. */
+import type { ControllerRevision } from "#sdk/api/generated/types.ts";
+import type { ResourceFacts } from "#sdk/api/schema.ts";
+import { type Causes, required } from "../../registry/causes.ts";
+import { genericStrategy } from "../../registry/generic.ts";
+import type { Strategy } from "../../registry/strategy.ts";
+import { as } from "../as.ts";
+import { immutable, nonNegative } from "../checks.ts";
+
+function validate({ data, revision }: ControllerRevision): Causes {
+  return [
+    ...(data === undefined || data === null ? [required("data", "data is mandatory")] : []),
+    ...nonNegative(revision ?? 0, "revision"),
+  ];
+}
+
+export const controllerRevisionStrategy = (facts: ResourceFacts): Strategy =>
+  genericStrategy(facts, {
+    validate: (object) => validate(as<ControllerRevision>(object)),
+    validateUpdate: (next, old) => [
+      ...immutable("data", as<ControllerRevision>(next).data, as<ControllerRevision>(old).data),
+      ...validate(as<ControllerRevision>(next)),
+    ],
+  });

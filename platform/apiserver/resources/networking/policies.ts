@@ -1,0 +1,98 @@
+/** NetworkPolicies. */
+import type { IPBlock, NetworkPolicy, NetworkPolicyPeer, NetworkPolicyPort } from "#sdk/api/generated/types.ts";
+import { validateLabelSelector } from "#sdk/api/labels.ts";
+import { isPortName, isPortNumber } from "#sdk/api/names.ts";
+import type { ResourceFacts } from "#sdk/api/schema.ts";
+import { type Causes, forbiddenField, invalidValue, notSupported, required } from "../../registry/causes.ts";
+import { genericStrategy } from "../../registry/generic.ts";
+import type { Strategy } from "../../registry/strategy.ts";
+import { as } from "../as.ts";
+import { each, oneOf } from "../checks.ts";
+import { containsRange, parseRange } from "./ranges.ts";
+
+const PROTOCOLS = ["SCTP", "TCP", "UDP"];
+const TYPES = ["Egress", "Ingress"];
+const NOT_A_RANGE = "must be a valid CIDR value, (e.g. 10.9.8.0/24 or 2001:db8::/64)";
+
+function validatePort({ protocol, port, endPort }: NetworkPolicyPort, at: string): Causes {
+  const causes = oneOf(protocol, `${at}.protocol`, PROTOCOLS);
+  const wrongEnd = (value: unknown, detail: string) => causes.push(invalidValue(`${at}.endPort`, value, detail));
+  if (port === undefined) {
+    if (endPort !== undefined) wrongEnd(endPort, "may not be specified when `port` is not specified");
+  } else if (typeof port === "number") {
+    causes.push(...each(isPortNumber(port), `${at}.port`, port));
+    if (endPort === undefined) return causes;
+    if (endPort < port) wrongEnd(port, "must be greater than or equal to `port`");
+    causes.push(...each(isPortNumber(endPort), `${at}.endPort`, endPort));
+  } else {
+    if (endPort !== undefined) wrongEnd(endPort, "may not be specified when `port` is non-numeric");
+    causes.push(...each(isPortName(port), `${at}.port`, port));
+  }
+  return causes;
+}
+
+function validateBlock({ cidr, except }: IPBlock, at: string): Causes {
+  if (!cidr) return [required(`${at}.cidr`)];
+  const outer = parseRange(cidr);
+  if (!outer) return [invalidValue(`${at}.cidr`, cidr, NOT_A_RANGE)];
+  return (except ?? []).flatMap((text, i) => {
+    const field = `${at}.except[${i}]`;
+    const inner = parseRange(text);
+    if (!inner) return [invalidValue(field, text, NOT_A_RANGE)];
+    return containsRange(outer, inner) && outer.bits < inner.bits
+      ? []
+      : [invalidValue(field, text, "must be a strict subset of `cidr`")];
+  });
+}
+
+function validatePeer(peer: NetworkPolicyPeer, at: string): Causes {
+  const causes = [
+    ...validateLabelSelector(peer.podSelector, `${at}.podSelector`),
+    ...validateLabelSelector(peer.namespaceSelector, `${at}.namespaceSelector`),
+    ...(peer.ipBlock ? validateBlock(peer.ipBlock, `${at}.ipBlock`) : []),
+  ];
+  const selectors = [peer.podSelector, peer.namespaceSelector].filter((s) => s !== undefined).length;
+  if (selectors === 0 && !peer.ipBlock) causes.push(required(at, "must specify a peer"));
+  else if (selectors > 0 && peer.ipBlock)
+    causes.push(forbiddenField(at, "may not specify both ipBlock and another peer"));
+  return causes;
+}
+
+function validate({ spec }: NetworkPolicy): Causes {
+  const causes = validateLabelSelector(spec?.podSelector, "spec.podSelector");
+  const rule = (
+    direction: "ingress" | "egress",
+    i: number,
+    ports: readonly NetworkPolicyPort[] | undefined,
+    peers: readonly NetworkPolicyPeer[] | undefined,
+  ) => {
+    const at = `spec.${direction}[${i}]`;
+    const word = direction === "ingress" ? "from" : "to";
+    causes.push(
+      ...(ports ?? []).flatMap((p, j) => validatePort(p, `${at}.ports[${j}]`)),
+      ...(peers ?? []).flatMap((p, j) => validatePeer(p, `${at}.${word}[${j}]`)),
+    );
+  };
+  for (const [i, r] of (spec?.ingress ?? []).entries()) rule("ingress", i, r.ports, r.from);
+  for (const [i, r] of (spec?.egress ?? []).entries()) rule("egress", i, r.ports, r.to);
+  const types = spec?.policyTypes ?? [];
+  if (types.length > TYPES.length)
+    return [...causes, invalidValue("spec.policyTypes", types, "may not specify more than two policyTypes")];
+  for (const [i, type] of types.entries())
+    if (!TYPES.includes(type)) causes.push(notSupported(`spec.policyTypes[${i}]`, type, TYPES));
+  return causes;
+}
+
+export const networkPolicyStrategy = (facts: ResourceFacts): Strategy =>
+  genericStrategy(facts, {
+    generation: true,
+    applyDefaults(object) {
+      const policy = as<NetworkPolicy>(object);
+      policy.spec ??= {};
+      const { spec } = policy;
+      for (const { ports } of [...(spec.ingress ?? []), ...(spec.egress ?? [])])
+        for (const port of ports ?? []) port.protocol ??= "TCP";
+      if (!spec.policyTypes?.length) spec.policyTypes = spec.egress?.length ? ["Ingress", "Egress"] : ["Ingress"];
+    },
+    validate: (object) => validate(as<NetworkPolicy>(object)),
+  });

@@ -1,0 +1,122 @@
+/** What claims, classes and slices of the resource group share: names, selectors and configuration of devices. */
+import { CelEnvironment, DYN } from "#platform/rules/cel/index.ts";
+import type { DeviceSelector, DeviceToleration } from "#sdk/api/generated/types.ts";
+import { isDNS1123Label, isLabelValue, isQualifiedName } from "#sdk/api/names.ts";
+import {
+  type Causes,
+  duplicate,
+  invalidValue,
+  notSupported,
+  required,
+  tooLongValue,
+  tooMany,
+} from "../../registry/causes.ts";
+import { each, oneOf, subdomain } from "../checks.ts";
+import { validateDriverName } from "../storage/csi.ts";
+
+const SELECTORS_MAX = 32;
+const EXPRESSION_BYTES_MAX = 10 * 1024;
+const PARAMETERS_BYTES_MAX = 10 * 1024;
+const POOL_NAME_LENGTH_MAX = 253;
+export const TAINT_EFFECTS = ["NoExecute", "NoSchedule", "None"];
+
+const environment = new CelEnvironment({ variables: { device: DYN } });
+
+export function validateLabelName(name: string | undefined, field: string): Causes {
+  return each(isDNS1123Label(name ?? ""), field, name ?? "");
+}
+
+/** A list that must stay short and name nothing twice. */
+export function validateSet<T>(
+  items: readonly T[] | undefined,
+  max: number,
+  field: string,
+  keyOf: ((item: T) => string) | undefined,
+  check: (item: T, at: string) => Causes,
+): Causes {
+  const list = items ?? [];
+  if (list.length > max) return [tooMany(field, list.length, max)];
+  const seen = new Set<string>();
+  return list.flatMap((item, i) => {
+    const at = `${field}[${i}]`;
+    const causes = check(item, at);
+    const key = keyOf?.(item);
+    if (key !== undefined && seen.has(key)) causes.push(duplicate(at, key));
+    if (key !== undefined) seen.add(key);
+    return causes;
+  });
+}
+
+function validateExpression(expression: string, field: string): Causes {
+  if (Buffer.byteLength(expression) > EXPRESSION_BYTES_MAX) return [tooLongValue(field, EXPRESSION_BYTES_MAX)];
+  const compiled = environment.compile(expression, ["bool"]);
+  return compiled.ok ? [] : [invalidValue(field, expression, `compilation failed: ${compiled.error}`)];
+}
+
+export const validateSelectors = (selectors: readonly DeviceSelector[] | undefined, field: string): Causes =>
+  validateSet(selectors, SELECTORS_MAX, field, undefined, ({ cel }, at) =>
+    cel ? validateExpression(cel.expression ?? "", `${at}.cel.expression`) : [required(`${at}.cel`)],
+  );
+
+interface Configuration {
+  opaque?: { driver?: string; parameters?: unknown };
+}
+
+export function validateConfiguration({ opaque }: Configuration, at: string): Causes {
+  if (!opaque) return [required(`${at}.opaque`)];
+  const causes = validateDriverName(opaque.driver, `${at}.opaque.driver`);
+  const field = `${at}.opaque.parameters`;
+  const { parameters } = opaque;
+  if (parameters === undefined || parameters === null) causes.push(required(field));
+  else if (typeof parameters !== "object" || Array.isArray(parameters))
+    causes.push(invalidValue(field, "<value omitted>", "parameters must be a valid JSON object"));
+  else if (Buffer.byteLength(JSON.stringify(parameters)) > PARAMETERS_BYTES_MAX)
+    causes.push(tooLongValue(field, PARAMETERS_BYTES_MAX));
+  return causes;
+}
+
+export function validatePoolName(name: string | undefined, field: string): Causes {
+  if (!name) return [required(field)];
+  return [
+    ...(name.length > POOL_NAME_LENGTH_MAX ? [tooLongValue(field, POOL_NAME_LENGTH_MAX)] : []),
+    ...name.split("/").flatMap((part) => subdomain(part, field)),
+  ];
+}
+
+/** "domain/name": both parts are needed. */
+export function validateQualified(name: string, field: string, needsDomain: boolean): Causes {
+  if (name === "") return [required(field, "name required")];
+  const parts = name.split("/");
+  if (parts.length === 1 && !needsDomain) return validateIdentifier(name, field);
+  if (parts.length === 1) return [invalidValue(field, name, "must include a domain")];
+  const [domain = "", identifier = ""] = parts;
+  const causes: Causes = domain === "" ? [required(field, "the domain must not be empty")] : subdomain(domain, field);
+  if (identifier === "") return [...causes, required(field, "the name must not be empty")];
+  return [...causes, ...validateIdentifier(parts.slice(1).join("/"), field)];
+}
+
+function validateIdentifier(name: string, field: string): Causes {
+  const causes: Causes = name.length > 32 ? [tooLongValue(field, 32)] : [];
+  return /^[A-Za-z_]\w*$/.test(name)
+    ? causes
+    : [
+        ...causes,
+        invalidValue(
+          field,
+          name,
+          "a valid C identifier must start with alphabetic character or '_', followed by a string of alphanumeric characters or '_' (e.g. 'my_name',  or 'MY_NAME',  or 'MyName', regex used for validation is '[A-Za-z_][A-Za-z0-9_]*')",
+        ),
+      ];
+}
+
+export function validateToleration(t: DeviceToleration, at: string): Causes {
+  const causes: Causes = t.key ? each(isQualifiedName(t.key), `${at}.key`, t.key) : [];
+  if (t.operator === "Exists") {
+    if (t.value) causes.push(invalidValue(`${at}.value`, t.value, "must be empty for operator `Exists`"));
+  } else if (t.operator === "Equal") {
+    causes.push(...each(isLabelValue(t.value ?? ""), `${at}.value`, t.value ?? ""));
+    if (!t.key) causes.push(required(`${at}.key`));
+  } else if (t.operator) causes.push(notSupported(`${at}.operator`, t.operator, ["Equal", "Exists"]));
+  else causes.push(required(`${at}.operator`));
+  return [...causes, ...(t.effect ? oneOf(t.effect, `${at}.effect`, TAINT_EFFECTS) : [])];
+}
