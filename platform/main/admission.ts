@@ -1,11 +1,14 @@
 /** What the API server's admission chain is made of. */
-import { celExpressions } from "#platform/apiserver/admission/cel.ts";
+
+import { tenantBoundary } from "#platform/apiserver/admission/boundary.ts";
 import { admissionChain } from "#platform/apiserver/admission/chain.ts";
 import { type ExpectedPlugin, untilLoaded } from "#platform/apiserver/admission/gate.ts";
 import { namespaceLifecycle } from "#platform/apiserver/admission/namespaces.ts";
 import { defaultTolerations, notReadyTaint, priorities, serviceAccounts } from "#platform/apiserver/admission/pods.ts";
+import { storageProtection } from "#platform/apiserver/admission/storage.ts";
 import { catalogVersions } from "#platform/apiserver/admission/versions.ts";
 import { Webhooks } from "#platform/apiserver/admission/webhooks/webhooks.ts";
+import type { Authorizer } from "#platform/apiserver/authz/authorizer.ts";
 import type { Admission, AdmissionAttributes } from "#platform/apiserver/registry/admission.ts";
 import type { Catalog } from "#platform/apiserver/registry/catalog.ts";
 import { groupResource } from "#platform/apiserver/registry/catalog.ts";
@@ -29,6 +32,7 @@ export interface AdmissionParts {
   tenants: TenantDirectory;
   plugins: PluginHost;
   types: TypeRules;
+  authorizer: Authorizer;
   /** Asked for after all is put together: the strategies it is made of come later. */
   catalog(): Catalog;
   log: Log;
@@ -42,7 +46,15 @@ export interface ServerAdmission {
   pluginsLoaded(): void;
 }
 
-export function serverAdmission({ store, tenants, plugins, types, catalog, log }: AdmissionParts): ServerAdmission {
+export function serverAdmission({
+  store,
+  tenants,
+  plugins,
+  types,
+  authorizer,
+  catalog,
+  log,
+}: AdmissionParts): ServerAdmission {
   const { promise: loaded, resolve: pluginsLoaded } = Promise.withResolvers<void>();
   const admissionPlugins = createAdmissionPlugins(plugins, contextReader(store, tenants), log);
   const components = untilLoaded({
@@ -57,10 +69,12 @@ export function serverAdmission({ store, tenants, plugins, types, catalog, log }
     priorities(store),
     defaultTolerations,
     notReadyTaint,
+    storageProtection,
+    tenantBoundary(store),
   ];
   const client = createWebhookClient({ resolve: serviceResolver(store), mayDial });
   const versions = catalogVersions(catalog, types);
-  const webhooks = new Webhooks({ store, versions, expressions: celExpressions, client, log });
+  const webhooks = new Webhooks({ store, versions, authorizer, client, log });
   return {
     admission: admissionChain(rules, components, [webhooks]),
     start: (signal) => webhooks.start(signal),

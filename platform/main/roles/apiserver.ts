@@ -4,15 +4,17 @@ import { hostname, networkInterfaces } from "node:os";
 import { join } from "node:path";
 import { quotaAccounting } from "#platform/apiserver/admission/quota.ts";
 import { firstOf } from "#platform/apiserver/authn/authenticator.ts";
-import { keySet, type SigningKey, signingKey } from "#platform/apiserver/authn/jwt.ts";
+import { keySet, signingKey } from "#platform/apiserver/authn/jwt.ts";
 import { ISSUER, serviceAccountTokens } from "#platform/apiserver/authn/serviceAccounts.ts";
+import { TenantKeys } from "#platform/apiserver/authn/tenantKeys.ts";
 import { tokenFile } from "#platform/apiserver/authn/tokenFile.ts";
-import { certificates } from "#platform/apiserver/authn/x509.ts";
+import { certificates, type TenantAuthorities } from "#platform/apiserver/authn/x509.ts";
 import { masters, unionOf } from "#platform/apiserver/authz/authorizer.ts";
 import { nodeAuthorizer } from "#platform/apiserver/authz/nodes.ts";
 import { Rbac } from "#platform/apiserver/authz/rbac.ts";
 import { ensureTenant } from "#platform/apiserver/bootstrap.ts";
 import { discoveryResponse, versionInfo } from "#platform/apiserver/discovery/discovery.ts";
+import { Fairness } from "#platform/apiserver/fairness/fairness.ts";
 import type { Exchange } from "#platform/apiserver/http/exchange.ts";
 import { type ApiAddress, ensureKubernetesService } from "#platform/apiserver/kubernetesService.ts";
 import { openApiResponse } from "#platform/apiserver/openapi/openapi.ts";
@@ -21,6 +23,7 @@ import { Registry } from "#platform/apiserver/registry/registry.ts";
 import { strategies } from "#platform/apiserver/resources/index.ts";
 import { startServer } from "#platform/apiserver/server.ts";
 import { createStreaming } from "#platform/apiserver/streaming/streaming.ts";
+import { retireTenant } from "#platform/apiserver/tenants.ts";
 import { decoder, patcher, typeRules } from "#platform/apiserver/types.ts";
 import { type Clock, systemClock } from "#platform/base/clock.ts";
 import { expositionText } from "#platform/base/exposition.ts";
@@ -29,6 +32,7 @@ import { resources } from "#sdk/api/facts.ts";
 import { createClient } from "#sdk/client/client.ts";
 import { loadKubeconfig } from "#sdk/client/kubeconfig.ts";
 import { serverAdmission } from "../admission.ts";
+import { auditOf } from "../audit.ts";
 import { type Config, paths } from "../config.ts";
 import { firstAddress } from "../pki.ts";
 import { pluginClients } from "../plugin-users.ts";
@@ -70,16 +74,19 @@ function documents(address: string, clock: Clock) {
   };
 }
 
-const issuerDocuments = (key: SigningKey, address: string) => ({
+const issuerDocuments = (keys: TenantKeys, address: string) => ({
   "/version": { body: () => versionInfo() },
-  "/openid/v1/jwks": { type: "application/jwk-set+json", body: () => keySet(key) },
+  "/openid/v1/jwks": {
+    type: "application/jwk-set+json",
+    body: ({ context }: Exchange) => keySet(keys.tokens(context.tenant)),
+  },
   "/.well-known/openid-configuration": {
-    body: () => ({
+    body: ({ context, info }: Exchange) => ({
       issuer: ISSUER,
-      jwks_uri: `https://${address}/openid/v1/jwks`,
+      jwks_uri: `https://${address}${info.tenant === undefined ? "" : `/tenants/${context.tenantName}`}/openid/v1/jwks`,
       response_types_supported: ["id_token"],
       subject_types_supported: ["public"],
-      id_token_signing_alg_values_supported: [key.algorithm],
+      id_token_signing_alg_values_supported: [keys.tokens(context.tenant).algorithm],
     }),
   },
 });
@@ -93,8 +100,12 @@ export const start: StartRole = async ({ config, log }) => {
   await opened.ready;
   const stop = new AbortController();
 
-  const tokenKey = signingKey(pem("sa.key"));
-  const tokens = serviceAccountTokens(tokenKey, store);
+  const keys = new TenantKeys(pem("ca.key"), signingKey(pem("sa.key")));
+  const tokenKeys = (tenant: number) => keys.tokens(tenant);
+  const tokens = serviceAccountTokens(tokenKeys, store);
+  const authorities: TenantAuthorities = {
+    publicKey: (tenant) => (tenants.byId(tenant) ? keys.authority(tenant).publicKey : undefined),
+  };
   const rbac = new Rbac(store, log);
   const authorizer = unionOf([masters, nodeAuthorizer(store), rbac]);
   const kubeconfig = loadKubeconfig(paths(config.dataDir).roleKubeconfig("apiserver"));
@@ -115,6 +126,7 @@ export const start: StartRole = async ({ config, log }) => {
     tenants,
     plugins: plugins.host,
     types: typeRules,
+    authorizer,
     catalog: () => catalog,
     log,
   });
@@ -129,10 +141,11 @@ export const start: StartRole = async ({ config, log }) => {
       await complete(tenant);
       return tenant.id;
     },
+    remove: (name: string) => retireTenant({ store, tenants, registry: () => registry, clock }, name),
   };
   const strategyFor = strategies({
     serviceCIDR: config.serviceCIDR,
-    tokenKey,
+    tokenKeys,
     tokens,
     rbac,
     authorizer,
@@ -148,6 +161,9 @@ export const start: StartRole = async ({ config, log }) => {
     clock,
   });
   await Promise.all([rbac.start(stop.signal), admissionLife.start(stop.signal)]);
+  const fairness = new Fairness(log);
+  fairness.start(store, stop.signal);
+  const audit = auditOf(config.dataDir, clock, log);
   for (const tenant of tenants.all()) await complete(tenant);
 
   const nodeCredentials = {
@@ -161,17 +177,19 @@ export const start: StartRole = async ({ config, log }) => {
     registry,
     store,
     tenants,
-    authenticator: firstOf([certificates(pem("ca.crt")), tokens, ...staticTokens(join(pki, TOKENS))]),
+    authenticator: firstOf([certificates(pem("ca.crt"), authorities), tokens, ...staticTokens(join(pki, TOKENS))]),
     authorizer,
     decoder,
     patcher,
     streaming: createStreaming(nodeCredentials),
     proxy: { credentials: nodeCredentials, podCIDR: config.podCIDR },
+    fairness,
+    ...(audit ? { audit } : {}),
     liveness: [{ name: "ping", check: async () => undefined }],
     readiness: [{ name: "store", check: opened.check }],
     exposition: () => expositionText(opened.metrics()),
     documents: documents(where, clock),
-    fixed: issuerDocuments(tokenKey, where),
+    fixed: issuerDocuments(keys, where),
     log,
     clock,
   });
@@ -188,6 +206,7 @@ export const start: StartRole = async ({ config, log }) => {
       users.close();
       client.close();
       await server.close(STOP_GRACE_MS);
+      await audit?.close();
       await opened.close();
     },
   };

@@ -4,7 +4,7 @@ import type { DynamicObject } from "#sdk/api/object.ts";
 import { badRequest } from "#sdk/api/status.ts";
 import type { AdmissionAttributes } from "../../registry/admission.ts";
 import type { WebhookClient } from "../../webhook/client.ts";
-import { type CompiledCondition, compileConditions, type Expressions } from "../expressions.ts";
+import { compileConditions, type NamedExpression } from "../expressions.ts";
 import type { Matching, ServedVersion } from "../match.ts";
 import { admissionReview, type ReviewAnswer, readAnswer, rejection } from "./review.ts";
 
@@ -21,26 +21,24 @@ export interface Hook {
   configuration: string;
   webhook: MutatingWebhook | ValidatingWebhook;
   matching: Matching;
-  conditions: readonly CompiledCondition[];
+  conditions: readonly NamedExpression[];
 }
 
 const TIMEOUT_SECONDS = 10;
 
-export const hooksOf =
-  (expressions: Expressions) =>
-  (configuration: DynamicObject): Hook[] =>
-    ((configuration.webhooks ?? []) as (MutatingWebhook | ValidatingWebhook)[]).map((webhook, i) => ({
-      id: `${configuration.metadata.name}/${webhook.name}/${i}`,
-      configuration: configuration.metadata.name ?? "",
-      webhook,
-      matching: {
-        rules: webhook.rules ?? [],
-        matchPolicy: webhook.matchPolicy,
-        namespaceSelector: webhook.namespaceSelector,
-        objectSelector: webhook.objectSelector,
-      },
-      conditions: compileConditions(webhook.matchConditions, expressions),
-    }));
+export const hooksOf = (configuration: DynamicObject): Hook[] =>
+  ((configuration.webhooks ?? []) as (MutatingWebhook | ValidatingWebhook)[]).map((webhook, i) => ({
+    id: `${configuration.metadata.name}/${webhook.name}/${i}`,
+    configuration: configuration.metadata.name ?? "",
+    webhook,
+    matching: {
+      rules: webhook.rules ?? [],
+      matchPolicy: webhook.matchPolicy,
+      namespaceSelector: webhook.namespaceSelector,
+      objectSelector: webhook.objectSelector,
+    },
+    conditions: compileConditions(webhook.matchConditions),
+  }));
 
 function reviewVersion(webhook: MutatingWebhook | ValidatingWebhook): "v1" | "v1beta1" {
   for (const version of webhook.admissionReviewVersions) if (version === "v1" || version === "v1beta1") return version;

@@ -71,8 +71,8 @@ async function chainOf(
     if (response instanceof Error) throw response;
     return { kind: "AdmissionReview", apiVersion: "admission.k8s.io/v1", response: { uid: request.uid, ...response } };
   };
-  const expressions = { compile: () => ({ evaluate: () => true }) };
-  const hooks = new Webhooks({ store, versions, expressions, client, log: silentLog });
+  const authorizer = { authorize: async () => ({ decision: "allow" as const, reason: "" }) };
+  const hooks = new Webhooks({ store, versions, authorizer, client, log: silentLog });
   const stop = new AbortController();
   await hooks.start(stop.signal);
   stop.abort();
@@ -190,4 +190,28 @@ test("an answer that is none is a failed call, and warnings arrive", async () =>
   const chain = await chainOf("validating", [webhook("a.b.c")], () => ({ allowed: true, warnings: ["beware"] }));
   await chain.validate(attributes({ warn: (text) => warned.push(text) }));
   assert.deepEqual(warned, ["beware"]);
+});
+
+test("match conditions choose requests, and one that cannot be evaluated refuses", async () => {
+  const asked: string[] = [];
+  const condition = (expression: string) => [{ name: "c", expression }];
+  const hooks = [
+    webhook("yes.x", { matchConditions: condition("object.metadata.name == 'x' && request.operation == 'CREATE'") }),
+    webhook("no.x", { matchConditions: condition("request.userInfo.username == 'nobody'") }),
+    webhook("may.x", { matchConditions: condition("authorizer.group('').resource('pods').check('get').allowed()") }),
+  ];
+  const chain = await chainOf("validating", hooks, () => ({ allowed: true }), asked);
+  await chain.validate(attributes());
+  assert.deepEqual(asked, ["yes.x", "may.x"]);
+  const broken = await chainOf(
+    "validating",
+    [webhook("b.x", { matchConditions: condition("object.spec.no == 1") })],
+    () => ({
+      allowed: true,
+    }),
+  );
+  await assert.rejects(
+    broken.validate(attributes()),
+    message(/expression 'object.spec.no == 1' resulted in error: no such key: spec/, 403),
+  );
 });

@@ -9,9 +9,10 @@ import type { DynamicObject, JsonObject } from "#sdk/api/object.ts";
 import { internal, StatusError, timeout } from "#sdk/api/status.ts";
 import { deepEqual } from "../../apply/equal.ts";
 import { jsonPatch, parseJsonPatch } from "../../apply/json-patch.ts";
+import type { Authorizer } from "../../authz/authorizer.ts";
 import type { AdmissionAttributes } from "../../registry/admission.ts";
 import type { WebhookClient } from "../../webhook/client.ts";
-import { conditionsHold, type Expressions } from "../expressions.ts";
+import { conditionsAllow, Evaluation } from "../expressions.ts";
 import { isExempt, matchRequest, readNamespace, type ServedVersion, type Versions } from "../match.ts";
 import { Mirror } from "../mirror.ts";
 import type { MutationSession } from "../session.ts";
@@ -21,7 +22,7 @@ import { admissionRequest, type ReviewAnswer } from "./review.ts";
 export interface WebhookParts {
   store: Store;
   versions: Versions;
-  expressions: Expressions;
+  authorizer: Authorizer;
   client: WebhookClient;
   log: Log;
 }
@@ -35,8 +36,8 @@ export class Webhooks {
 
   constructor(parts: WebhookParts) {
     this.#parts = parts;
-    const { store, log, expressions } = parts;
-    const make = hooksOf(expressions);
+    const { store, log } = parts;
+    const make = hooksOf;
     const mirror = (kind: string) => new Mirror({ store, log, make, resource: `${kind}.${GROUP}` });
     this.#mutating = mirror("mutatingwebhookconfigurations");
     this.#validating = mirror("validatingwebhookconfigurations");
@@ -101,7 +102,7 @@ async function inVersion(
 }
 
 async function holds(
-  { store, versions }: WebhookParts,
+  { store, versions, authorizer }: WebhookParts,
   hook: Hook,
   a: AdmissionAttributes,
   version: ServedVersion,
@@ -111,12 +112,8 @@ async function holds(
   const [object, oldObject] = await inVersion(versions, a, version, current, a.oldObject);
   const request = admissionRequest(a, version, "", undefined, undefined);
   const namespaceObject = await readNamespace(store, a);
-  return conditionsHold(
-    hook.conditions,
-    { object, oldObject, request, namespaceObject },
-    a,
-    hook.webhook.failurePolicy,
-  );
+  const evaluation = new Evaluation({ object, oldObject, request, namespaceObject }, a, authorizer);
+  return await conditionsAllow(hook.conditions, evaluation, a, hook.webhook.failurePolicy);
 }
 
 /** One pass over the mutating webhooks for one request. */
