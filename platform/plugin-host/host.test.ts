@@ -45,9 +45,17 @@ const amounts = (cpuMilli: number, memory: number) => ({ cpuMilli, memory, ephem
 const table = (cpuMilli: number): NodeDelta => ({
   whole: true,
   nodes: [
-    { id: 0, name: "small", allocatable: amounts(cpuMilli, 1e9), podsMax: 110, node: { metadata: { name: "small" } } },
+    {
+      id: 0,
+      name: "small",
+      allocatable: amounts(cpuMilli, 1e9),
+      podsMax: 110,
+      node: { metadata: { name: "small" } },
+      pods: [],
+    },
   ],
   usage: [{ id: 0, requested: amounts(0, 0), nonzeroCpuMilli: 0, nonzeroMemory: 0, pods: 0 }],
+  podChanges: [],
   removed: [],
 });
 const podOf = (cpuMilli: number) => ({
@@ -109,7 +117,7 @@ for (const engine of ["jco", "wasmtime"] as const) {
       const [fits] = await filter.evaluate([podOf(1000)], [0]);
       assert.deepEqual(Array.from(fits?.codes ?? []), [0]);
       const usage = [{ id: 0, requested: amounts(500, 0), nonzeroCpuMilli: 500, nonzeroMemory: 0, pods: 1 }];
-      await filter.sync({ whole: false, nodes: [], usage, removed: [] });
+      await filter.sync({ whole: false, nodes: [], podChanges: [], usage, removed: [] });
       const [refused] = await filter.evaluate([podOf(1000)], [0]);
       assert.deepEqual(refused?.outcomes, [{ reasons: ["Insufficient cpu"], unresolvable: false }]);
       const [scores] = await filter.score([podOf(0)], [0]);

@@ -4,7 +4,13 @@ import { decide, fitMessage, preemptionMessage } from "./decide.ts";
 import type { FilterPlugin, PodClass, ScorePlugin } from "./framework.ts";
 
 const none = { cpuMilli: 0, memory: 0, ephemeralStorage: 0, others: [] };
-const pod: PodClass = { tenant: "root", requests: none, nonzeroCpuMilli: 0, nonzeroMemory: 0, pod: { metadata: {} } };
+const pod: PodClass = {
+  tenant: "root",
+  requests: none,
+  nonzeroCpuMilli: 0,
+  nonzeroMemory: 0,
+  pod: { metadata: {}, tenant: "root", namespaceLabels: {} },
+};
 const refusing = (bad: number[], reason: string, unresolvable = false): FilterPlugin & { asked: number[][] } => {
   const asked: number[][] = [];
   return {

@@ -16,6 +16,18 @@ export async function decide(
   scores: readonly ScorePlugin[],
   random: () => number = Math.random,
 ): Promise<Decision> {
+  const { feasible, failures } = await filterNodes(pod, nodes, filters);
+  if (feasible.length === 0) return { failures };
+  if (feasible.length === 1) return { node: feasible[0]! };
+  return { node: await best(pod, feasible, scores, random) };
+}
+
+/** Which nodes every filter lets pass, and what the first that did not said of the others. */
+export async function filterNodes(
+  pod: PodClass,
+  nodes: readonly number[],
+  filters: readonly FilterPlugin[],
+): Promise<{ feasible: number[]; failures: Map<number, FilterOutcome> }> {
   const failures = new Map<number, FilterOutcome>();
   let feasible = [...nodes];
   for (const filter of filters) {
@@ -31,9 +43,7 @@ export async function decide(
       return code === 0;
     });
   }
-  if (feasible.length === 0) return { failures };
-  if (feasible.length === 1) return { node: feasible[0]! };
-  return { node: await best(pod, feasible, scores, random) };
+  return { feasible, failures };
 }
 
 async function best(

@@ -19,7 +19,7 @@ export interface PodClass {
   requests: Amounts;
   nonzeroCpuMilli: number;
   nonzeroMemory: number;
-  pod: Pod;
+  pod: PodOnNode;
 }
 
 export interface NodeEntry {
@@ -29,7 +29,12 @@ export interface NodeEntry {
   allocatable: Amounts;
   podsMax: number;
   node: Node;
+  /** The pods there; components that declare a projection of "pods" are shown it. */
+  pods: readonly PodOnNode[];
 }
+
+/** A pod as components see it: of which tenant, and its namespace's labels, beside its own fields. */
+export type PodOnNode = Pod & { tenant: string; namespaceLabels: Record<string, string> };
 
 /** What the pods on a node ask for, in sum. */
 export interface NodeUsage {
@@ -44,6 +49,8 @@ export interface NodeDelta {
   /** Forget everything first. */
   whole: boolean;
   nodes: NodeEntry[];
+  /** Nodes whose pods changed, and nothing else. */
+  podChanges: NodeEntry[];
   usage: NodeUsage[];
   removed: number[];
 }

@@ -9,7 +9,9 @@ import {
   resourceAmounts,
 } from "#platform/rules/pod-requests.ts";
 import type { Node, Pod } from "#sdk/api/generated/types.ts";
-import type { Amounts, NodeDelta, NodeEntry, NodeTable, NodeUsage, PodClass } from "./framework.ts";
+import { tenantOf } from "#sdk/client/port.ts";
+import type { Amounts, NodeDelta, NodeEntry, NodeTable, NodeUsage, PodClass, PodOnNode } from "./framework.ts";
+import type { PlacedPod } from "./preemption.ts";
 
 interface Demand {
   requests: ResourceAmounts;
@@ -19,8 +21,13 @@ interface Demand {
 }
 interface Placed extends Demand {
   node: string;
-  assumed: boolean;
+  pod: PodOnNode;
+  /** nominated: room is being made for it there; assumed: decided, not yet seen in the API. */
+  state: "seen" | "assumed" | "nominated";
 }
+
+/** Labels of a tenant's namespace. */
+export type NamespaceLabels = (tenant: string, namespace: string) => Record<string, string>;
 
 export interface SchedulerTable extends NodeTable {
   putNode(node: Node): void;
@@ -32,7 +39,15 @@ export interface SchedulerTable extends NodeTable {
   assume(key: string, pod: Pod, node: string): void;
   /** The binding failed. Does nothing once the API has shown the pod on a node. */
   forget(key: string): void;
+  /** Room is being made for it: it counts there until it is forgotten or placed. */
+  nominate(key: string, pod: Pod, node: string): void;
+  nominatedNode(key: string): string | undefined;
+  /** On a node, or decided about; one that is only nominated is not. */
   isPlaced(key: string): boolean;
+  podsOn(id: number): PlacedPod[];
+  /** The nodes named as they would be without these pods; empty sets: as they are. */
+  without(removed: ReadonlyMap<number, ReadonlySet<string>>): NodeDelta;
+  idOf(name: string): number | undefined;
   /** Everything that changed since the last call. */
   takeDelta(): NodeDelta;
   ids(): number[];
@@ -41,7 +56,7 @@ export interface SchedulerTable extends NodeTable {
   hasLowerPriority(id: number, priority: number): boolean;
 }
 
-export function createNodeTable(): SchedulerTable {
+export function createNodeTable(namespaceLabels: NamespaceLabels = () => ({})): SchedulerTable {
   const ids = new Map<string, number>();
   const entries = new Map<number, NodeEntry>();
   const free: number[] = [];
@@ -56,9 +71,10 @@ export function createNodeTable(): SchedulerTable {
     const id = ids.get(node);
     if (id !== undefined) dirtyUsage.add(id);
   };
-  const place = (key: string, pod: Pod, node: string, assumed: boolean) => {
+  const place = (key: string, pod: Pod, node: string, state: Placed["state"]) => {
     unplace(key);
-    placed.set(key, { ...demandOf(pod), node, assumed });
+    const shown = { ...pod, ...belonging(pod, namespaceLabels) };
+    placed.set(key, { ...demandOf(pod), node, pod: shown, state });
     const present = podsOn.get(node);
     if (present) present.add(key);
     else podsOn.set(node, new Set([key]));
@@ -72,11 +88,16 @@ export function createNodeTable(): SchedulerTable {
     if (podsOn.get(old.node)?.size === 0) podsOn.delete(old.node);
     touch(old.node);
   };
-  const podsOf = (id: number): Placed[] =>
-    [...(podsOn.get(entries.get(id)?.name ?? "") ?? [])].map((key) => placed.get(key)!);
+  const none: ReadonlySet<string> = new Set();
+  const podsOf = (id: number, without = none): Placed[] =>
+    [...(podsOn.get(entries.get(id)?.name ?? "") ?? [])].filter((k) => !without.has(k)).map((k) => placed.get(k)!);
+  const entry = (id: number, without = none): NodeEntry => ({
+    ...entries.get(id)!,
+    pods: podsOf(id, without).map(({ pod }) => pod),
+  });
 
-  const usage = (id: number): NodeUsage => {
-    const pods = podsOf(id);
+  const usage = (id: number, without = none): NodeUsage => {
+    const pods = podsOf(id, without);
     const sum: ResourceAmounts = {};
     for (const { requests } of pods) {
       for (const [name, amount] of Object.entries(requests)) sum[name] = (sum[name] ?? 0) + amount;
@@ -98,7 +119,7 @@ export function createNodeTable(): SchedulerTable {
       ids.set(name, id);
       const allocatable = resourceAmounts(node.status?.allocatable);
       const { pods: podsMax = 0, ...amounts } = allocatable;
-      entries.set(id, { id, name, allocatable: amountsOf(amounts), podsMax, node });
+      entries.set(id, { id, name, allocatable: amountsOf(amounts), podsMax, node, pods: [] });
       removed = removed.filter((r) => r !== id);
       dirtyNodes.add(id);
       if (known === undefined) dirtyUsage.add(id);
@@ -113,18 +134,38 @@ export function createNodeTable(): SchedulerTable {
       free.push(id);
       removed.push(id);
     },
-    putPod: (key, pod) => place(key, pod, pod.spec?.nodeName ?? "", false),
+    putPod: (key, pod) => place(key, pod, pod.spec?.nodeName ?? "", "seen"),
     removePod: unplace,
-    assume: (key, pod, node) => place(key, pod, node, true),
-    forget(key) {
-      if (placed.get(key)?.assumed) unplace(key);
+    assume: (key, pod, node) => place(key, pod, node, "assumed"),
+    nominate: (key, pod, node) => place(key, pod, node, "nominated"),
+    nominatedNode(key) {
+      const present = placed.get(key);
+      return present?.state === "nominated" ? present.node : undefined;
     },
-    isPlaced: (key) => placed.has(key),
+    forget(key) {
+      const state = placed.get(key)?.state;
+      if (state === "assumed" || state === "nominated") unplace(key);
+    },
+    isPlaced(key) {
+      const state = placed.get(key)?.state;
+      return state === "seen" || state === "assumed";
+    },
+    podsOn: (id) =>
+      [...(podsOn.get(entries.get(id)?.name ?? "") ?? [])].map((key) => ({ key, pod: placed.get(key)!.pod })),
+    without: (gone) => ({
+      whole: false,
+      nodes: [],
+      podChanges: [...gone].map(([id, keys]) => entry(id, keys)),
+      usage: [...gone].map(([id, keys]) => usage(id, keys)),
+      removed: [],
+    }),
+    idOf: (name) => ids.get(name),
     takeDelta() {
       const delta = {
         whole: false,
-        nodes: [...dirtyNodes].map((id) => entries.get(id)!),
-        usage: [...dirtyUsage].map(usage),
+        nodes: [...dirtyNodes].map((id) => entry(id)),
+        podChanges: [...dirtyUsage].filter((id) => !dirtyNodes.has(id)).map((id) => entry(id)),
+        usage: [...dirtyUsage].map((id) => usage(id)),
         removed,
       };
       dirtyNodes.clear();
@@ -132,7 +173,13 @@ export function createNodeTable(): SchedulerTable {
       removed = [];
       return delta;
     },
-    whole: () => ({ whole: true, nodes: [...entries.values()], usage: [...entries.keys()].map(usage), removed: [] }),
+    whole: () => ({
+      whole: true,
+      nodes: [...entries.keys()].map((id) => entry(id)),
+      podChanges: [],
+      usage: [...entries.keys()].map((id) => usage(id)),
+      removed: [],
+    }),
     ids: () => [...entries.keys()],
     nameOf: (id) => entries.get(id)?.name ?? "",
     hasLowerPriority: (id, priority) => podsOf(id).some((pod) => pod.priority < priority),
@@ -154,7 +201,13 @@ function amountsOf(amounts: ResourceAmounts): Amounts {
   return { cpuMilli: cpu, memory, ephemeralStorage, others: Object.entries(others) };
 }
 
-export function podClassOf(pod: Pod, tenant: string): PodClass {
+const belonging = (pod: Pod, labels: NamespaceLabels): { tenant: string; namespaceLabels: Record<string, string> } => {
+  const tenant = tenantOf(pod);
+  return { tenant, namespaceLabels: labels(tenant, pod.metadata.namespace ?? "") };
+};
+
+export function podClassOf(pod: Pod, tenant: string, namespaceLabels: NamespaceLabels = () => ({})): PodClass {
   const { requests, nonzeroCpuMilli, nonzeroMemory } = demandOf(pod);
-  return { tenant, requests: amountsOf(requests), nonzeroCpuMilli, nonzeroMemory, pod };
+  const shown = { ...pod, ...belonging(pod, namespaceLabels) };
+  return { tenant, requests: amountsOf(requests), nonzeroCpuMilli, nonzeroMemory, pod: shown };
 }

@@ -160,3 +160,29 @@ test("a plugin that fails is reported and the pod is tried again", async (t) => 
     (await api.client.list<CoreEvent>(EVENTS)).items.some((e) => e.message.includes("deadline exceeded")),
   );
 });
+
+test("a pod of a higher priority gets its room: the victim is deleted, the node nominated and kept free", async (t) => {
+  const api = createFakeApi();
+  await makeNode(api, "n1");
+  await setUp(t, api, withFilter(cpuFilter()));
+  await makePod(api, "low", "800m", { priority: 1 });
+  await until(async () => (await getPod(api, "low")).spec?.nodeName === "n1");
+  await api.client.patch(
+    PODS,
+    { namespace: "default", name: "low" },
+    { type: "merge", body: { metadata: { finalizers: ["slow"] } } },
+  );
+  await makePod(api, "high", "800m", { priority: 10 });
+  await until(async () => (await getPod(api, "low")).metadata.deletionTimestamp !== undefined);
+  await until(async () => (await getPod(api, "high")).status?.nominatedNodeName === "n1");
+  equal((await getPod(api, "low")).status?.conditions?.[0]?.reason, "PreemptionByScheduler");
+  // Nobody of a lower priority may slip in while the victim ends.
+  await makePod(api, "middle", "800m", { priority: 5, preemptionPolicy: "Never" });
+  await api.client.patch(
+    PODS,
+    { namespace: "default", name: "low" },
+    { type: "merge", body: { metadata: { finalizers: null } } },
+  );
+  await until(async () => (await getPod(api, "high")).spec?.nodeName === "n1");
+  equal((await getPod(api, "middle")).spec?.nodeName, undefined);
+});

@@ -3,19 +3,23 @@
  * hold any more (409); the loser looks again. What decides are plugins (framework.ts); without any, every node is feasible.
  */
 import { type Log, messageOf } from "#platform/base/log.ts";
-import type { Node, Pod } from "#sdk/api/generated/types.ts";
+import type { Namespace, Node, Pod, PodDisruptionBudget } from "#sdk/api/generated/types.ts";
 import { isReason } from "#sdk/api/status.ts";
 import { createInformer } from "#sdk/client/informer.ts";
 import { type Client, keyOf, tenantOf } from "#sdk/client/port.ts";
 import { createRecorder } from "#sdk/client/recorder.ts";
-import { decide, fitMessage, NO_NODES, preemptionMessage } from "./decide.ts";
-import type { NodePlugin, SchedulingPlugins } from "./framework.ts";
+import { decide, filterNodes, fitMessage, NO_NODES, preemptionMessage } from "./decide.ts";
+import { evict, nominate } from "./evict.ts";
+import type { FilterOutcome, FilterPlugin, NodePlugin, SchedulingPlugins } from "./framework.ts";
 import { createNodeTable, podClassOf } from "./node-table.ts";
+import { findVictims, priorityOf } from "./preemption.ts";
 import { createSchedulingQueue, type QueuedPod, type QueueOptions } from "./queue.ts";
 
 export const SCHEDULER_NAME = "default-scheduler";
 const PODS = { group: "", version: "v1", resource: "pods" };
 const NODES = { group: "", version: "v1", resource: "nodes" };
+const NAMESPACES = { group: "", version: "v1", resource: "namespaces" };
+const BUDGETS = { group: "policy", version: "v1", resource: "poddisruptionbudgets" };
 /** Bindings under way at once; the next decision waits for a place. */
 const BINDINGS_MAX = 64;
 
@@ -37,7 +41,10 @@ export interface Scheduler {
 export function startScheduler(options: SchedulerOptions): Scheduler {
   const { client, plugins, log, signal } = options;
   const wildcard = client.tenant("*");
-  const table = createNodeTable();
+  const namespaces = createInformer<Namespace>(wildcard, NAMESPACES, { log });
+  const budgets = createInformer<PodDisruptionBudget>(wildcard, BUDGETS, { log });
+  const labelsOf = (tenant: string, name: string) => namespaces.get(`${tenant}//${name}`)?.metadata.labels ?? {};
+  const table = createNodeTable(labelsOf);
   const queue = createSchedulingQueue(options.queue);
   const recorder = createRecorder({ client, component: SCHEDULER_NAME, log, perTenant: true });
   const pods = createInformer<Pod>(wildcard, PODS, { log });
@@ -57,7 +64,11 @@ export function startScheduler(options: SchedulerOptions): Scheduler {
     const key = keyOf(pod);
     if (isWaiting(pod)) {
       // Decided already, and this is the pod as it was before: its binding will be seen next.
-      if (!table.isPlaced(key)) queue.put(key, pod);
+      if (table.isPlaced(key)) return;
+      const nominated = pod.status?.nominatedNodeName;
+      if (nominated) table.nominate(key, pod, nominated);
+      else table.forget(key);
+      queue.put(key, pod);
       return;
     }
     queue.remove(key);
@@ -66,7 +77,7 @@ export function startScheduler(options: SchedulerOptions): Scheduler {
   };
   const losePod = (key: string) => {
     queue.remove(key);
-    if (!table.isPlaced(key)) return;
+    if (!table.isPlaced(key) && table.nominatedNode(key) === undefined) return;
     table.removePod(key);
     queue.moveAll();
   };
@@ -90,12 +101,20 @@ export function startScheduler(options: SchedulerOptions): Scheduler {
     const pod = pods.get(item.key);
     if (!pod || !isWaiting(pod)) return queue.done(item.key);
     const tenant = tenantOf(pod);
+    const nominated = table.nominatedNode(item.key);
     try {
+      // What is kept free for it does not stand in its own way.
+      if (nominated) table.forget(item.key);
       const [filters, scores] = [plugins.filters(tenant), plugins.scores(tenant)];
       await sync([...filters, ...scores]);
       const ids = table.ids();
-      const decision = await decide(podClassOf(pod, tenant), ids, filters, scores);
+      const decision = await decide(podClassOf(pod, tenant, labelsOf), ids, filters, scores);
       if ("node" in decision) return await bind(item, pod, table.nameOf(decision.node));
+      if (nominated) table.nominate(item.key, pod, nominated);
+      if (await preempt(item, pod, decision.failures, filters, nominated)) {
+        await refuse(item, pod, "Unschedulable", fitMessage(ids.length, decision.failures.values()));
+        return;
+      }
       const never = pod.spec?.preemptionPolicy === "Never";
       const victims = (id: number) => table.hasLowerPriority(id, pod.spec?.priority ?? 0);
       const message =
@@ -106,6 +125,54 @@ export function startScheduler(options: SchedulerOptions): Scheduler {
     } catch (error) {
       await refuse(item, pod, "SchedulerError", messageOf(error));
     }
+  };
+
+  /** True where room is being made: the pod waits for its victims to be gone. */
+  const preempt = async (
+    item: QueuedPod,
+    pod: Pod,
+    failures: ReadonlyMap<number, FilterOutcome>,
+    filters: readonly FilterPlugin[],
+    nominated: string | undefined,
+  ): Promise<boolean> => {
+    if (pod.spec?.preemptionPolicy === "Never") return false;
+    const waitingFor = nominated === undefined ? undefined : table.idOf(nominated);
+    const still = (other: Pod) => other.metadata.deletionTimestamp && priorityOf(other) < priorityOf(pod);
+    if (waitingFor !== undefined && table.podsOn(waitingFor).some((other) => still(other.pod))) return true;
+    const shown = podClassOf(pod, tenantOf(pod), labelsOf);
+    const change = async (removed: ReadonlyMap<number, ReadonlySet<string>>) => {
+      const delta = table.without(removed);
+      for (const filter of new Set(filters)) await filter.sync(delta);
+    };
+    const found = await findVictims(pod, failures, budgets.list(), {
+      podsOn: (node) => table.podsOn(node).filter(({ key }) => key !== item.key),
+      async fitsWithout(removed) {
+        const none = new Map([...removed.keys()].map((node) => [node, new Set<string>()]));
+        try {
+          await change(removed);
+          return new Set((await filterNodes(shown, [...removed.keys()], filters)).feasible);
+        } finally {
+          await change(none);
+        }
+      },
+    });
+    if (!found) return false;
+    const node = table.nameOf(found.node);
+    const nominees = found.victims.filter(({ key }) => table.nominatedNode(key) !== undefined);
+    for (const { key, pod: nominee } of nominees) {
+      table.forget(key);
+      await nominate(client, nominee, "");
+    }
+    table.nominate(item.key, pod, node);
+    await evict(
+      client,
+      recorder,
+      found.victims.filter((victim) => !nominees.includes(victim)),
+      pod,
+      node,
+    );
+    await nominate(client, pod, node);
+    return true;
   };
 
   const bind = async (item: QueuedPod, pod: Pod, node: string) => {
@@ -144,6 +211,7 @@ export function startScheduler(options: SchedulerOptions): Scheduler {
   };
 
   const run = async () => {
+    await Promise.all([namespaces, budgets].map((informer) => informer.start(signal)));
     await Promise.all([pods.start(signal), nodes.start(signal)]);
     ready.resolve();
     signal.addEventListener("abort", () => queue.close(), { once: true });
@@ -175,7 +243,7 @@ function createSynchronizer(table: ReturnType<typeof createNodeTable>): (used: r
   return async (used) => {
     const delta = table.takeDelta();
     const before = current;
-    if (delta.nodes.length + delta.usage.length + delta.removed.length > 0) {
+    if (delta.nodes.length + delta.podChanges.length + delta.usage.length + delta.removed.length > 0) {
       // Whoever misses this delta (another tenant's, or one that comes after a failure) gets everything next time.
       current = new Set();
     }

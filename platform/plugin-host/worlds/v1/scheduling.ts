@@ -34,11 +34,15 @@ export interface NodeEntry {
   allocatable: Amounts;
   podsMax: number;
   node: unknown;
+  /** The pods there: part of the node's object for a component whose projection asks for "pods". */
+  pods: readonly unknown[];
 }
 
 export interface NodeDelta {
   whole: boolean;
   nodes: NodeEntry[];
+  /** Nodes whose pods changed, and nothing else. */
+  podChanges: NodeEntry[];
   usage: NodeUsage[];
   removed: number[];
 }
@@ -64,15 +68,25 @@ const offers = (spec: PluginSpec, world: "filter" | "score", hook: string): bool
   spec.worlds.includes(world) && (spec.hooks[world]?.includes(hook) ?? true);
 const keepsNodes = (spec: PluginSpec): boolean => offers(spec, "filter", "sync") || offers(spec, "score", "sync");
 
+const seesPods = (spec: PluginSpec): boolean =>
+  spec.projection["node"]?.some((path) => path === "pods" || path.startsWith("pods.")) ?? false;
+
 function guestDelta(spec: PluginSpec, delta: NodeDelta): GuestDelta {
   const text = projector(spec.projection["node"]);
-  const nodes = delta.nodes.map(({ node, ...entry }) => ({ ...entry, object: text(node) }));
+  const withPods = seesPods(spec);
+  const changed = withPods ? [...delta.nodes, ...delta.podChanges] : delta.nodes;
+  const nodes = changed.map(({ node, pods, ...entry }) => ({
+    ...entry,
+    object: text(withPods ? { ...(node as object), pods } : node),
+  }));
   return { whole: delta.whole, nodes, usage: delta.usage, removed: delta.removed };
 }
 
 /** Call before `host.start()`. */
 export function createSchedulingPlugins(host: PluginHost, log: Log): SchedulingPlugins {
-  let table: { whole(): NodeDelta } = { whole: () => ({ whole: true, nodes: [], usage: [], removed: [] }) };
+  let table: { whole(): NodeDelta } = {
+    whole: () => ({ whole: true, nodes: [], podChanges: [], usage: [], removed: [] }),
+  };
   const prepare =
     (spec: PluginSpec): Prepare =>
     async (call) => {
