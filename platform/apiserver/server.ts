@@ -46,7 +46,7 @@ export interface ServerParts {
   /** Metrics of what is below the server, in the text exposition format. */
   exposition?(): string;
   documents(exchange: Exchange): SystemDocument | undefined;
-  fixed: Readonly<Record<string, { type?: string; body(): unknown }>>;
+  fixed: Readonly<Record<string, { type?: string; body(exchange: Exchange): unknown }>>;
   log: Log;
   clock: { now(): number };
 }

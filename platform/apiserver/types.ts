@@ -80,7 +80,14 @@ function parse(text: string, encoding: "json" | "yaml", kind: string): Parsed {
   const duplicates = document.errors.filter((e) => e.code === "DUPLICATE_KEY");
   const failure = document.errors.find((e) => e.code !== "DUPLICATE_KEY");
   if (failure) throw badRequest(`error converting YAML to JSON: yaml: ${failure.message.split("\n")[0]}`);
-  return { value: document.toJS({ maxAliasCount: 100 }), duplicates: duplicates.map((e) => e.message) };
+  let value: unknown;
+  try {
+    value = document.toJS({ maxAliasCount: 100 });
+  } catch (error) {
+    // Aliases that would grow beyond measure, or that nothing anchors.
+    throw badRequest(`error converting YAML to JSON: yaml: ${error instanceof Error ? error.message : String(error)}`);
+  }
+  return { value, duplicates: duplicates.map((e) => e.message) };
 }
 
 /** Checks kind and version, then decodes by the schema. What strict decoding refuses is refused, told or ignored. */

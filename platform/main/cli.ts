@@ -8,6 +8,7 @@ import { role } from "./commands/role.ts";
 import { status } from "./commands/status.ts";
 import { store } from "./commands/store.ts";
 import { supervise } from "./commands/supervise.ts";
+import { tenant } from "./commands/tenant.ts";
 import { uninstall } from "./commands/uninstall.ts";
 import { up } from "./commands/up.ts";
 import { type Options, optionHelp, parseOptions } from "./settings.ts";
@@ -31,6 +32,7 @@ const commands: Record<string, Command> = {
   backup,
   restore,
   store,
+  tenant,
   migrate: migrateCommand,
   role,
   supervise,

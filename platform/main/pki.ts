@@ -12,6 +12,9 @@ import { hostname, networkInterfaces } from "node:os";
 import { dirname, join } from "node:path";
 import * as x509 from "@peculiar/x509";
 import { stringify } from "yaml";
+import { signingKey } from "#platform/apiserver/authn/jwt.ts";
+import { authorityName, TenantKeys } from "#platform/apiserver/authn/tenantKeys.ts";
+import { loadKubeconfig } from "#sdk/client/kubeconfig.ts";
 import { type Config, paths } from "./config.ts";
 import { apiAddressForPods, hostAddressFor } from "./nodes.ts";
 
@@ -231,6 +234,50 @@ function ensureTokenIssuer(dir: string): void {
   }
   const publicKey = createPublicKey(readFileSync(path, "utf8"));
   writePrivate(join(dir, "sa.pub"), publicKey.export({ type: "spki", format: "pem" }).toString());
+}
+
+/** An authority between root's and a tenant's certificates; its key is derived, and the server derives it too. */
+async function tenantAuthority(root: Issued, keys: TenantKeys, tenant: number, now: number): Promise<Issued> {
+  const { privateKey, publicKey } = keys.authority(tenant);
+  const issuer = new x509.X509Certificate(root.cert);
+  const load = (format: "pkcs8" | "spki", der: ArrayBuffer | Buffer, usage: "sign" | "verify") =>
+    crypto.subtle.importKey(format, Uint8Array.from(Buffer.from(der as Buffer)), KEY_ALGORITHM, true, [usage]);
+  const own = await load("spki", publicKey.export({ type: "spki", format: "der" }), "verify");
+  const signingKey = await load("pkcs8", Buffer.from(x509.PemConverter.decodeFirst(root.key)), "sign");
+  const certificate = await x509.X509CertificateGenerator.create({
+    serialNumber: serial(),
+    subject: [{ CN: [authorityName(tenant)] }],
+    issuer: issuer.subjectName,
+    notBefore: new Date(now - BACKDATE_MS),
+    notAfter: issuer.notAfter,
+    signingAlgorithm: KEY_ALGORITHM,
+    publicKey: own,
+    signingKey,
+    extensions: [
+      new x509.BasicConstraintsExtension(true, 0, true),
+      new x509.KeyUsagesExtension(x509.KeyUsageFlags.keyCertSign | x509.KeyUsageFlags.digitalSignature, true),
+      await x509.SubjectKeyIdentifierExtension.create(own),
+      await x509.AuthorityKeyIdentifierExtension.create(issuer.publicKey),
+    ],
+  });
+  return {
+    cert: certificate.toString("pem"),
+    key: privateKey.export({ type: "pkcs8", format: "pem" }).toString(),
+  };
+}
+
+/** The kubeconfig of a tenant's owner: a year's certificate of the tenant's own authority, with that authority's behind it. */
+export async function tenantKubeconfig(config: Config, id: number, name: string, now = Date.now()): Promise<string> {
+  const { pki: dir, kubeconfig: adminPath } = paths(config.dataDir);
+  const read = (file: string) => readFileSync(join(dir, file), "utf8");
+  const root = { cert: read("ca.crt"), key: read("ca.key") };
+  const authority = await tenantAuthority(root, new TenantKeys(root.key, signingKey(read("sa.key"))), id, now);
+  const request = { commonName: `${name}-admin`, organizations: ["system:masters"], usages: [CLIENT_AUTH] };
+  const owner = await issue(authority, request, now);
+  const { server } = loadKubeconfig(adminPath);
+  // kubectl chooses a certificate by the authority that the server asks for, which is root's.
+  const chain = { cert: `${owner.cert}\n${authority.cert}\n`, key: owner.key };
+  return kubeconfig(`${server}/tenants/${name}`, root.cert, `${name}-admin`, chain);
 }
 
 /** Idempotent. Everything is written 0600 below the data directory. */

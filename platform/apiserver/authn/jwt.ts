@@ -12,8 +12,9 @@ export interface SigningKey {
 }
 
 /** `pem` is a PKCS#8 or PKCS#1 private key, RSA or P-256. The key id is the SHA-256 of the public key, as upstream makes it. */
-export function signingKey(pem: string): SigningKey {
-  const privateKey = createPrivateKey(pem);
+export const signingKey = (pem: string): SigningKey => signingKeyOf(createPrivateKey(pem));
+
+export function signingKeyOf(privateKey: KeyObject): SigningKey {
   const publicKey = createPublicKey(privateKey);
   const algorithm = privateKey.asymmetricKeyType === "ec" ? "ES256" : "RS256";
   const der = publicKey.export({ type: "spki", format: "der" });
@@ -43,6 +44,16 @@ export function verifyToken(key: SigningKey, token: string): JsonObject | undefi
     if (!verify("sha256", input, { key: key.publicKey, ...dsa }, Buffer.from(signature, "base64url"))) return undefined;
     const parsed: unknown = JSON.parse(Buffer.from(claims, "base64url").toString("utf8"));
     return parsed !== null && typeof parsed === "object" ? (parsed as JsonObject) : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+/** What a token says of itself, before anybody has looked at its signature. */
+export function unverifiedClaims(token: string): JsonObject | undefined {
+  try {
+    const claims: unknown = JSON.parse(Buffer.from(token.split(".")[1] ?? "", "base64url").toString("utf8"));
+    return claims !== null && typeof claims === "object" ? (claims as JsonObject) : undefined;
   } catch {
     return undefined;
   }

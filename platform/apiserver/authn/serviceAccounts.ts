@@ -7,7 +7,7 @@ import type { JsonObject } from "#sdk/api/object.ts";
 import { unauthorized } from "#sdk/api/status.ts";
 import type { UserInfo } from "../registry/admission.ts";
 import type { Authenticator } from "./authenticator.ts";
-import { type SigningKey, signToken, verifyToken } from "./jwt.ts";
+import { type SigningKey, signToken, unverifiedClaims, verifyToken } from "./jwt.ts";
 
 export const ISSUER = "https://kubernetes.default.svc.cluster.local";
 const TENANT_CLAIM = "capstan.dev/tenant";
@@ -123,7 +123,17 @@ export interface TokenReviewer {
   ): Promise<{ user: UserInfo; audiences: string[] } | undefined>;
 }
 
-export function serviceAccountTokens(key: SigningKey, store: Store): Authenticator & TokenReviewer {
+/** Each tenant's own signing key. */
+export type TokenKeys = (tenant: TenantId) => SigningKey;
+
+/** The claims of a token that the key of the tenant it names has signed: a token's tenant is its issuer's. */
+function verified(keys: TokenKeys, token: string): JsonObject | undefined {
+  const tenant = unverifiedClaims(token)?.[TENANT_CLAIM];
+  if (typeof tenant !== "number" || !Number.isSafeInteger(tenant) || tenant < 1) return undefined;
+  return verifyToken(keys(tenant), token);
+}
+
+export function serviceAccountTokens(keys: TokenKeys, store: Store): Authenticator & TokenReviewer {
   async function lives(
     tenant: TenantId,
     resource: string,
@@ -151,7 +161,7 @@ export function serviceAccountTokens(key: SigningKey, store: Store): Authenticat
 
   return {
     async review(token, audiences, now) {
-      const raw = verifyToken(key, token);
+      const raw = verified(keys, token);
       const claims = raw && readClaims(raw);
       if (!claims || !(await good(claims, now))) return undefined;
       const wanted = audiences.length > 0 ? audiences : [ISSUER];
@@ -159,7 +169,7 @@ export function serviceAccountTokens(key: SigningKey, store: Store): Authenticat
       return shared.length > 0 ? { user: userOf(claims), audiences: shared } : undefined;
     },
     async authenticate({ bearer }, now) {
-      if (!bearer || verifyToken(key, bearer) === undefined) return undefined;
+      if (!bearer || verified(keys, bearer) === undefined) return undefined;
       const reviewed = await this.review(bearer, [], now);
       if (!reviewed) throw unauthorized();
       return reviewed.user;

@@ -1,9 +1,10 @@
 /** Client certificates: CN is the user, O its groups (the x509 authenticator upstream). */
-import { X509Certificate } from "node:crypto";
-import { ROOT_TENANT } from "#platform/store/port.ts";
+import { type KeyObject, X509Certificate } from "node:crypto";
+import { ROOT_TENANT, type TenantId } from "#platform/store/port.ts";
 import { unauthorized } from "#sdk/api/status.ts";
 import type { UserInfo } from "../registry/admission.ts";
 import type { Authenticator } from "./authenticator.ts";
+import { tenantOfAuthority } from "./tenantKeys.ts";
 
 const CLIENT_AUTH = "1.3.6.1.5.5.7.3.2";
 const CACHE_MAX = 1024;
@@ -27,22 +28,35 @@ function subjectOf(certificate: X509Certificate): { name: string; groups: string
   return { name, groups };
 }
 
-/** `ca` is the PEM of root's client authority; certificates it signed belong to root. */
-export function certificates(ca: string): Authenticator {
+/** What the certificates of tenants are checked by. */
+export interface TenantAuthorities {
+  /** Undefined: there is no such tenant (any more). */
+  publicKey(tenant: TenantId): KeyObject | undefined;
+}
+
+/** `ca` is the PEM of root's client authority; certificates it signed belong to root, those of a tenant's authority to that tenant. */
+export function certificates(ca: string, tenants: TenantAuthorities): Authenticator {
   const authority = new X509Certificate(ca);
   const known = new Map<string, Verified>();
 
+  /** By signature alone: what the subject says is its holder's word. */
+  function homeOf(certificate: X509Certificate): TenantId | undefined {
+    if (certificate.checkIssued(authority) && certificate.verify(authority.publicKey)) return ROOT_TENANT;
+    const tenant = tenantOfAuthority(/^CN=(.*)$/m.exec(certificate.issuer)?.[1] ?? "");
+    const key = tenant === undefined || tenant === ROOT_TENANT ? undefined : tenants.publicKey(tenant);
+    return key && certificate.verify(key) ? tenant : undefined;
+  }
+
   function verify(der: Buffer): Verified {
     const certificate = new X509Certificate(der);
-    if (!certificate.checkIssued(authority) || !certificate.verify(authority.publicKey)) {
-      throw unauthorized();
-    }
+    const tenant = homeOf(certificate);
+    if (tenant === undefined) throw unauthorized();
     if (!(certificate.keyUsage ?? []).includes(CLIENT_AUTH)) throw unauthorized();
     const { name, groups } = subjectOf(certificate);
     if (name === "") throw unauthorized();
     const extra = { "authentication.kubernetes.io/credential-id": [`X509SHA256=${fingerprint(certificate)}`] };
     return {
-      user: { tenant: ROOT_TENANT, name, groups, extra },
+      user: { tenant, name, groups, extra },
       notBefore: Date.parse(certificate.validFrom),
       notAfter: Date.parse(certificate.validTo),
     };
@@ -58,6 +72,9 @@ export function certificates(ca: string): Authenticator {
         if (known.size >= CACHE_MAX) known.clear();
         known.set(key, verified);
       }
+      // A tenant may have been removed since.
+      const { tenant } = verified.user;
+      if (tenant !== ROOT_TENANT && tenants.publicKey(tenant) === undefined) throw unauthorized();
       if (now < verified.notBefore || now > verified.notAfter) throw unauthorized();
       return verified.user;
     },

@@ -17,6 +17,7 @@ import type { Exchange } from "./exchange.ts";
 import { Metrics } from "./metrics.ts";
 import { nameForAuthorization, parseRequest, type RequestInfo } from "./requestInfo.ts";
 import { type AnyResponse, encodedStatus, send, statusOf } from "./respond.ts";
+import { isShared } from "./shared.ts";
 
 export interface ChainParts {
   authenticator: Authenticator;
@@ -129,10 +130,12 @@ export class Chain {
     await this.#authorize(this.#attributes(acting, scope, info, query), info);
     const warnings: string[] = [];
     const signal = AbortSignal.any([closed, stopping]);
-    const tenant = scope === "*" ? ROOT_TENANT : scope;
+    const shared = isShared(scope, info);
+    const tenant = scope === "*" || shared ? ROOT_TENANT : scope;
     const warn = (text: string) => void (warnings.includes(text) || warnings.push(text));
     const context = { tenant, tenantName, user: acting, now: clock.now(), requestId, signal, warn };
-    return { request, response, method, query, info, context, warnings, user: acting, scope, signal };
+    const what = { info, context, warnings, user: acting, scope: shared ? ROOT_TENANT : scope, shared };
+    return { request, response, method, query, ...what, signal };
   }
 
   /** A WebSocket begins with GET: what it then does to a pod needs `verb` as well. */

@@ -19,6 +19,8 @@ export interface Exchange {
   user: UserInfo;
   /** "*" for reads over all tenants. */
   scope: TenantId | "*";
+  /** Root's objects, as a tenant is shown them. */
+  shared: boolean;
   /** Set for long answers: ends with the client, the server or the time given. */
   signal: AbortSignal;
 }

@@ -28,6 +28,7 @@ import {
   wrongPatchType,
 } from "./patches.ts";
 import { type RenderRequest, renderList, renderObject } from "./render.ts";
+import { sharedView } from "./shared.ts";
 import { serveWatch } from "./watch.ts";
 
 export interface ResourceParts {
@@ -96,7 +97,7 @@ export class ResourceHandler {
     const { tenants } = this.#parts;
     const wildcard = exchange.scope === "*";
     return {
-      entry,
+      entry: exchange.shared ? sharedView(entry) : entry,
       accepted,
       includeObject: exchange.query.get("includeObject") || "Metadata",
       now: exchange.context.now,

@@ -32,7 +32,7 @@ export interface SystemParts {
   /** Discovery and OpenAPI: undefined when the path is none of theirs. */
   documents(exchange: Exchange): SystemDocument | undefined;
   /** Parsed JSON by path (/version, /.well-known/openid-configuration, /openid/v1/jwks). */
-  fixed: Readonly<Record<string, { type?: string; body(): unknown }>>;
+  fixed: Readonly<Record<string, { type?: string; body(exchange: Exchange): unknown }>>;
 }
 
 /** Upstream's root listing is what may be asked for; only the fixed part is told. */
@@ -54,9 +54,9 @@ export async function serveSystem(exchange: Exchange, parts: SystemParts): Promi
     );
   const fixed = parts.fixed[path];
   if (fixed) {
-    if (fixed.type) return sendText(exchange.response, 200, JSON.stringify(fixed.body()), fixed.type);
+    if (fixed.type) return sendText(exchange.response, 200, JSON.stringify(fixed.body(exchange)), fixed.type);
     const accepted = negotiate(exchange.request.headers.accept);
-    return await answer(exchange, 200, JSON.stringify(fixed.body()), accepted);
+    return await answer(exchange, 200, JSON.stringify(fixed.body(exchange)), accepted);
   }
   const document = parts.documents(exchange);
   if (!document) throw new StatusError(404, "NotFound", "the server could not find the requested resource", {});

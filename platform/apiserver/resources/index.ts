@@ -1,7 +1,6 @@
 /** The one list of kinds with rules of their own. Every other kind of the facts is served by the generic strategy. */
 import type { ResourceFacts } from "#sdk/api/schema.ts";
-import type { SigningKey } from "../authn/jwt.ts";
-import type { TokenReviewer } from "../authn/serviceAccounts.ts";
+import type { TokenKeys, TokenReviewer } from "../authn/serviceAccounts.ts";
 import type { Authorizer } from "../authz/authorizer.ts";
 import type { Rbac } from "../authz/rbac.ts";
 import { groupResource } from "../registry/catalog.ts";
@@ -51,7 +50,7 @@ import { volumeAttachmentStrategy } from "./storage/volumeattachments.ts";
 
 export interface ResourceConfig {
   serviceCIDR: string;
-  tokenKey: SigningKey;
+  tokenKeys: TokenKeys;
   tokens: TokenReviewer;
   rbac: Rbac;
   authorizer: Authorizer;
@@ -77,7 +76,7 @@ function makers(c: ResourceConfig): Record<string, StrategyMaker> {
     replicationcontrollers: replicationControllerStrategy,
     resourcequotas: resourceQuotaStrategy,
     secrets: secretStrategy,
-    serviceaccounts: serviceAccountStrategy(c.tokenKey),
+    serviceaccounts: serviceAccountStrategy(c.tokenKeys),
     services: serviceStrategy(c.serviceCIDR),
     "controllerrevisions.apps": controllerRevisionStrategy,
     "daemonsets.apps": daemonSetStrategy,

@@ -137,7 +137,10 @@ export const CAPSTAN_TYPES: Record<string, Schema> = {
     totalMilliseconds: number,
   }),
   ...kind("Tenant"),
-  [`${PREFIX}TenantSpec`]: object({}),
+  [`${PREFIX}TenantSpec`]: object({
+    /** Rules of the boundary (platform/apiserver/admission/boundary.ts) that root has granted this tenant exceptions from. */
+    exceptions: set(string),
+  }),
   [`${PREFIX}TenantStatus`]: object({ phase: string, id: integer, conditions }),
 };
 

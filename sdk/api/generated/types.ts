@@ -86,7 +86,9 @@ export interface Tenant extends KubeObject {
   status?: TenantStatus;
 }
 export type TenantList = KubeList<Tenant>;
-export type TenantSpec = Record<string, never>;
+export interface TenantSpec {
+  exceptions?: string[];
+}
 export interface TenantStatus {
   phase?: string;
   id?: number;

@@ -12,6 +12,8 @@ import { as } from "../../as.ts";
 export interface TenantMaker {
   /** Makes the tenant (once) with what every tenant has; its number. */
   create(name: string): Promise<number>;
+  /** Retires its number and deletes all it had. Idempotent. */
+  remove(name: string): Promise<void>;
 }
 
 export const tenantStrategy =
@@ -26,6 +28,7 @@ export const tenantStrategy =
       async effects({ context, operation, object, dryRun }) {
         if (context.tenant !== ROOT_TENANT)
           throw forbidden(facts, object.metadata.name ?? "", "tenants belong to root");
+        if (operation === "delete" && !dryRun) await maker.remove(object.metadata.name ?? "");
         if (operation !== "create" || dryRun) return {};
         const id = await maker.create(object.metadata.name ?? "");
         as<Tenant>(object).status = { phase: "Active", id };

@@ -5,8 +5,13 @@ import { ROOT_TENANT } from "#platform/store/port.ts";
 import type { Pod, TokenRequest } from "#sdk/api/generated/types.ts";
 import type { ResourceFacts } from "#sdk/api/schema.ts";
 import { badRequest, conflict, invalid } from "#sdk/api/status.ts";
-import type { SigningKey } from "../../../authn/jwt.ts";
-import { ISSUER, issueToken, type ObjectReference, type TokenSubject } from "../../../authn/serviceAccounts.ts";
+import {
+  ISSUER,
+  issueToken,
+  type ObjectReference,
+  type TokenKeys,
+  type TokenSubject,
+} from "../../../authn/serviceAccounts.ts";
 import { invalidValue } from "../../../registry/causes.ts";
 import { genericStrategy } from "../../../registry/generic.ts";
 import type { ActionRequest, ActionStrategy, Strategy } from "../../../registry/strategy.ts";
@@ -56,7 +61,7 @@ async function boundTo(request: ActionRequest, body: TokenRequest, account: stri
   return { pod: reference, node: { name: nodeName, uid: node?.metadata.uid ?? "" } };
 }
 
-function tokenAction(key: SigningKey): ActionStrategy {
+function tokenAction(keys: TokenKeys): ActionStrategy {
   return {
     code: 201,
     async handle(request) {
@@ -76,7 +81,7 @@ function tokenAction(key: SigningKey): ActionStrategy {
       const audiences = body.spec?.audiences?.length ? body.spec.audiences : [ISSUER];
       const extends_ = bound.pod !== undefined && seconds === WARN_AFTER_SECONDS && audiences.includes(ISSUER);
       const { token, expiresAt } = issueToken(
-        key,
+        keys(context.tenant),
         { tenant: context.tenant, namespace, serviceAccount: { name, uid: account.metadata.uid ?? "" }, ...bound },
         {
           audiences,
@@ -104,6 +109,6 @@ function tokenAction(key: SigningKey): ActionStrategy {
 }
 
 export const serviceAccountStrategy =
-  (key: SigningKey) =>
+  (keys: TokenKeys) =>
   (facts: ResourceFacts): Strategy =>
-    genericStrategy(facts, { returnsDeletedObject: true, actions: { token: tokenAction(key) } });
+    genericStrategy(facts, { returnsDeletedObject: true, actions: { token: tokenAction(keys) } });
