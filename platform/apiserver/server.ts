@@ -6,9 +6,12 @@ import { ROOT_TENANT, type Store } from "#platform/store/port.ts";
 import type { TenantDirectory } from "#platform/store/tenants.ts";
 import type { DynamicObject } from "#sdk/api/object.ts";
 import { methodNotSupported, StatusError } from "#sdk/api/status.ts";
+import type { Audit } from "./audit/audit.ts";
 import type { Authenticator } from "./authn/authenticator.ts";
 import type { Authorizer } from "./authz/authorizer.ts";
-import { Chain } from "./http/chain.ts";
+import type { Fairness } from "./fairness/fairness.ts";
+import { featureSamples } from "./features/features.ts";
+import { Chain, type Trace } from "./http/chain.ts";
 import type { Exchange } from "./http/exchange.ts";
 import type { BodyDecoder, Patcher } from "./http/patches.ts";
 import { ResourceHandler } from "./http/resources.ts";
@@ -41,6 +44,9 @@ export interface ServerParts {
   streaming?: Streaming;
   /** The same for pods/proxy, services/proxy and nodes/proxy. */
   proxy?: { credentials: NodeCredentials; podCIDR: string };
+  fairness: Fairness;
+  /** Absent without an audit policy. */
+  audit?: Audit;
   liveness: readonly HealthCheck[];
   readiness: readonly HealthCheck[];
   /** Metrics of what is below the server, in the text exposition format. */
@@ -51,6 +57,7 @@ export interface ServerParts {
   clock: { now(): number };
 }
 
+const BUILD_INFO = 'kubernetes_build_info{git_version="v1.36.3",major="1",minor="36"}';
 const STOP_GRACE_MS = 10_000;
 const STREAMING = new Set(["exec", "attach", "portforward"]);
 /** What admission is shown of a connection: its options, as upstream's kinds name them. */
@@ -87,6 +94,7 @@ export async function startServer(parts: ServerParts): Promise<ListeningServer> 
     if (!entry) throw notFoundResource();
     if (!entry.facts.namespaced && namespace !== "" && resource !== "namespaces") throw notFoundResource();
     if (subresource !== "" && !entry.facts.subresources.some((s) => s.name === subresource)) throw notFoundResource();
+    exchange.served = true;
     return entry;
   };
 
@@ -144,16 +152,28 @@ export async function startServer(parts: ServerParts): Promise<ListeningServer> 
   const system = {
     ...parts,
     metrics: chain.metrics,
-    gauges: () => ({ capstan_store_revision: parts.store.revision() }),
+    samples: () =>
+      new Map([
+        ["capstan_store_revision", parts.store.revision()],
+        ["apiserver_audit_event_total", parts.audit?.events ?? 0],
+        ["process_resident_memory_bytes", process.memoryUsage.rss()],
+        ["process_cpu_seconds_total", (process.cpuUsage().user + process.cpuUsage().system) / 1e6],
+        ["process_start_time_seconds", Math.round(performance.timeOrigin / 1000)],
+        [BUILD_INFO, 1],
+        ...featureSamples(),
+        ...parts.fairness.metrics(),
+      ]),
   };
 
   const onUpgrade = async (request: IncomingMessage, socket: Duplex, head: Buffer): Promise<void> => {
     socket.on("error", () => socket.destroy());
     const requestId = crypto.randomUUID();
+    const trace: Trace = {};
     try {
       const closed = new AbortController();
       socket.on("close", () => closed.abort());
-      const exchange = await chain.admit(request, undefined as never, requestId, closed.signal);
+      const exchange = await chain.admit(request, undefined as never, requestId, closed.signal, trace);
+      trace.audit?.stage("ResponseStarted", 101);
       const entry = exchange.info.isResource ? entryOf(exchange) : undefined;
       if (entry && exchange.info.subresource === "proxy") {
         checkVerb(entry, exchange);
@@ -170,6 +190,8 @@ export async function startServer(parts: ServerParts): Promise<ListeningServer> 
         JSON.stringify(statusOf(error, requestId, log)),
         error instanceof StatusError ? error.code : 500,
       );
+    } finally {
+      trace.audit?.stage("ResponseComplete", 101);
     }
   };
 
@@ -191,6 +213,8 @@ export async function startServer(parts: ServerParts): Promise<ListeningServer> 
 function checkVerb(entry: ResourceEntry, { info }: Exchange): void {
   const { facts } = entry;
   const subresource = facts.subresources.find((s) => s.name === info.subresource);
+  // A proxy passes on whatever method there is.
+  if (subresource?.name === "proxy") return;
   const verbs = info.subresource === "" ? facts.verbs : (subresource?.verbs ?? []);
   if (verbs.includes(info.verb)) return;
   if (facts.verbs.length === 0 && info.subresource === "") throw notFoundResource();

@@ -10,6 +10,13 @@ export type AnyRequest = IncomingMessage | Http2ServerRequest;
 /** Upstream's --max-resource-write-bytes default. */
 export const BODY_MAX_BYTES = 3 * 1024 * 1024;
 
+const observers = new WeakMap<AnyRequest, (body: Buffer) => void>();
+
+/** `seen` gets the request's body when it is read, inflated. */
+export const observeBody = (request: AnyRequest, seen: (body: Buffer) => void): void => {
+  observers.set(request, seen);
+};
+
 export async function readBody(request: AnyRequest, maxBytes = BODY_MAX_BYTES): Promise<Buffer> {
   const declared = Number(request.headers["content-length"] ?? 0);
   if (declared > maxBytes) throw limitError(maxBytes);
@@ -20,8 +27,10 @@ export async function readBody(request: AnyRequest, maxBytes = BODY_MAX_BYTES): 
     if (bytes > maxBytes) throw limitError(maxBytes);
     chunks.push(chunk);
   }
-  const body = Buffer.concat(chunks);
-  return request.headers["content-encoding"] === "gzip" ? inflate(body, maxBytes) : body;
+  const sent = Buffer.concat(chunks);
+  const body = request.headers["content-encoding"] === "gzip" ? inflate(sent, maxBytes) : sent;
+  observers.get(request)?.(body);
+  return body;
 }
 
 export const readText = async (request: AnyRequest): Promise<string> => (await readBody(request)).toString("utf8");

@@ -8,11 +8,13 @@ import { type Log, messageOf } from "#platform/base/log.ts";
 import { ROOT_TENANT, type TenantId } from "#platform/store/port.ts";
 import type { TenantDirectory } from "#platform/store/tenants.ts";
 import { PLUGIN_USER_PREFIX } from "#sdk/api/object.ts";
-import { badRequest, methodNotSupported, notFound, tooManyRequests, unauthorized } from "#sdk/api/status.ts";
+import { badRequest, methodNotSupported, notFound, unauthorized } from "#sdk/api/status.ts";
+import type { Audit, AuditRecord } from "../audit/audit.ts";
 import { ANONYMOUS, AUTHENTICATED, type Authenticator } from "../authn/authenticator.ts";
 import { type AuthorizationAttributes, type Authorizer, denial } from "../authz/authorizer.ts";
+import type { Fairness, Place } from "../fairness/fairness.ts";
 import type { UserInfo } from "../registry/admission.ts";
-import type { AnyRequest } from "./body.ts";
+import { type AnyRequest, observeBody } from "./body.ts";
 import type { Exchange } from "./exchange.ts";
 import { Metrics } from "./metrics.ts";
 import { nameForAuthorization, parseRequest, type RequestInfo } from "./requestInfo.ts";
@@ -25,19 +27,30 @@ export interface ChainParts {
   tenants: TenantDirectory;
   log: Log;
   clock: { now(): number };
+  fairness: Fairness;
+  /** Absent without a policy. */
+  audit?: Audit;
   dispatch(exchange: Exchange): Promise<void>;
   /** Aborts when the server stops: ends watches. */
   stopping: AbortSignal;
 }
 
-/** Short requests at once; watches and streams don't count (upstream's --max-requests-inflight and its mutating sibling). */
-const IN_FLIGHT_MAX = 600;
 const REQUEST_TIMEOUT_MS = 60_000;
 /** For everybody, credentials or none. */
 const PUBLIC_PATHS = new Set(["/healthz", "/livez", "/readyz", "/version"]);
 /** Upstream's --long-running-request-regexp default. */
 const LONG_SUBRESOURCES = new Set(["log", "proxy", "exec", "attach", "portforward"]);
 const WILDCARD_VERBS = new Set(["get", "list", "watch"]);
+
+const isLong = ({ verb, subresource }: RequestInfo): boolean => verb === "watch" || LONG_SUBRESOURCES.has(subresource);
+
+/** What was learnt of a request before it failed. */
+export interface Trace {
+  exchange?: Exchange;
+  info?: RequestInfo;
+  warnings?: string[];
+  audit?: AuditRecord | undefined;
+}
 
 export interface Arrival {
   request: AnyRequest;
@@ -62,16 +75,22 @@ export class Chain {
     response.on("close", () => closed.abort());
     response.on("error", () => closed.abort());
     request.on("error", () => closed.abort());
-    let exchange: Exchange | undefined;
-    this.metrics.started();
+    const trace: Trace = {};
     try {
-      exchange = await this.admit(request, response, requestId, closed.signal);
+      const exchange = await this.admit(request, response, requestId, closed.signal, trace);
+      trace.exchange = exchange;
       await this.#limited(exchange, closed);
     } catch (error) {
-      await this.#fail(request, response, error, requestId, exchange?.warnings ?? []);
+      await this.#fail(request, response, error, requestId, trace);
     } finally {
-      const { verb = "", group = "", resource = "" } = exchange?.info ?? {};
-      this.metrics.finished({ verb, group, resource, code: response.statusCode }, (clock.now() - began) / 1000);
+      const long = trace.info !== undefined && isLong(trace.info);
+      this.metrics.finished(
+        trace.exchange?.served ? trace.info : undefined,
+        response.statusCode,
+        (clock.now() - began) / 1000,
+        long,
+      );
+      trace.audit?.stage("ResponseComplete", response.statusCode);
     }
     log.debug("request", {
       requestId,
@@ -82,14 +101,27 @@ export class Chain {
   }
 
   async #limited(exchange: Exchange, closed: AbortController): Promise<void> {
-    const long = exchange.info.verb === "watch" || LONG_SUBRESOURCES.has(exchange.info.subresource);
-    if (long) return await this.#parts.dispatch(exchange);
-    if (this.metrics.inFlight > IN_FLIGHT_MAX) throw tooManyRequests("Too many requests, please try again later.", 1);
-    const timer = setTimeout(() => closed.abort(), REQUEST_TIMEOUT_MS);
+    const { info, response, user } = exchange;
+    const long = isLong(info);
+    const ended = this.metrics.begin(info, long);
+    let place: Place | undefined;
+    let timer: NodeJS.Timeout | undefined;
     try {
+      // What streams holds no seat; a watch holds one until it has begun.
+      if (!LONG_SUBRESOURCES.has(info.subresource)) {
+        place = await this.#parts.fairness.enter({ ...info, user }, exchange.signal);
+        response.setHeader("X-Kubernetes-PF-FlowSchema-UID", place.schemaUid);
+        response.setHeader("X-Kubernetes-PF-PriorityLevel-UID", place.levelUid);
+      }
+      if (long) {
+        place?.finish();
+        exchange.audit?.stage("ResponseStarted", 200);
+      } else timer = setTimeout(() => closed.abort(), REQUEST_TIMEOUT_MS);
       await this.#parts.dispatch(exchange);
     } finally {
       clearTimeout(timer);
+      place?.finish();
+      ended();
     }
   }
 
@@ -98,7 +130,7 @@ export class Chain {
     response: AnyResponse,
     error: unknown,
     requestId: string,
-    warnings: string[],
+    trace: Trace,
   ): Promise<void> {
     const status = statusOf(error, requestId, this.#parts.log);
     if (response.headersSent) {
@@ -108,6 +140,8 @@ export class Chain {
     const { retryAfterSeconds } = status.details ?? {};
     if (retryAfterSeconds) response.setHeader("Retry-After", retryAfterSeconds);
     if (status.code === 401) response.setHeader("WWW-Authenticate", 'Bearer realm="capstan"');
+    trace.audit?.answered(JSON.stringify(status));
+    const warnings = trace.warnings ?? [];
     const { content, encoding } = encodedStatus(status, request.headers.accept);
     const options = { code: status.code ?? 500, encoding, acceptGzip: false, warnings, requestId };
     await send(response, content, options).catch((e: unknown) =>
@@ -118,24 +152,38 @@ export class Chain {
   }
 
   /** Authentication, tenant and authorization: the part that upgrades share with plain requests. */
-  async admit(request: AnyRequest, response: AnyResponse, requestId: string, closed: AbortSignal): Promise<Exchange> {
-    const { clock, stopping } = this.#parts;
+  async admit(
+    request: AnyRequest,
+    response: AnyResponse,
+    requestId: string,
+    closed: AbortSignal,
+    trace: Trace = {},
+  ): Promise<Exchange> {
+    const { clock, stopping, audit } = this.#parts;
     const method = request.method ?? "GET";
     const [path = "/", search = ""] = splitOnce(request.url ?? "/", "?");
     const query = new URLSearchParams(search);
     const info = parseRequest(method, path, query);
+    trace.info = info;
     const authenticated = await this.#authenticate(request, info);
+    if (audit) {
+      trace.audit = audit.begin({ id: requestId, request, info, user: authenticated, received: clock.now() });
+      if (trace.audit) observeBody(request, (body) => trace.audit?.requested(body));
+    }
     const { user, scope, tenantName } = await this.#tenant(authenticated, info);
     const acting = await this.#impersonated(user, scope, request);
-    await this.#authorize(this.#attributes(acting, scope, info, query), info);
+    if (trace.audit && acting !== user) trace.audit.impersonated = acting;
+    await this.#authorize(this.#attributes(acting, scope, info, query), info, trace.audit);
     const warnings: string[] = [];
+    trace.warnings = warnings;
     const signal = AbortSignal.any([closed, stopping]);
     const shared = isShared(scope, info);
     const tenant = scope === "*" || shared ? ROOT_TENANT : scope;
     const warn = (text: string) => void (warnings.includes(text) || warnings.push(text));
     const context = { tenant, tenantName, user: acting, now: clock.now(), requestId, signal, warn };
+    const recorded = trace.audit ? { audit: trace.audit } : {};
     const what = { info, context, warnings, user: acting, scope: shared ? ROOT_TENANT : scope, shared };
-    return { request, response, method, query, ...what, signal };
+    return { request, response, method, query, ...what, signal, ...recorded };
   }
 
   /** A WebSocket begins with GET: what it then does to a pod needs `verb` as well. */
@@ -189,9 +237,17 @@ export class Chain {
     await this.#authorize(attributes, undefined);
   }
 
-  async #authorize(attributes: AuthorizationAttributes, info: RequestInfo | undefined): Promise<void> {
+  async #authorize(
+    attributes: AuthorizationAttributes,
+    info: RequestInfo | undefined,
+    audit?: AuditRecord,
+  ): Promise<void> {
     if (info && !info.isResource && isPublic(info.path)) return;
     const { decision, reason } = await this.#parts.authorizer.authorize(attributes);
+    if (audit) {
+      audit.annotations["authorization.k8s.io/decision"] = decision === "allow" ? "allow" : "forbid";
+      audit.annotations["authorization.k8s.io/reason"] = reason ?? "";
+    }
     if (decision !== "allow") throw denial(attributes, reason);
   }
 

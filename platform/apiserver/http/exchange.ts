@@ -1,6 +1,7 @@
 /** One request on its way through the chain. */
 
 import type { TenantId } from "#platform/store/port.ts";
+import type { AuditRecord } from "../audit/audit.ts";
 import type { UserInfo } from "../registry/admission.ts";
 import type { RequestContext } from "../registry/strategy.ts";
 import type { AnyRequest } from "./body.ts";
@@ -21,6 +22,10 @@ export interface Exchange {
   scope: TenantId | "*";
   /** Root's objects, as a tenant is shown them. */
   shared: boolean;
+  /** The path names a resource that is served (or none): only such names become labels of metrics. */
+  served?: boolean;
+  /** Set while an audit policy records this request. */
+  audit?: AuditRecord;
   /** Set for long answers: ends with the client, the server or the time given. */
   signal: AbortSignal;
 }
@@ -31,6 +36,7 @@ export function answer(
   content: string | Buffer,
   accepted: Pick<Accepted, "encoding">,
 ): Promise<void> {
+  exchange.audit?.answered(content);
   const accepts = String(exchange.request.headers["accept-encoding"] ?? "");
   return send(exchange.response, content, {
     code,

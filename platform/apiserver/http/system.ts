@@ -22,8 +22,8 @@ export interface HealthCheck {
 
 export interface SystemParts {
   metrics: Metrics;
-  /** Gauges beside the request metrics. */
-  gauges(): Record<string, number>;
+  /** Samples beside the request metrics: name and labels, value. */
+  samples(): ReadonlyMap<string, number>;
   /** Further metrics in the text exposition format. */
   exposition?(): string;
   /** What /livez asks; /readyz asks these and `readiness`. */
@@ -49,7 +49,7 @@ export async function serveSystem(exchange: Exchange, parts: SystemParts): Promi
     return sendText(
       exchange.response,
       200,
-      parts.metrics.text(parts.gauges()) + (parts.exposition?.() ?? ""),
+      parts.metrics.text(parts.samples()) + (parts.exposition?.() ?? ""),
       "text/plain; version=0.0.4; charset=utf-8",
     );
   const fixed = parts.fixed[path];
@@ -76,12 +76,16 @@ async function serveHealth(
 ): Promise<void> {
   const all = endpoint === "livez" ? parts.liveness : [...parts.liveness, ...parts.readiness];
   const excluded = new Set(exchange.query.getAll("exclude"));
-  const checks = only === undefined ? all.filter((c) => !excluded.has(c.name)) : all.filter((c) => c.name === only);
+  const checks = only === undefined ? all : all.filter((c) => c.name === only);
   if (checks.length === 0 && only !== undefined)
     throw new StatusError(404, "NotFound", "the server could not find the requested resource", {});
   const lines: string[] = [];
   let failed = false;
   for (const { name, check } of checks) {
+    if (excluded.delete(name)) {
+      lines.push(`[+]${name} excluded: ok`);
+      continue;
+    }
     try {
       await check();
       lines.push(`[+]${name} ok`);
@@ -90,6 +94,10 @@ async function serveHealth(
       // This path answers everybody: a reason that was worded for the API's users, or none.
       lines.push(`[-]${name} failed: ${error instanceof StatusError ? error.message : "reason withheld"}`);
     }
+  }
+  if (excluded.size > 0) {
+    const names = [...excluded].map((name) => JSON.stringify(name)).join(", ");
+    lines.push(`warn: some health checks cannot be excluded: no matches for ${names}`);
   }
   if (failed) return sendText(exchange.response, 500, `${lines.join("\n")}\n${endpoint} check failed\n`);
   const verbose = exchange.query.has("verbose");
