@@ -30,6 +30,10 @@ function remember(find: (field: Schema) => Json | undefined): Fillings {
 
 const copy = (value: Json): Json => (typeof value === "object" && value !== null ? structuredClone(value) : value);
 
+/** A list that is null when absent is null when empty too: storage doesn't know the difference. */
+const isAbsent = (value: Json | undefined, absent: Json): boolean =>
+  value === undefined || (absent === null && Array.isArray(value) && value.length === 0);
+
 function fill(value: Json | undefined, field: Schema, fillings: Fillings): void {
   const schema = resolve(field);
   if (Array.isArray(value)) {
@@ -37,7 +41,7 @@ function fill(value: Json | undefined, field: Schema, fillings: Fillings): void 
   } else if (isObject(value)) {
     const { properties, values } = schema;
     if (properties)
-      for (const [name, absent] of fillings(schema)) if (value[name] === undefined) value[name] = copy(absent);
+      for (const [name, absent] of fillings(schema)) if (isAbsent(value[name], absent)) value[name] = copy(absent);
     for (const [name, item] of Object.entries(value)) {
       const child = values ?? (properties && Object.hasOwn(properties, name) ? properties[name] : undefined);
       if (child && typeof item === "object") fill(item, child, fillings);

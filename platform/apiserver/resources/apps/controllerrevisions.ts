@@ -10,6 +10,9 @@ import { immutable, nonNegative } from "../checks.ts";
 function validate({ data, revision }: ControllerRevision): Causes {
   return [
     ...(data === undefined || data === null ? [required("data", "data is mandatory")] : []),
+    ...(data !== null && data !== undefined && (typeof data !== "object" || Array.isArray(data))
+      ? [required("data", "data must be a valid JSON object")]
+      : []),
     ...nonNegative(revision ?? 0, "revision"),
   ];
 }

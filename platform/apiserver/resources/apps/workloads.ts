@@ -22,19 +22,21 @@ export function validateTemplate(
   template: PodTemplateSpec | undefined,
   selector: LabelSelector | undefined,
   restart: readonly string[],
+  kind: "deployment" | "daemonset" | "statefulset" = "deployment",
 ): Causes {
   const causes: Causes = [];
-  if (!selector) causes.push(required("spec.selector"));
-  else {
+  // A DaemonSet without a selector matches nothing, which its labels' error says.
+  if (!selector && kind !== "daemonset") causes.push(required("spec.selector"));
+  if (selector) {
     causes.push(...validateLabelSelector(selector, "spec.selector"));
     if (isEmpty(selector.matchLabels) && isEmpty(selector.matchExpressions)) {
-      causes.push(invalidValue("spec.selector", {}, "empty selector is invalid for deployment"));
+      causes.push(invalidValue("spec.selector", {}, `empty selector is invalid for ${kind}`));
     }
   }
   if (!template) return [...causes, required("spec.template")];
   const labels = template.metadata?.labels;
   if (selector && causes.some((c) => c.field?.startsWith("spec.selector.match"))) {
-    causes.push(invalidValue("spec.selector", selector, "invalid label selector"));
+    if (kind === "deployment") causes.push(invalidValue("spec.selector", selector, "invalid label selector"));
   } else if (!selectsLabels(selector, labels)) {
     causes.push(
       invalidValue("spec.template.metadata.labels", labels ?? null, "`selector` does not match template `labels`"),

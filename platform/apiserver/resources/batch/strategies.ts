@@ -4,10 +4,9 @@ import type { ResourceFacts } from "#sdk/api/schema.ts";
 import { type Causes, invalidValue, notSupported, required } from "../../registry/causes.ts";
 import { genericStrategy } from "../../registry/generic.ts";
 import type { Strategy } from "../../registry/strategy.ts";
-import { defaultTemplate, immutableField, nonNegative, validatePodTemplate } from "../apps/workloads.ts";
+import { defaultTemplate, immutableField, nonNegative } from "../apps/workloads.ts";
 import { as } from "../as.ts";
-
-const RESTART = ["Never", "OnFailure"];
+import { mayResize, validateJobSpec, validateJobTemplate } from "./validation.ts";
 
 function defaultJobSpec(spec: JobSpec): void {
   if (spec.completions === undefined && spec.parallelism === undefined) spec.completions = 1;
@@ -37,20 +36,7 @@ function generateSelector(job: Job): void {
   };
 }
 
-function validateJobSpec(spec: JobSpec | undefined, path: string): Causes {
-  const causes: Causes = [];
-  for (const field of [
-    "parallelism",
-    "completions",
-    "activeDeadlineSeconds",
-    "backoffLimit",
-    "ttlSecondsAfterFinished",
-  ] as const) {
-    causes.push(...nonNegative(spec?.[field], `${path}.${field}`));
-  }
-  if (spec?.template) causes.push(...validatePodTemplate(spec.template, RESTART, `${path}.template`));
-  return causes;
-}
+const FIXED = ["completionMode", "podFailurePolicy", "backoffLimitPerIndex", "managedBy", "successPolicy"] as const;
 
 export const jobStrategy = (facts: ResourceFacts): Strategy =>
   genericStrategy(facts, {
@@ -73,7 +59,10 @@ export const jobStrategy = (facts: ResourceFacts): Strategy =>
         ...validateJobSpec(spec, "spec"),
         ...immutableField("spec.selector", spec?.selector, before?.selector),
         ...(before?.suspend ? [] : immutableField("spec.template", spec?.template, before?.template)),
-        ...immutableField("spec.completionMode", spec?.completionMode, before?.completionMode),
+        ...(spec && before && mayResize(spec, before)
+          ? []
+          : immutableField("spec.completions", spec?.completions, before?.completions)),
+        ...FIXED.flatMap((field) => immutableField(`spec.${field}`, spec?.[field], before?.[field])),
       ];
     },
     fieldNames: ["status.successful"],
@@ -81,6 +70,21 @@ export const jobStrategy = (facts: ResourceFacts): Strategy =>
   });
 
 const CONCURRENCY = ["Allow", "Forbid", "Replace"];
+
+function validateTimeZone(zone: string): Causes {
+  const field = "spec.timeZone";
+  if (zone === "") return [invalidValue(field, zone, "timeZone must be nil or non-empty string")];
+  if (zone.toLowerCase() === "local")
+    return [
+      invalidValue(field, zone, "timeZone must be an explicit time zone as defined in https://www.iana.org/time-zones"),
+    ];
+  try {
+    new Intl.DateTimeFormat("en", { timeZone: zone });
+    return [];
+  } catch {
+    return [invalidValue(field, zone, `unknown time zone ${zone}`)];
+  }
+}
 
 function validateCronJob({ spec }: CronJob): Causes {
   const causes: Causes = [];
@@ -91,12 +95,13 @@ function validateCronJob({ spec }: CronJob): Causes {
       invalidValue("spec.schedule", spec.schedule, `expected exactly 5 fields, found ${length}: [${spec.schedule}]`),
     );
   }
+  if (spec?.timeZone !== undefined) causes.push(...validateTimeZone(spec.timeZone));
   const policy = spec?.concurrencyPolicy;
   if (policy && !CONCURRENCY.includes(policy)) causes.push(notSupported("spec.concurrencyPolicy", policy, CONCURRENCY));
   for (const field of ["startingDeadlineSeconds", "successfulJobsHistoryLimit", "failedJobsHistoryLimit"] as const) {
     causes.push(...nonNegative(spec?.[field], `spec.${field}`));
   }
-  causes.push(...validateJobSpec(spec?.jobTemplate?.spec, "spec.jobTemplate.spec"));
+  causes.push(...validateJobTemplate(spec?.jobTemplate?.spec, "spec.jobTemplate.spec"));
   return causes;
 }
 

@@ -8,7 +8,6 @@ import type {
   IngressClassParametersReference,
 } from "#sdk/api/generated/types.ts";
 import {
-  isDNS1035Label,
   isDNS1123Label,
   isDNS1123Subdomain,
   isPortName,
@@ -59,7 +58,7 @@ function validateBackend(backend: IngressBackend | undefined, at: string): Cause
   if (resource) return validateReference(resource as Reference, `${at}.resource`);
   if (!service) return [invalidValue(at, "", "resource or service backend is required")];
   const causes: Causes = service.name
-    ? each(isDNS1035Label(service.name), `${at}.service.name`, service.name)
+    ? each(isDNS1123Label(service.name), `${at}.service.name`, service.name)
     : [required(`${at}.service.name`)];
   const { name, number } = service.port ?? {};
   if (name && number) causes.push(invalidValue(at, "", "cannot set both port name & port number"));

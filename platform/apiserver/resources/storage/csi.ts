@@ -1,7 +1,7 @@
 /** What CSI drivers say of themselves: CSIDrivers, CSINodes and CSIStorageCapacities. */
 import type { CSIDriver, CSIDriverSpec, CSINode, CSIStorageCapacity } from "#sdk/api/generated/types.ts";
 import { validateLabelSelector } from "#sdk/api/labels.ts";
-import { isQualifiedName } from "#sdk/api/names.ts";
+import { isDNS1123Subdomain, isQualifiedName } from "#sdk/api/names.ts";
 import type { ResourceFacts } from "#sdk/api/schema.ts";
 import { type Causes, duplicate, invalidValue, notSupported, required } from "../../registry/causes.ts";
 import { genericStrategy } from "../../registry/generic.ts";
@@ -88,7 +88,7 @@ export const csiDriverStrategy = (facts: ResourceFacts): Strategy =>
 /** A driver's name: a subdomain, short enough for a label. */
 export function validateDriverName(name: string | undefined, field: string): Causes {
   if (!name) return [required(field)];
-  const causes = subdomain(name.toLowerCase(), field);
+  const causes = each(isDNS1123Subdomain(name.toLowerCase()), field, name);
   if (name.length > DRIVER_NAME_LENGTH_MAX)
     causes.push({
       reason: "FieldValueTooLong",
@@ -125,11 +125,6 @@ export const csiNodeStrategy = (facts: ResourceFacts): Strategy =>
   genericStrategy(facts, {
     returnsDeletedObject: true,
     allowUnconditionalUpdate: false,
-    applyDefaults(object) {
-      const node = as<CSINode>(object);
-      // The list is no pointer and always written: empty it is null.
-      if (node.spec && node.spec.drivers?.length === 0) delete (node.spec as { drivers?: unknown }).drivers;
-    },
     validate: (object) => validateNode(as<CSINode>(object)),
     validateUpdate(next, old) {
       const before = as<CSINode>(old).spec?.drivers ?? [];

@@ -4,12 +4,15 @@ import type { ResourceFacts } from "#sdk/api/schema.ts";
 import { genericStrategy } from "../../../registry/generic.ts";
 import type { Strategy } from "../../../registry/strategy.ts";
 import { as } from "../../as.ts";
+import { same } from "../../checks.ts";
 import { defaultTemplate, immutableField, nonNegative, validateTemplate } from "../workloads.ts";
+
+const TEMPLATE_GENERATION = "deprecated.daemonset.template.generation";
 
 function applyDefaults(set: DaemonSet): void {
   set.spec ??= {} as DaemonSetSpec;
   const { spec } = set;
-  set.metadata.annotations = { "deprecated.daemonset.template.generation": "1", ...set.metadata.annotations };
+  set.metadata.annotations = { [TEMPLATE_GENERATION]: "1", ...set.metadata.annotations };
   spec.updateStrategy ??= {};
   spec.updateStrategy.type ||= "RollingUpdate";
   if (spec.updateStrategy.type === "RollingUpdate") {
@@ -24,15 +27,24 @@ function applyDefaults(set: DaemonSet): void {
 const validate = ({ spec }: DaemonSet) => [
   ...nonNegative(spec?.minReadySeconds, "spec.minReadySeconds"),
   ...nonNegative(spec?.revisionHistoryLimit, "spec.revisionHistoryLimit"),
-  ...validateTemplate(spec?.template, spec?.selector, ["Always"]),
+  ...validateTemplate(spec?.template, spec?.selector, ["Always"], "daemonset"),
 ];
+
+/** The template's own generation, which the first version of the API kept in an annotation. */
+function countTemplate(next: DaemonSet, old: DaemonSet): void {
+  const before = old.metadata.annotations?.[TEMPLATE_GENERATION] ?? "1";
+  const changed = !same(next.spec?.template, old.spec?.template);
+  const value = changed ? String(Number(before) + 1) : before;
+  next.metadata.annotations = { ...next.metadata.annotations, [TEMPLATE_GENERATION]: value };
+}
 
 export const daemonSetStrategy = (facts: ResourceFacts): Strategy =>
   genericStrategy(facts, {
     applyDefaults: (object) => applyDefaults(as<DaemonSet>(object)),
+    prepareForUpdate: (next, old) => countTemplate(as<DaemonSet>(next), as<DaemonSet>(old)),
     validate: (object) => validate(as<DaemonSet>(object)),
     validateUpdate: (next, old) => [
-      ...immutableField("spec.selector", as<DaemonSet>(next).spec?.selector, as<DaemonSet>(old).spec?.selector),
       ...validate(as<DaemonSet>(next)),
+      ...immutableField("spec.selector", as<DaemonSet>(next).spec?.selector, as<DaemonSet>(old).spec?.selector),
     ],
   });

@@ -85,8 +85,8 @@ export const deploymentStrategy = (facts: ResourceFacts): Strategy =>
     applyDefaults: (object) => applyDefaults(as<Deployment>(object)),
     validate: (object) => validate(as<Deployment>(object)),
     validateUpdate: (next, old) => [
-      ...immutableField("spec.selector", as<Deployment>(next).spec?.selector, as<Deployment>(old).spec?.selector),
       ...validate(as<Deployment>(next)),
+      ...immutableField("spec.selector", as<Deployment>(next).spec?.selector, as<Deployment>(old).spec?.selector),
     ],
     actions: { scale: scaleAction(facts) },
   });

@@ -27,10 +27,8 @@ export const replicaSetStrategy = (facts: ResourceFacts): Strategy =>
     },
     validate: (object) => validate(as<ReplicaSet>(object)),
     validateUpdate: (next, old) => [
-      ...immutableField("spec.selector", as<ReplicaSet>(next).spec?.selector, as<ReplicaSet>(old).spec?.selector),
       ...validate(as<ReplicaSet>(next)),
+      ...immutableField("spec.selector", as<ReplicaSet>(next).spec?.selector, as<ReplicaSet>(old).spec?.selector),
     ],
-    fieldNames: ["status.replicas"],
-    fields: (object) => ({ "status.replicas": String(as<ReplicaSet>(object).status?.replicas ?? 0) }),
     actions: { scale: scaleAction(facts) },
   });

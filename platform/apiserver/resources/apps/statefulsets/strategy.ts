@@ -45,7 +45,7 @@ function applyDefaults(set: StatefulSet): void {
 const validate = ({ spec }: StatefulSet): Causes => [
   ...nonNegative(spec?.replicas, "spec.replicas"),
   ...nonNegative(spec?.minReadySeconds, "spec.minReadySeconds"),
-  ...validateTemplate(spec?.template, spec?.selector, ["Always"]),
+  ...validateTemplate(spec?.template, spec?.selector, ["Always"], "statefulset"),
 ];
 
 function validateUpdate(next: StatefulSet, old: StatefulSet): Causes {

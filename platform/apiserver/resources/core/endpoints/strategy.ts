@@ -13,7 +13,8 @@ const NOT_AN_ADDRESS = "must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::
 
 /** Addresses that would reach what the sender's host keeps to itself. */
 export function validateAddress(address: string, field: string): Causes {
-  if (isIP(address) === 0) return [invalidValue(field, address, NOT_AN_ADDRESS)];
+  if (isIP(address) === 0)
+    return [invalidValue(field, address, NOT_AN_ADDRESS), invalidValue(field, address, "must be a valid IP address")];
   if (address === "0.0.0.0" || address === "::")
     return [invalidValue(field, address, "may not be unspecified (0.0.0.0 or ::)")];
   if (address.startsWith("127.") || address === "::1")

@@ -9,6 +9,8 @@ import { genericStrategy } from "../../../registry/generic.ts";
 import type { Strategy } from "../../../registry/strategy.ts";
 import { as } from "../../as.ts";
 
+const TYPES = ["Container", "PersistentVolumeClaim", "Pod"];
+
 type Amounts = Record<string, string>;
 
 function defaultItem(item: LimitRangeItem): void {
@@ -24,7 +26,11 @@ const above = (a: string | undefined, b: string | undefined): boolean =>
 
 function validateItem(item: LimitRangeItem, at: string): Causes {
   const causes: Causes = [];
-  for (const m of isQualifiedName(item.type ?? "")) causes.push(invalidValue(`${at}.type`, item.type ?? "", m));
+  const type = item.type ?? "";
+  const wrongType = isQualifiedName(type);
+  for (const m of wrongType) causes.push(invalidValue(`${at}.type`, type, m));
+  if (wrongType.length === 0 && !type.includes("/") && !TYPES.includes(type))
+    causes.push(invalidValue(`${at}.type`, type, "must be a standard limit type or fully qualified"));
   const [min, max, preset, request] = [item.min, item.max, item.default, item.defaultRequest].map(
     (l) => (l ?? {}) as Amounts,
   );

@@ -6,7 +6,7 @@ import type { ResourceFacts } from "#sdk/api/schema.ts";
 import { invalid, type StatusError } from "#sdk/api/status.ts";
 import { invalidValue } from "../../../registry/causes.ts";
 import { genericStrategy } from "../../../registry/generic.ts";
-import { nameIsDNS1035Label } from "../../../registry/names.ts";
+import { nameIsDNSLabel } from "../../../registry/names.ts";
 import type { Effects, EffectsRequest, Strategy } from "../../../registry/strategy.ts";
 import { as } from "../../as.ts";
 import { validateService, validateServiceUpdate } from "./validation.ts";
@@ -175,7 +175,7 @@ export const serviceStrategy =
   (facts: ResourceFacts): Strategy => {
     const range = rangeOf(serviceCIDR);
     return genericStrategy(facts, {
-      validateName: nameIsDNS1035Label,
+      validateName: nameIsDNSLabel,
       allowCreateOnUpdate: true,
       generation: false,
       returnsDeletedObject: true,
