@@ -5,7 +5,6 @@ import { admissionChain } from "#platform/apiserver/admission/chain.ts";
 import { type ExpectedPlugin, untilLoaded } from "#platform/apiserver/admission/gate.ts";
 import { namespaceLifecycle } from "#platform/apiserver/admission/namespaces.ts";
 import { defaultTolerations, notReadyTaint, priorities, serviceAccounts } from "#platform/apiserver/admission/pods.ts";
-import { storageProtection } from "#platform/apiserver/admission/storage.ts";
 import { catalogVersions } from "#platform/apiserver/admission/versions.ts";
 import { Webhooks } from "#platform/apiserver/admission/webhooks/webhooks.ts";
 import type { Authorizer } from "#platform/apiserver/authz/authorizer.ts";
@@ -69,7 +68,6 @@ export function serverAdmission({
     priorities(store),
     defaultTolerations,
     notReadyTaint,
-    storageProtection,
     tenantBoundary(store),
   ];
   const client = createWebhookClient({ resolve: serviceResolver(store), mayDial });
