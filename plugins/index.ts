@@ -5,6 +5,7 @@ export const FIRST_PARTY_PLUGINS = [
   "haproxy-load-balancer",
   "limit-ranger",
   "node-affinity",
+  "node-ports",
   "node-resources",
   "taints",
 ] as const;
