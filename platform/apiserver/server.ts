@@ -88,9 +88,9 @@ export async function startServer(parts: ServerParts): Promise<ListeningServer> 
   const resources = new ResourceHandler(parts);
   const { registry, log } = parts;
 
-  const entryOf = (exchange: Exchange): ResourceEntry => {
+  const entryOf = async (exchange: Exchange): Promise<ResourceEntry> => {
     const { group, version, resource, subresource, namespace } = exchange.info;
-    const entry = registry.catalog.find(group, version, resource);
+    const entry = await registry.catalog.resolve(exchange.scope, group, version, resource);
     if (!entry) throw notFoundResource();
     if (!entry.facts.namespaced && namespace !== "" && resource !== "namespaces") throw notFoundResource();
     if (subresource !== "" && !entry.facts.subresources.some((s) => s.name === subresource)) throw notFoundResource();
@@ -123,7 +123,7 @@ export async function startServer(parts: ServerParts): Promise<ListeningServer> 
 
   const dispatch = async (exchange: Exchange): Promise<void> => {
     if (!exchange.info.isResource) return await serveSystem(exchange, system);
-    const entry = entryOf(exchange);
+    const entry = await entryOf(exchange);
     const { info } = exchange;
     checkVerb(entry, exchange);
     if (entry.storeResource === "pods" && info.subresource === "log") {
@@ -174,7 +174,7 @@ export async function startServer(parts: ServerParts): Promise<ListeningServer> 
       socket.on("close", () => closed.abort());
       const exchange = await chain.admit(request, undefined as never, requestId, closed.signal, trace);
       trace.audit?.stage("ResponseStarted", 101);
-      const entry = exchange.info.isResource ? entryOf(exchange) : undefined;
+      const entry = exchange.info.isResource ? await entryOf(exchange) : undefined;
       if (entry && exchange.info.subresource === "proxy") {
         checkVerb(entry, exchange);
         const { location, credentials } = await proxied(exchange, entry);

@@ -21,7 +21,7 @@ import type { FieldValidation } from "./http/options.ts";
 import type { BodyDecoder, Patcher } from "./http/patches.ts";
 import type { TypeRules } from "./registry/ports.ts";
 
-const compile = typeCompiler(types());
+export const compile = typeCompiler(types());
 
 function applyTypeOf(gvk: GroupVersionKind): ApplyType {
   const schema = typeOf(gvk);
@@ -64,7 +64,8 @@ function shown(text: string): string {
   return text.startsWith("{") ? text.slice(0, 1024) : Buffer.from(text).subarray(0, 1024).toString("hex");
 }
 
-function parse(text: string, encoding: "json" | "yaml", kind: string): Parsed {
+/** Throws StatusError 400 in upstream's words. */
+export function parse(text: string, encoding: "json" | "yaml", kind: string): Parsed {
   if (encoding === "json" || text.trimStart().startsWith("{")) {
     let value: unknown;
     try {
@@ -134,7 +135,8 @@ function decodeObject(
   }
 }
 
-function report(
+/** Refuses, tells or ignores what strict decoding found. */
+export function report(
   messages: string[],
   validation: FieldValidation,
   refused: (why: string) => Error,

@@ -1,39 +1,12 @@
 /** Bodies and patches, made into objects of a kind. */
 import type { DynamicObject, JsonObject } from "#sdk/api/object.ts";
 import { badRequest, unsupportedMediaType } from "#sdk/api/status.ts";
+import type { BodyDecoder, Patcher } from "../registry/ports.ts";
 import type { ResourceEntry } from "../registry/strategy.ts";
 import type { Exchange } from "./exchange.ts";
 import * as options from "./options.ts";
 
-/** Bodies to objects of a kind; filled by platform/apiserver/types.ts. */
-export interface BodyDecoder {
-  decode(
-    gvk: { group: string; version: string; kind: string },
-    text: string,
-    encoding: "json" | "yaml",
-    validation: options.FieldValidation,
-    warn: (text: string) => void,
-  ): DynamicObject;
-  /** A patched document, checked as a body is. */
-  check(
-    gvk: { group: string; version: string; kind: string },
-    value: JsonObject,
-    validation: options.FieldValidation,
-    warn: (text: string) => void,
-  ): DynamicObject;
-}
-
-export interface Patcher {
-  json(document: JsonObject, patch: unknown): JsonObject;
-  merge(document: JsonObject, patch: JsonObject): JsonObject;
-  strategic(gvk: { group: string; version: string; kind: string }, document: JsonObject, patch: JsonObject): JsonObject;
-  apply(
-    gvk: { group: string; version: string; kind: string },
-    live: DynamicObject | undefined,
-    applied: DynamicObject,
-    o: { manager: string; force: boolean; subresource: string; now: number },
-  ): DynamicObject;
-}
+export type { BodyDecoder, Patcher } from "../registry/ports.ts";
 
 /** A function from the present object to the wanted one; the patch is parsed once. */
 export function patchProducer(

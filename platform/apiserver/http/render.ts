@@ -89,6 +89,7 @@ function table(r: RenderRequest, objects: readonly Rendered[], metadata: ListMet
     metadata,
     includeObject: r.includeObject as IncludeObject,
     noHeaders: !columns,
+    ...(r.entry.own ? { printer: r.entry.own.printer } : {}),
     now: new Date(r.now),
   });
   return JSON.stringify({ ...rendered, apiVersion: `meta.k8s.io/${r.accepted.version}` });

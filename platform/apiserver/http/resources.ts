@@ -99,6 +99,7 @@ export class ResourceHandler {
     return {
       entry: exchange.shared ? sharedView(entry) : entry,
       accepted,
+      ...(wildcard && entry.own ? { accepted: { ...accepted, shape: "metadata" } } : {}),
       includeObject: exchange.query.get("includeObject") || "Metadata",
       now: exchange.context.now,
       tenantName: (object) => {
@@ -186,11 +187,11 @@ export class ResourceHandler {
     exchange: Exchange,
     gvk: { group: string; version: string; kind: string },
     optionsKind: string,
+    decoder = this.#parts.decoder,
   ): Promise<DynamicObject> {
     const encoding = bodyEncoding(exchange.request.headers["content-type"]);
     const validation = options.fieldValidation(exchange.query, optionsKind);
     const body = await readBody(exchange.request);
-    const { decoder } = this.#parts;
     const { warn } = exchange.context;
     // What a typed client's own code wrote has no unknown fields to be strict about.
     if (encoding === "protobuf") return decoder.check(gvk, decodeProtobuf(body), "Ignore", warn);
@@ -208,7 +209,7 @@ export class ResourceHandler {
     if (exchange.info.name !== "") throw methodNotSupported(entry.facts, "create");
     const accepted = this.#accept(exchange, entry);
     const writeOptions = this.#writeOptions(exchange, "CreateOptions");
-    const object = await this.#decode(exchange, gvkOf(entry), "CreateOptions");
+    const object = await this.#decode(exchange, gvkOf(entry), "CreateOptions", entry.own?.decoder);
     const written = await this.#parts.registry.create(
       exchange.context,
       entry,
@@ -223,7 +224,7 @@ export class ResourceHandler {
     const accepted = this.#accept(exchange, entry);
     const { info, context } = exchange;
     const writeOptions = this.#writeOptions(exchange, "UpdateOptions");
-    const object = await this.#decode(exchange, gvkOf(entry), "UpdateOptions");
+    const object = await this.#decode(exchange, gvkOf(entry), "UpdateOptions", entry.own?.decoder);
     if (object.metadata.name && object.metadata.name !== info.name) {
       throw badRequest(
         `the name of the object (${object.metadata.name}) does not match the name on the URL (${info.name})`,
@@ -255,7 +256,7 @@ export class ResourceHandler {
     if (type === APPLY) options.checkApplyOptions(exchange.query);
     const text = await readText(exchange.request);
     const { info, context } = exchange;
-    const produce = patchProducer(this.#parts, entry, type, text, validation, exchange);
+    const produce = patchProducer(entry.own ?? this.#parts, entry, type, text, validation, exchange);
     const createIfAbsent = type === APPLY && info.subresource === "" ? () => produce(undefined) : undefined;
     const written = await this.#parts.registry.update(
       context,

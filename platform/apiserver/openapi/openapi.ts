@@ -7,9 +7,10 @@ import type { JsonObject } from "#sdk/api/object.ts";
 import type { ResourceFacts } from "#sdk/api/schema.ts";
 import { pathsFor } from "./paths.ts";
 import { encodeOpenApiV2 } from "./protobuf.ts";
+import type { Published } from "./published.ts";
 import { schemasFor } from "./schemas.ts";
 
-type Served = readonly ResourceFacts[];
+type Served = readonly Published[];
 
 export interface OpenApiDocument {
   body: string;

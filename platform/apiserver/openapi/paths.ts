@@ -1,6 +1,6 @@
 /** The operations of a resource, as OpenAPI paths: what kubectl reads to learn which parameters a kind's verbs take. */
 import type { JsonObject } from "#sdk/api/object.ts";
-import type { ResourceFacts } from "#sdk/api/schema.ts";
+import { type Published, publishedName } from "./published.ts";
 import { definitionOfKind, META, type OpenApiVersion, refTo } from "./schemas.ts";
 
 const MEDIA = ["application/json", "application/yaml"];
@@ -65,7 +65,7 @@ function groupName(group: string): string {
 
 /** What an operation is about: a resource or a subresource at one of its paths. */
 interface Target {
-  resource: ResourceFacts;
+  resource: Published;
   kind: { group: string; version: string; kind: string };
   /** After the verb in the operation's id: "AppsV1NamespacedDeploymentScale". */
   idSuffix: string;
@@ -84,10 +84,7 @@ function content(schema: JsonObject, media: readonly string[]): JsonObject {
 function operation(verb: Verb, target: Target, version: OpenApiVersion): JsonObject {
   const { id, action, parameters } = VERBS[verb];
   const { group, version: apiVersion, kind } = target.kind;
-  const name =
-    verb === "deletecollection"
-      ? `${META}Status`
-      : definitionOfKind(group, apiVersion, verb === "list" ? `${kind}List` : kind);
+  const name = verb === "deletecollection" ? `${META}Status` : nameOf(target.resource, target.kind, verb === "list");
   const answered = verb === "delete" && target.resource.kind !== "Pod" ? `${META}Status` : name;
   const schema: JsonObject = answered === undefined ? { type: "string" } : refTo(answered, version);
   const body = bodyOf(verb, name, version);
@@ -117,6 +114,13 @@ function operation(verb: Verb, target: Target, version: OpenApiVersion): JsonObj
       ["401", { description: "Unauthorized" }],
     ]),
   };
+}
+
+/** Undefined for what is no object (streams). */
+function nameOf(r: Published, of: Target["kind"], list: boolean): string | undefined {
+  const { group, version, kind } = of;
+  if (r.own && group === r.group) return publishedName(group, version, list ? r.own.listKind : kind);
+  return definitionOfKind(group, version, list ? `${kind}List` : kind);
 }
 
 const CODE: Record<string, string> = { "200": "OK", "201": "Created", "202": "Accepted" };
@@ -164,7 +168,7 @@ function item(
   };
 }
 
-export function pathsFor(served: readonly ResourceFacts[], version: OpenApiVersion): JsonObject {
+export function pathsFor(served: readonly Published[], version: OpenApiVersion): JsonObject {
   const paths: JsonObject = {};
   const add = (path: string, entry: JsonObject | undefined) => {
     if (entry) paths[path] = entry;

@@ -1,7 +1,8 @@
 /** Writes the compact schemas as OpenAPI: v2 ("definitions") or v3 ("components/schemas"). */
 import { types } from "#sdk/api/facts.ts";
 import type { JsonObject } from "#sdk/api/object.ts";
-import type { ResourceFacts, Schema } from "#sdk/api/schema.ts";
+import type { Schema } from "#sdk/api/schema.ts";
+import { type Published, publishedDefinitions } from "./published.ts";
 
 export type OpenApiVersion = 2 | 3;
 
@@ -90,7 +91,7 @@ export function definitionOfKind(group: string, version: string, kind: string): 
 }
 
 /** The schemas that the resources and their operations name, in name order. */
-export function schemasFor(served: readonly ResourceFacts[], version: OpenApiVersion): JsonObject {
+export function schemasFor(served: readonly Published[], version: OpenApiVersion): JsonObject {
   const seen = new Set<string>();
   const want = (group: string, v: string, kind: string): void => {
     const name = definitionOfKind(group, v, kind);
@@ -102,5 +103,8 @@ export function schemasFor(served: readonly ResourceFacts[], version: OpenApiVer
     want(r.group, r.version, `${r.kind}List`);
     for (const s of r.subresources) want(s.group ?? r.group, s.version ?? r.version, s.kind);
   }
-  return Object.fromEntries([...seen].sort().map((name) => [name, render(types()[name] as Schema, version)]));
+  const own = Object.assign({}, ...served.map((r) => publishedDefinitions(r, version, (name) => refTo(name, version))));
+  if (Object.keys(own).length > 0) for (const name of ["ObjectMeta", "ListMeta"]) visit(META + name, seen);
+  const known = Object.fromEntries([...seen].sort().map((name) => [name, render(types()[name] as Schema, version)]));
+  return { ...known, ...own };
 }

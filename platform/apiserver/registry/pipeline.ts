@@ -64,9 +64,13 @@ export class Pipeline {
     return entry.strategy.storage ? entry.strategy.storage.fromStorage(object) : object;
   }
 
+  #rules(entry: ResourceEntry): TypeRules {
+    return entry.own?.rules ?? this.#types;
+  }
+
   /** Writes the values that Go always writes. */
   fillZeros(entry: ResourceEntry, object: DynamicObject): void {
-    this.#types.fillZeros(this.gvk(entry), object);
+    this.#rules(entry).fillZeros(this.gvk(entry), object);
   }
 
   gvk(entry: ResourceEntry): GroupVersionKind {
@@ -75,7 +79,7 @@ export class Pipeline {
   }
 
   applyDefaults(entry: ResourceEntry, object: DynamicObject): void {
-    this.#types.applyDefaults(this.gvk(entry), object);
+    this.#rules(entry).applyDefaults(this.gvk(entry), object);
     entry.strategy.applyDefaults?.(object);
   }
 
@@ -86,7 +90,7 @@ export class Pipeline {
     subresource: string,
     options: WriteOptions,
   ): DynamicObject {
-    return this.#types.manage(this.gvk(entry), old, next, {
+    return this.#rules(entry).manage(this.gvk(entry), old, next, {
       manager: options.fieldManager,
       subresource,
       now: this.clock.now(),

@@ -1,5 +1,5 @@
-/** What the registry needs of type facts and field ownership; filled in platform/apiserver/types.ts. */
-import type { DynamicObject, GroupVersionKind } from "#sdk/api/object.ts";
+/** What is needed of a kind's types: filled by the facts for built-in kinds, by its own schema for a custom resource. */
+import type { DynamicObject, GroupVersionKind, JsonObject, KubeObject } from "#sdk/api/object.ts";
 
 export interface ManageOptions {
   manager: string;
@@ -20,4 +20,43 @@ export interface TypeRules {
     next: DynamicObject,
     options: ManageOptions,
   ): DynamicObject;
+}
+
+/** What a client asked for fields that the kind doesn't know. */
+export type FieldValidation = "Ignore" | "Warn" | "Strict";
+
+/** Bodies to objects of a kind; filled by platform/apiserver/types.ts. */
+export interface BodyDecoder {
+  decode(
+    gvk: { group: string; version: string; kind: string },
+    text: string,
+    encoding: "json" | "yaml",
+    validation: FieldValidation,
+    warn: (text: string) => void,
+  ): DynamicObject;
+  /** A patched document, checked as a body is. */
+  check(
+    gvk: { group: string; version: string; kind: string },
+    value: JsonObject,
+    validation: FieldValidation,
+    warn: (text: string) => void,
+  ): DynamicObject;
+}
+
+export interface Patcher {
+  json(document: JsonObject, patch: unknown): JsonObject;
+  merge(document: JsonObject, patch: JsonObject): JsonObject;
+  strategic(gvk: { group: string; version: string; kind: string }, document: JsonObject, patch: JsonObject): JsonObject;
+  apply(
+    gvk: { group: string; version: string; kind: string },
+    live: DynamicObject | undefined,
+    applied: DynamicObject,
+    o: { manager: string; force: boolean; subresource: string; now: number },
+  ): DynamicObject;
+}
+
+/** Columns and cells of a table. `now` in milliseconds since 1970. */
+export interface TablePrinter {
+  columns: { name: string; type: string; format: string; description?: string; priority: number }[];
+  cells(object: KubeObject, now: number): (string | number | boolean | null)[];
 }

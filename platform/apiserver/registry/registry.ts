@@ -86,12 +86,12 @@ export class Registry implements RegistryAccess {
     namespace: string,
     name: string,
   ): Promise<DynamicObject> {
-    const entry = this.#entry(group, resource);
+    const entry = this.#entry(context, group, resource);
     return this.toVersion(entry, await this.get(context, entry, namespace, name));
   }
 
   async modify(context: RequestContext, request: Parameters<RegistryAccess["modify"]>[1]): Promise<DynamicObject> {
-    const entry = this.#entry(request.group, request.resource);
+    const entry = this.#entry(context, request.group, request.resource);
     const produce = (object: DynamicObject) => {
       request.change(object);
       return object;
@@ -109,15 +109,15 @@ export class Registry implements RegistryAccess {
   async remove(context: RequestContext, request: Parameters<RegistryAccess["remove"]>[1]): Promise<void> {
     await this.delete(
       context,
-      this.#entry(request.group, request.resource),
+      this.#entry(context, request.group, request.resource),
       request.namespace,
       request.name,
       request.options,
     );
   }
 
-  #entry(group: string, resource: string): ResourceEntry {
-    const entry = this.catalog.byName(group, resource);
+  #entry(context: RequestContext, group: string, resource: string): ResourceEntry {
+    const entry = this.catalog.byName(group, resource) ?? this.catalog.own?.stored(context.tenant, group, resource);
     if (!entry) throw internal(`resource ${groupResource(group, resource)} is not served`);
     return entry;
   }

@@ -9,6 +9,7 @@ import type { StatusError } from "#sdk/api/status.ts";
 import type { UserInfo } from "./admission.ts";
 import type { Causes } from "./causes.ts";
 import type { NameValidator } from "./names.ts";
+import type { BodyDecoder, Patcher, TablePrinter, TypeRules } from "./ports.ts";
 
 /** One request, as every layer under http sees it. */
 export interface RequestContext {
@@ -132,6 +133,8 @@ export interface Strategy {
   generation: boolean;
   /** Changes beside these that raise it too (a deployment's annotations). */
   raisesGeneration?(next: DynamicObject, old: DynamicObject): boolean;
+  /** Changes of the spec that do not raise it (a pod's binding). */
+  keepsGeneration?(next: DynamicObject, old: DynamicObject): boolean;
   /** What a delete without a policy does to dependents; they go in the background when unset. */
   propagationPolicy?: "Orphan";
   /** DELETE answers with the object and not with a Status. */
@@ -165,10 +168,22 @@ export interface Strategy {
   actions: Readonly<Record<string, ActionStrategy>>;
 }
 
+/** What a resource with a schema of its own brings along. */
+export interface OwnTypes {
+  rules: TypeRules;
+  decoder: BodyDecoder;
+  patcher: Patcher;
+  printer: TablePrinter;
+  /** Read over all tenants it shows metadata only: no tenant's conversion is run for everybody's loops. */
+  metadataOverTenants: true;
+}
+
 /** One served resource: what discovery says and how it behaves. */
 export interface ResourceEntry {
   facts: ResourceFacts;
   strategy: Strategy;
   /** The store's name of the resource ("pods", "deployments.apps"). */
   storeResource: string;
+  /** Types of a resource that the facts don't know: its own schema decides instead of them. */
+  own?: OwnTypes;
 }

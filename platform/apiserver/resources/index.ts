@@ -5,6 +5,7 @@ import type { Authorizer } from "../authz/authorizer.ts";
 import type { Rbac } from "../authz/rbac.ts";
 import { groupResource } from "../registry/catalog.ts";
 import type { Strategy } from "../registry/strategy.ts";
+import { customResourceDefinitionStrategy } from "./apiextensions/customResourceDefinitions.ts";
 import { controllerRevisionStrategy } from "./apps/controllerrevisions.ts";
 import { daemonSetStrategy } from "./apps/daemonsets/strategy.ts";
 import { deploymentStrategy } from "./apps/deployments/strategy.ts";
@@ -79,6 +80,7 @@ function makers(c: ResourceConfig): Record<string, StrategyMaker> {
     serviceaccounts: serviceAccountStrategy(c.tokenKeys),
     services: serviceStrategy(c.serviceCIDR),
     "controllerrevisions.apps": controllerRevisionStrategy,
+    "customresourcedefinitions.apiextensions.k8s.io": customResourceDefinitionStrategy,
     "daemonsets.apps": daemonSetStrategy,
     "deployments.apps": deploymentStrategy,
     "replicasets.apps": replicaSetStrategy,

@@ -1,14 +1,15 @@
 /** What a kind says about its table: columns, and an object's cells in the same order. */
 import type { KubeObject } from "#sdk/api/object.ts";
 
-export type Cell = string | number | boolean;
+export type Cell = string | number | boolean | null;
 
 export interface Column {
   name: string;
-  type: "string" | "integer" | "boolean" | "date";
-  format: "" | "name";
+  type: string;
+  format: string;
+  description?: string;
   /** 0: always shown; 1: with `-o wide`. */
-  priority: 0 | 1;
+  priority: number;
 }
 
 export interface RowCondition {

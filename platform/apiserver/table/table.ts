@@ -45,12 +45,14 @@ export interface TableRequest {
   includeObject?: IncludeObject;
   /** A watch's events after the first carry no columns. */
   noHeaders?: boolean;
+  /** Of a resource that is not in the list of printers. */
+  printer?: Printer;
   now: Date;
 }
 
 export function renderTable(request: TableRequest): Table {
   const { group, resource } = request.resource;
-  const printer = tablePrinters.get(group === "" ? resource : `${resource}.${group}`) ?? FALLBACK;
+  const printer = request.printer ?? tablePrinters.get(group === "" ? resource : `${resource}.${group}`) ?? FALLBACK;
   const include = request.includeObject ?? "Metadata";
   const now = request.now.getTime();
   const row = (object: DynamicObject): TableRow => {
@@ -62,7 +64,7 @@ export function renderTable(request: TableRequest): Table {
     kind: "Table",
     apiVersion: "meta.k8s.io/v1",
     metadata: request.metadata,
-    columnDefinitions: request.noHeaders ? null : printer.columns.map((column) => ({ ...column, description: "" })),
+    columnDefinitions: request.noHeaders ? null : printer.columns.map((column) => ({ description: "", ...column })),
     rows: request.objects.map(row),
   };
 }

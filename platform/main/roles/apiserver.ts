@@ -13,6 +13,7 @@ import { masters, unionOf } from "#platform/apiserver/authz/authorizer.ts";
 import { nodeAuthorizer } from "#platform/apiserver/authz/nodes.ts";
 import { Rbac } from "#platform/apiserver/authz/rbac.ts";
 import { ensureTenant } from "#platform/apiserver/bootstrap.ts";
+import { CustomResources } from "#platform/apiserver/customresources/manager.ts";
 import { discoveryResponse, versionInfo } from "#platform/apiserver/discovery/discovery.ts";
 import { Fairness } from "#platform/apiserver/fairness/fairness.ts";
 import type { Exchange } from "#platform/apiserver/http/exchange.ts";
@@ -57,14 +58,14 @@ function advertised({ api, serviceCIDR }: Config): ApiAddress {
   return { clusterIP: firstAddress(serviceCIDR), addresses: address ? [address] : [], port: api.port };
 }
 
-function documents(address: string, clock: Clock) {
-  return ({ info, request, query }: Exchange) => {
+function documents(address: string, clock: Clock, custom: CustomResources) {
+  return ({ info, request, query, scope }: Exchange) => {
+    const served = custom.served(scope, resources());
     const headers = { accept: request.headers.accept, ifNoneMatch: request.headers["if-none-match"] };
     const { path } = info;
-    if (!path.startsWith("/openapi/"))
-      return discoveryResponse(resources(), { path, ...headers, serverAddress: address });
+    if (!path.startsWith("/openapi/")) return discoveryResponse(served, { path, ...headers, serverAddress: address });
     const prefix = info.tenant === undefined ? "" : `/tenants/${info.tenant}`;
-    return openApiResponse(resources(), {
+    return openApiResponse(served, {
       path,
       prefix,
       ...headers,
@@ -152,6 +153,8 @@ export const start: StartRole = async ({ config, log }) => {
     tenants: maker,
   });
   const catalog = new Catalog(resources(), strategyFor);
+  const custom = new CustomResources({ store, tenants, registry: () => registry, log, clock });
+  catalog.own = custom;
   const registry = new Registry({
     store,
     admission,
@@ -165,6 +168,7 @@ export const start: StartRole = async ({ config, log }) => {
   fairness.start(store, stop.signal);
   const audit = auditOf(config.dataDir, clock, log);
   for (const tenant of tenants.all()) await complete(tenant);
+  await custom.start(stop.signal);
 
   const nodeCredentials = {
     ca: pem("ca.crt"),
@@ -188,7 +192,7 @@ export const start: StartRole = async ({ config, log }) => {
     liveness: [{ name: "ping", check: async () => undefined }],
     readiness: [{ name: "store", check: opened.check }],
     exposition: () => expositionText(opened.metrics()),
-    documents: documents(where, clock),
+    documents: documents(where, clock, custom),
     fixed: issuerDocuments(keys, where),
     log,
     clock,
