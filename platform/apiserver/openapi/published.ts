@@ -37,14 +37,6 @@ function publishedSchema(schema: StructuralSchema, version: 2 | 3): JsonObject {
   return out;
 }
 
-const TEXT = {
-  apiVersion:
-    "APIVersion defines the versioned schema of this representation of an object. Servers should convert recognized schemas to the latest internal value, and may reject unrecognized values. More info: https://git.k8s.io/community/contributors/devel/sig-architecture/api-conventions.md#resources",
-  kind: "Kind is a string value representing the REST resource this object represents. Servers may infer this from the endpoint the client submits requests to. Cannot be updated. In CamelCase. More info: https://git.k8s.io/community/contributors/devel/sig-architecture/api-conventions.md#types-kinds",
-  metadata:
-    "Standard object's metadata. More info: https://git.k8s.io/community/contributors/devel/sig-architecture/api-conventions.md#metadata",
-};
-
 /** The definitions of a custom resource and of its list, by name. */
 export function publishedDefinitions(
   r: Published,
@@ -56,11 +48,9 @@ export function publishedDefinitions(
   const name = publishedName(r.group, r.version, r.kind);
   const gvk = (kind: string) => [{ group: r.group, version: r.version, kind }];
   const meta = "io.k8s.apimachinery.pkg.apis.meta.v1.";
-  const described = (ref: string, description: string): JsonObject =>
-    version === 2 ? { description, ...refTo(ref) } : { allOf: [refTo(ref)], description };
   const types: JsonObject = {
-    apiVersion: { type: "string", description: TEXT.apiVersion },
-    kind: { type: "string", description: TEXT.kind },
+    apiVersion: { type: "string" },
+    kind: { type: "string" },
   };
   const free = preserves || schema?.["x-kubernetes-preserve-unknown-fields"] === true;
   const body = schema && !(version === 2 && free) ? publishedSchema(schema, version) : { type: "object" };
@@ -71,7 +61,7 @@ export function publishedDefinitions(
           properties: {
             ...((body["properties"] as JsonObject | undefined) ?? {}),
             ...types,
-            metadata: described(`${meta}ObjectMeta`, TEXT.metadata),
+            metadata: refTo(`${meta}ObjectMeta`),
           },
         }
       : {}),
@@ -79,13 +69,12 @@ export function publishedDefinitions(
     "x-kubernetes-group-version-kind": gvk(r.kind),
   };
   const list: JsonObject = {
-    description: `${listKind} is a list of ${r.kind}`,
     type: "object",
     required: ["items"],
     properties: {
       ...types,
-      items: { description: `List of ${r.resource}.`, type: "array", items: refTo(name) },
-      metadata: described(`${meta}ListMeta`, "Standard list metadata."),
+      items: { type: "array", items: refTo(name) },
+      metadata: refTo(`${meta}ListMeta`),
     },
     "x-kubernetes-group-version-kind": gvk(listKind),
   };
