@@ -4,6 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, describe, it } from "node:test";
 import { type LogOptions, readLog } from "./logs.ts";
+import { logText } from "./termination-message.ts";
 
 const all: LogOptions = { follow: false, timestamps: false, stream: "All" };
 const line = (second: number, stream: string, tag: string, text: string) =>
@@ -51,5 +52,12 @@ describe("a container's log", () => {
     running = false;
     await appendFile(file, line(5, "stdout", "F", "five"));
     assert.match(await reading, /^(four\nfive\n|five\n|)$/);
+  });
+});
+
+describe("a termination message out of a container's log", () => {
+  it("ends in a newline only where the container wrote one", () => {
+    assert.equal(logText(line(1, "stdout", "F", "one") + line(2, "stderr", "P", "DONE")), "one\nDONE");
+    assert.equal(logText(line(1, "stdout", "P", "half ") + line(1, "stdout", "F", "whole")), "half whole\n");
   });
 });

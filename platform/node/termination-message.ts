@@ -21,10 +21,15 @@ export function terminationMessage(
       join(podLogDirectory(context.settings, pod), container.name, `${container.attempt}.log`),
       FALLBACK_BYTES_MAX * 2,
     );
-    const lines = log.split("\n").map((line) => /^\S+ (?:stdout|stderr) [FP] (.*)$/.exec(line)?.[1]);
-    return `${lines.filter((line) => line !== undefined).join("\n")}\n`.slice(-FALLBACK_BYTES_MAX);
+    return logText(log).slice(-FALLBACK_BYTES_MAX);
   }
   return container.message || undefined;
+}
+
+/** What was written, out of a CRI log: "TIME STREAM F text" is a whole line, with P the line goes on in the next. */
+export function logText(log: string): string {
+  const parts = log.matchAll(/^\S+ (?:stdout|stderr) ([FP])\S* (.*)$/gm);
+  return [...parts].map(([, kind, text]) => (kind === "F" ? `${text}\n` : text)).join("");
 }
 
 function tail(file: string, bytes: number): string {

@@ -205,8 +205,8 @@ export class Updating {
   }
 
   #generation(entry: ResourceEntry, next: DynamicObject, old: DynamicObject): void {
-    const { generation, raisesGeneration } = entry.strategy;
-    if (!generation) return;
+    const { generation, raisesGeneration, keepsGeneration } = entry.strategy;
+    if (!generation || keepsGeneration?.(next, old)) return;
     if (specChanged(next, old) || raisesGeneration?.(next, old)) {
       next.metadata.generation = (old.metadata.generation ?? 0) + 1;
     }

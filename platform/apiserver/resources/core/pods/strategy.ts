@@ -219,6 +219,8 @@ export const podStrategy = (facts: ResourceFacts): Strategy =>
         "status.nominatedNodeName": status?.nominatedNodeName ?? "",
       };
     },
+    // Binding changes nothing that the pod asks for.
+    keepsGeneration: (next, old) => !as<Pod>(old).spec?.nodeName && Boolean(as<Pod>(next).spec?.nodeName),
     gracePeriodSeconds(object, { gracePeriodSeconds }) {
       const { spec, status } = as<Pod>(object);
       if (gracePeriodSeconds !== undefined && gracePeriodSeconds < 0) {
