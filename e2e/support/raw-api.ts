@@ -23,8 +23,9 @@ const parsed = (text: string): Status => {
   }
 };
 
-export function rawApi(kubeconfig: string): RawApi {
-  const { server, ca, cert, key } = loadKubeconfig(kubeconfig);
+/** `server` instead of the kubeconfig's own. */
+export function rawApi(kubeconfig: string, server = loadKubeconfig(kubeconfig).server): RawApi {
+  const { ca, cert, key } = loadKubeconfig(kubeconfig);
   const agent = new Agent({ ca, cert, key, keepAlive: true });
   return {
     send: (method, path, body, headers = {}) =>

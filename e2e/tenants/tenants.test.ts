@@ -93,10 +93,6 @@ describe("two tenants", { skip: skipWithoutKubectl }, () => {
       ["get", "pods", "--watch", "--request-timeout=5s"],
       ["get", "nodes"],
       ["get", "clusterroles"],
-      ["get", "--raw", "/openapi/v2"],
-      ["get", "--raw", "/api/v1/namespaces/default/pods/x/log"],
-      ["get", "--raw", "/api/v1/namespaces/default/pods/x/exec?command=id"],
-      ["get", "--raw", "/api/v1/namespaces/default/services/x/proxy/"],
       ["create", "configmap", "planted"],
       ["create", "token", "robot"],
       ["delete", "configmap", "mine"],
@@ -104,6 +100,14 @@ describe("two tenants", { skip: skipWithoutKubectl }, () => {
       ["label", "configmap", "mine", "a=b"],
       ["scale", "deployment", "x", "--replicas=0"],
       ["auth", "can-i", "--list"],
+    ];
+    // Not by kubectl --raw, which leaves out the server's path and so would ask the credential's own tenant.
+    const pod = "/api/v1/namespaces/default/pods/x";
+    const paths = [
+      ...["/api", "/apis", "/openapi/v2", "/openapi/v3", "/metrics", "/openid/v1/jwks"],
+      ...[`${pod}/log`, `${pod}/exec?command=id`, `${pod}/attach`, `${pod}/portforward?ports=80`, `${pod}/proxy/`],
+      ...["/api/v1/namespaces/default/services/x/proxy/", "/api/v1/nodes/node-1/proxy/pods"],
+      ...["/api/v1/secrets?watch=1", "/apis/capstan.dev/v1/tenants", "/apis/capstan.dev/v1/plugins"],
     ];
     for (const name of NAMES) {
       const bearer = await token(name);
@@ -117,6 +121,12 @@ describe("two tenants", { skip: skipWithoutKubectl }, () => {
           assert.notEqual(byCertificate.code, 0, `${name}'s certificate at ${url}: ${args.join(" ")}`);
           assert.match(byCertificate.stderr, /forbidden|Forbidden|Unauthorized|logged in/i, `${url} ${args.join(" ")}`);
         }
+        const raw = rawApi(file(name), url);
+        for (const path of paths) {
+          const { code } = await raw.send("GET", path);
+          assert.ok(code === 401 || code === 403, `${name}'s certificate: ${code} at ${url}${path}`);
+        }
+        raw.close();
         for (const args of tries.slice(0, 4)) {
           const byToken = await withToken(bearer, "--server", url, ...args);
           assert.notEqual(byToken.code, 0, `${name}'s token at ${url}: ${args.join(" ")}`);
