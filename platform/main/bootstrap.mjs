@@ -29,13 +29,15 @@ export async function ensureToolchain() {
   if (current()) return node;
   const started = Date.now();
   console.log("• npm packages and the pinned Node: installing (about a minute the first time) …");
-  const result = spawnSync("npm", ["ci", "--no-audit", "--no-fund", "--loglevel=error"], {
+  // Not `npm ci`: it insists on entries for the optional packages of other platforms, which not every registry has.
+  // With --no-save the lockfile's versions are taken and neither file is written.
+  const result = spawnSync("npm", ["install", "--no-save", "--no-audit", "--no-fund", "--loglevel=error"], {
     cwd: projectDir,
     stdio: ["ignore", "inherit", "inherit"],
   });
   if (result.status !== 0 || !existsSync(node)) {
     console.error(
-      "npm ci did not finish: the lines above say why. When the network is back, run the same command again.",
+      "npm did not finish: the lines above say why. When the network is back, run the same command again.",
     );
     process.exit(1);
   }
