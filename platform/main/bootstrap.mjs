@@ -36,9 +36,7 @@ export async function ensureToolchain() {
     stdio: ["ignore", "inherit", "inherit"],
   });
   if (result.status !== 0 || !existsSync(node)) {
-    console.error(
-      "npm did not finish: the lines above say why. When the network is back, run the same command again.",
-    );
+    console.error("npm did not finish: the lines above say why. When the network is back, run the same command again.");
     process.exit(1);
   }
   console.log(`✓ npm packages and the pinned Node  ${((Date.now() - started) / 1000).toFixed(1)} s`);
