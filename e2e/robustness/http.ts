@@ -1,6 +1,6 @@
 /** The plainest client there is: one request, its answer, a limit in time. No retry: what happened is what is recorded. */
+import type { IncomingMessage } from "node:http";
 import { Agent, type RequestOptions, request } from "node:https";
-import { createInterface } from "node:readline";
 
 export interface Credentials {
   ca: string;
@@ -50,14 +50,19 @@ export class HttpClient {
 
   /** The lines of a watch, until it ends or the signal aborts; a refusal is thrown as its Status. */
   async *lines(url: string, signal: AbortSignal): AsyncGenerator<string> {
-    const { promise, resolve, reject } = Promise.withResolvers<import("node:http").IncomingMessage>();
+    const { promise, resolve, reject } = Promise.withResolvers<IncomingMessage>();
     const sent = request(url, { agent: this.#agent, signal, headers: { accept: "application/json" } }, resolve);
     const connect = setTimeout(() => sent.destroy(new Error("no answer in time")), 6_000);
     sent.on("error", reject);
     sent.end();
     const response = await promise.finally(() => clearTimeout(connect));
-    response.on("error", () => undefined);
-    yield* createInterface({ input: response });
+    response.setEncoding("utf8");
+    let rest = "";
+    for await (const chunk of response as AsyncIterable<string>) {
+      const parts = (rest + chunk).split("\n");
+      rest = parts.pop() ?? "";
+      yield* parts.filter((line) => line !== "");
+    }
   }
 
   close(): void {
