@@ -4,7 +4,7 @@ import { constants, copyFileSync, existsSync, mkdirSync, readdirSync, renameSync
 import { join } from "node:path";
 import { messageOf } from "#platform/base/log.ts";
 import { buildPlugins, compilePlugins } from "#plugins/build.ts";
-import { buildAddon } from "#sdk/engine/addon.ts";
+import { addonReady, buildAddon } from "#sdk/engine/addon.ts";
 import { buildConsole } from "#web/build.ts";
 import { type Config, type Engine, paths } from "./config.ts";
 import { installPackages, isRoot } from "./host.ts";
@@ -24,7 +24,7 @@ const CARGO_PACKAGES = ["cargo-web", "rustc-web"];
 export async function prepareEngine(wanted: Engine | undefined, dataDir: string, on: Step): Promise<ChosenEngine> {
   if (wanted === "jco") return { engine: "jco", describe: "jco" };
   try {
-    if (!findProgram("cargo")) await installCargo(dataDir, on);
+    if (!addonReady() && !findProgram("cargo")) await installCargo(dataDir, on);
     await buildAddon((line) => on.progress(line.slice(0, 100)));
     return { engine: "wasmtime", describe: "wasmtime" };
   } catch (error) {
