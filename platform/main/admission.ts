@@ -5,7 +5,9 @@ import { admissionChain } from "#platform/apiserver/admission/chain.ts";
 import { type ExpectedPlugin, untilLoaded } from "#platform/apiserver/admission/gate.ts";
 import { namespaceLifecycle } from "#platform/apiserver/admission/namespaces.ts";
 import { defaultTolerations, notReadyTaint, priorities, serviceAccounts } from "#platform/apiserver/admission/pods.ts";
-import { catalogVersions } from "#platform/apiserver/admission/versions.ts";
+import { MutatingPolicies } from "#platform/apiserver/admission/policies/mutating.ts";
+import { ValidatingPolicies } from "#platform/apiserver/admission/policies/validating.ts";
+import { catalogParamKinds, catalogVersions } from "#platform/apiserver/admission/versions.ts";
 import { Webhooks } from "#platform/apiserver/admission/webhooks/webhooks.ts";
 import type { Authorizer } from "#platform/apiserver/authz/authorizer.ts";
 import type { Admission, AdmissionAttributes } from "#platform/apiserver/registry/admission.ts";
@@ -73,9 +75,13 @@ export function serverAdmission({
   const client = createWebhookClient({ resolve: serviceResolver(store), mayDial });
   const versions = catalogVersions(catalog, types);
   const webhooks = new Webhooks({ store, versions, authorizer, client, log });
+  const policies = { store, versions, authorizer, paramKinds: catalogParamKinds(catalog), log };
+  const configured = [new MutatingPolicies(policies), new ValidatingPolicies(policies), webhooks];
   return {
-    admission: admissionChain(rules, components, [webhooks]),
-    start: (signal) => webhooks.start(signal),
+    admission: admissionChain(rules, components, configured),
+    start: async (signal) => {
+      await Promise.all(configured.map((each) => each.start(signal)));
+    },
     pluginsLoaded,
   };
 }

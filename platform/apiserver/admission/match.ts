@@ -1,5 +1,5 @@
 /** Which requests a webhook or policy is about: rules, selectors, and versions that are the same objects (apiserver's admission/plugin/webhook/predicates). */
-import type { Store } from "#platform/store/port.ts";
+import type { Store, TenantId } from "#platform/store/port.ts";
 import type { LabelSelector, NamedRuleWithOperations } from "#sdk/api/generated/types.ts";
 import { type Labels, selectsLabels } from "#sdk/api/labels.ts";
 import type { DynamicObject, GroupVersionKind, GroupVersionResource } from "#sdk/api/object.ts";
@@ -23,6 +23,9 @@ export interface Versions {
   /** Writes the values that defaulting sets, in place. */
   applyDefaults(resource: GroupVersionResource, object: DynamicObject): void;
 }
+
+/** As a tenant is served them. */
+export type VersionsOf = (tenant: TenantId) => Versions;
 
 export interface Matching {
   rules: readonly NamedRuleWithOperations[];

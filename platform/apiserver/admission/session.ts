@@ -8,18 +8,41 @@ import { deepEqual } from "../apply/equal.ts";
 export class MutationSession {
   isReinvocation = false;
   #wanted = false;
-  #output: DynamicObject | undefined;
-  readonly #asked = new Set<string>();
-  readonly #again = new Set<string>();
+  readonly #parts = new Map<string, SessionPart>();
 
   /** Something was changed in a way that others may want to see. */
   get wantsReinvocation(): boolean {
     return this.#wanted;
   }
 
+  /** What webhooks remember is not what policies remember. */
+  of(name: string): SessionPart {
+    let part = this.#parts.get(name);
+    if (!part) {
+      part = new SessionPart(this, () => {
+        this.#wanted = true;
+      });
+      this.#parts.set(name, part);
+    }
+    return part;
+  }
+}
+
+export class SessionPart {
+  readonly #session: MutationSession;
+  readonly #want: () => void;
+  #output: DynamicObject | undefined;
+  readonly #asked = new Set<string>();
+  readonly #again = new Set<string>();
+
+  constructor(session: MutationSession, want: () => void) {
+    this.#session = session;
+    this.#want = want;
+  }
+
   /** A pass starts with this object: what changed since the last one ended is for those who asked to be told. */
   begin(object: DynamicObject | undefined): void {
-    if (this.isReinvocation && !same(object, this.#output)) this.#requireAsked();
+    if (this.#session.isReinvocation && !same(object, this.#output)) this.#requireAsked();
   }
 
   end(object: DynamicObject | undefined): void {
@@ -28,7 +51,7 @@ export class MutationSession {
 
   changed(): void {
     this.#requireAsked();
-    this.#wanted = true;
+    this.#want();
   }
 
   /** It wants to be asked again when others change the object after it. */

@@ -68,6 +68,10 @@ export class CustomResources implements TenantResources {
     return undefined;
   }
 
+  all(tenant: TenantId): readonly ResourceEntry[] {
+    return [...(this.#known.get(tenant)?.values() ?? [])].flatMap(({ entries }) => entries);
+  }
+
   stored(tenant: TenantId | "*", group: string, resource: string): ResourceEntry | undefined {
     const [known] = this.#named(tenant, `${resource}.${group}`);
     const version = known?.definition.spec.versions.find((v) => v.storage)?.name;

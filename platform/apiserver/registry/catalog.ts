@@ -11,6 +11,8 @@ export interface TenantResources {
   find(tenant: TenantId | "*", group: string, version: string, resource: string): ResourceEntry | undefined;
   /** The version that objects are stored in. */
   stored(tenant: TenantId | "*", group: string, resource: string): ResourceEntry | undefined;
+  /** Every version that is served. */
+  all(tenant: TenantId): readonly ResourceEntry[];
   /** Resolves when what the database knows by now is known here. */
   fresh(): Promise<void>;
 }

@@ -2,9 +2,8 @@
  * Calls out to webhooks: over TLS only, to a URL or to a service of the tenant, checked against the configuration's own authority, within a
  * deadline and a size. The errors read as Go's client writes them, since upstream hands them to the API's user.
  */
-import { request as httpsRequest } from "node:https";
+import { request as httpsRequest, type RequestOptions } from "node:https";
 import { isIP } from "node:net";
-import { connect, type TLSSocket } from "node:tls";
 import type { TenantId } from "#platform/store/port.ts";
 import type { Json } from "#sdk/api/object.ts";
 
@@ -132,7 +131,7 @@ export const createWebhookClient =
         },
         agent: false,
         signal,
-        createConnection: () => dial(call, target, mayDial),
+        ...connection(call, target),
       },
       (response) => {
         const chunks: Buffer[] = [];
@@ -152,25 +151,25 @@ export const createWebhookClient =
         });
       },
     );
+    outgoing.on("socket", (socket) => {
+      // Refused before a byte is sent: the address is known only once the name is resolved.
+      socket.once("connect", () => {
+        if (!mayDial(call.tenant, socket.remoteAddress ?? ""))
+          outgoing.destroy(new Error("the address is not allowed"));
+      });
+    });
     outgoing.on("error", fail);
     outgoing.end(text);
     return await promise;
   };
 
-function dial(call: WebhookCall, target: Target, mayDial: NonNullable<WebhookClientOptions["mayDial"]>): TLSSocket {
-  const { caBundle } = call.config;
-  const socket = connect({
-    host: target.host,
-    port: target.port,
-    ...(isIP(target.serverName) ? {} : { servername: target.serverName }),
+function connection({ config: { caBundle } }: WebhookCall, { host, port, serverName }: Target): RequestOptions {
+  return {
+    host,
+    port,
+    ...(isIP(serverName) ? {} : { servername: serverName }),
     ...(caBundle ? { ca: Buffer.from(caBundle, "base64").toString("utf8") } : {}),
-    ALPNProtocols: ["http/1.1"],
-  });
-  // Refused before a byte is sent: the address is known only once the name is resolved.
-  socket.once("connect", () => {
-    if (!mayDial(call.tenant, socket.remoteAddress ?? "")) socket.destroy(new Error("the address is not allowed"));
-  });
-  return socket;
+  };
 }
 
 function parseAnswer(code: number, text: string): unknown {

@@ -72,7 +72,7 @@ async function chainOf(
     return { kind: "AdmissionReview", apiVersion: "admission.k8s.io/v1", response: { uid: request.uid, ...response } };
   };
   const authorizer = { authorize: async () => ({ decision: "allow" as const, reason: "" }) };
-  const hooks = new Webhooks({ store, versions, authorizer, client, log: silentLog });
+  const hooks = new Webhooks({ store, versions: () => versions, authorizer, client, log: silentLog });
   const stop = new AbortController();
   await hooks.start(stop.signal);
   stop.abort();

@@ -13,15 +13,15 @@ import type { Authorizer } from "../../authz/authorizer.ts";
 import type { AdmissionAttributes } from "../../registry/admission.ts";
 import type { WebhookClient } from "../../webhook/client.ts";
 import { conditionsAllow, Evaluation } from "../expressions.ts";
-import { isExempt, matchRequest, readNamespace, type ServedVersion, type Versions } from "../match.ts";
+import { isExempt, matchRequest, readNamespace, type ServedVersion, type Versions, type VersionsOf } from "../match.ts";
 import { Mirror } from "../mirror.ts";
-import type { MutationSession } from "../session.ts";
+import type { MutationSession, SessionPart } from "../session.ts";
 import { callHook, type Hook, hooksOf, WebhookCallFailed } from "./call.ts";
 import { admissionRequest, type ReviewAnswer } from "./review.ts";
 
 export interface WebhookParts {
   store: Store;
-  versions: Versions;
+  versions: VersionsOf;
   authorizer: Authorizer;
   client: WebhookClient;
   log: Log;
@@ -62,7 +62,7 @@ export class Webhooks {
     if (hooks.length === 0 || isExempt(a)) return;
     const asked: { hook: Hook; version: ServedVersion }[] = [];
     for (const hook of hooks) {
-      const version = await matchRequest(hook.matching, a, this.#parts.versions, this.#parts.store);
+      const version = await matchRequest(hook.matching, a, this.#parts.versions(a.tenant), this.#parts.store);
       if (version && (await holds(this.#parts, hook, a, version, a.object))) asked.push({ hook, version });
     }
     const results = await Promise.allSettled(
@@ -74,7 +74,7 @@ export class Webhooks {
   async #validateOne(a: AdmissionAttributes, hook: Hook, version: ServedVersion, index: number): Promise<void> {
     const { client, log } = this.#parts;
     try {
-      const [object, oldObject] = await inVersion(this.#parts.versions, a, version, a.object, a.oldObject);
+      const [object, oldObject] = await inVersion(this.#parts.versions(a.tenant), a, version, a.object, a.oldObject);
       await callHook({ hook, attributes: a, version, object, oldObject, mutating: false, client });
     } catch (error) {
       const key = `failed-open.validating.webhook.admission.k8s.io/round_0_index_${index}`;
@@ -109,7 +109,7 @@ async function holds(
   current: DynamicObject | undefined,
 ): Promise<boolean> {
   if (hook.conditions.length === 0) return true;
-  const [object, oldObject] = await inVersion(versions, a, version, current, a.oldObject);
+  const [object, oldObject] = await inVersion(versions(a.tenant), a, version, current, a.oldObject);
   const request = admissionRequest(a, version, "", undefined, undefined);
   const namespaceObject = await readNamespace(store, a);
   const evaluation = new Evaluation({ object, oldObject, request, namespaceObject }, a, authorizer);
@@ -120,26 +120,29 @@ async function holds(
 class MutatingRound {
   readonly #parts: WebhookParts;
   readonly #a: AdmissionAttributes;
-  readonly #session: MutationSession;
+  readonly #isReinvocation: boolean;
+  readonly #session: SessionPart;
   /** In the request's own version. */
   #object: DynamicObject | undefined;
 
   constructor(parts: WebhookParts, a: AdmissionAttributes, session: MutationSession) {
     this.#parts = parts;
     this.#a = a;
-    this.#session = session;
+    this.#isReinvocation = session.isReinvocation;
+    this.#session = session.of("webhooks");
     this.#object = a.object;
-    session.begin(a.object);
+    this.#session.begin(a.object);
   }
 
   async ask(hook: Hook, index: number): Promise<void> {
-    const { versions, store, client, log } = this.#parts;
+    const { store, client, log } = this.#parts;
     const a = { ...this.#a, object: this.#object };
+    const versions = this.#parts.versions(a.tenant);
     const version = await matchRequest(hook.matching, a, versions, store);
     if (!version || !(await holds(this.#parts, hook, a, version, a.object))) return;
     const session = this.#session;
-    if (session.isReinvocation && !session.mustReinvoke(hook.id)) return;
-    const place = `round_${session.isReinvocation ? 1 : 0}_index_${index}`;
+    if (this.#isReinvocation && !session.mustReinvoke(hook.id)) return;
+    const place = `round_${this.#isReinvocation ? 1 : 0}_index_${index}`;
     const where = { configuration: hook.configuration, webhook: hook.webhook.name };
     let changed = false;
     try {
