@@ -32,6 +32,9 @@ export interface Instance {
   remove(): Promise<void>;
 }
 
+/** A list of many pods is long, and JSON cut short is none. */
+const ANSWER_MAX = 32 * 1024 * 1024;
+
 async function freePort(): Promise<number> {
   return new Promise((done, fail) => {
     const server = createServer();
@@ -60,6 +63,7 @@ export async function startInstance(options: { nodes?: number; args?: string[] }
   const tryKubectl = (...args: string[]) =>
     run("kubectl", ["--kubeconfig", kubeconfig, "--cache-dir", join(dataDir, "kube-cache"), ...args], {
       timeoutMs: 300_000,
+      keep: ANSWER_MAX,
     });
   const must = (what: string, result: Finished) => {
     if (result.code !== 0)
@@ -102,6 +106,7 @@ export async function eventually<T>(
   for (;;) {
     try {
       const value = await probe();
+      last = undefined;
       if (value !== undefined && value !== false) return value;
     } catch (error) {
       last = error;

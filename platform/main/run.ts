@@ -9,14 +9,24 @@ export interface Finished {
   stderr: string;
 }
 
-const TAIL_BYTES_MAX = 64 * 1024;
+const KEPT_CHARACTERS = 64 * 1024;
 
-/** Runs a program to its end. Output is kept to the last 64 KiB; `onLine` sees every line as it comes. */
+/**
+ * Runs a program to its end. Of its output the last 64 Ki characters are kept, or `keep`, for the caller who must
+ * have all of it; `onLine` sees every line as it comes.
+ */
 export function run(
   file: string,
   args: readonly string[],
-  options: { cwd?: string; env?: NodeJS.ProcessEnv; onLine?: (line: string) => void; timeoutMs?: number } = {},
+  options: {
+    cwd?: string;
+    env?: NodeJS.ProcessEnv;
+    onLine?: (line: string) => void;
+    timeoutMs?: number;
+    keep?: number;
+  } = {},
 ): Promise<Finished> {
+  const keep = options.keep ?? KEPT_CHARACTERS;
   return new Promise((resolve, reject) => {
     const child = spawn(file, args, {
       cwd: options.cwd,
@@ -27,7 +37,7 @@ export function run(
     const kept = { stdout: "", stderr: "" };
     for (const name of ["stdout", "stderr"] as const) {
       child[name].setEncoding("utf8").on("data", (text: string) => {
-        kept[name] = (kept[name] + text).slice(-TAIL_BYTES_MAX);
+        kept[name] = (kept[name] + text).slice(-keep);
         if (options.onLine) for (const line of text.split("\n")) if (line.trim()) options.onLine(line.trim());
       });
     }
