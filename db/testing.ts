@@ -45,12 +45,17 @@ function guard(base: string): ChildProcess {
   return child;
 }
 
-/** `migrated: false` gives an empty database. */
-export async function withTestDatabase(options: { migrated?: boolean } = {}): Promise<TestDatabase> {
+/** `migrated: false` gives an empty database; `durable: true` one with the settings that a user's has, for measuring. */
+export async function withTestDatabase(options: { migrated?: boolean; durable?: boolean } = {}): Promise<TestDatabase> {
   const base = mkdtempSync(join(tmpdir(), "capstan-db-"));
   chmodSync(base, 0o755);
   const port = await freePort();
-  const cluster = { dataDir: join(base, "data"), port, passwordFile: join(base, "password"), volatile: true };
+  const cluster = {
+    dataDir: join(base, "data"),
+    port,
+    passwordFile: join(base, "password"),
+    volatile: !options.durable,
+  };
   const guarding = guard(base);
   let child: ChildProcess | undefined;
   let url = "";

@@ -42,6 +42,14 @@ export const imageBinaries: readonly Binary[] = [
   { name: "pause", module: "pause", package: "." },
 ];
 
+/** The originals that Capstan is measured and compared with. */
+export const peerBinaries: readonly Binary[] = [
+  kubernetes("kube-apiserver", "cmd/kube-apiserver"),
+  kubernetes("kube-controller-manager", "cmd/kube-controller-manager"),
+  kubernetes("kube-scheduler", "cmd/kube-scheduler"),
+  { name: "etcd", module: "etcd", package: "." },
+];
+
 /** Why the suite cannot be built here; undefined when it can. */
 export const buildImpossible = (): string | undefined =>
   findProgram("go") ? undefined : "go is not on the PATH: the suite is built from its Go modules";

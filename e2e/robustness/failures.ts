@@ -2,7 +2,7 @@
 import { delay } from "#platform/base/clock.ts";
 import { dropPartitions } from "#platform/store/postgres/partitions.ts";
 import { Session } from "#platform/store/postgres/session.ts";
-import type { Cluster } from "./cluster.ts";
+import type { Cluster } from "../support/cluster.ts";
 import type { Random } from "./random.ts";
 
 /** `keep` saves the log before some of it is dropped. */

@@ -7,8 +7,8 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { delay } from "#platform/base/clock.ts";
 import { verify } from "#platform/store/postgres/verify.ts";
+import { Cluster } from "../support/cluster.ts";
 import { check } from "./check.ts";
-import { Cluster } from "./cluster.ts";
 import { FAILURES } from "./failures.ts";
 import { Random } from "./random.ts";
 import type { Fact } from "./record.ts";
@@ -60,7 +60,7 @@ async function hurt(cluster: Cluster, archive: Archive, random: Random, until: n
 
 test(`nothing acknowledged is lost and no watcher misses a change (seed ${seed}, ${seconds} s)`, async () => {
   const random = new Random(seed);
-  const cluster = await Cluster.start();
+  const cluster = await Cluster.start({ servers: 2, engine: "jco" });
   try {
     const traffic = new Traffic(cluster);
     const archive = new Archive(cluster);

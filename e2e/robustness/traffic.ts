@@ -1,6 +1,6 @@
 /** Clients that write, read and watch a few keys, and what they saw. */
 import { delay } from "#platform/base/clock.ts";
-import type { Cluster } from "./cluster.ts";
+import type { Cluster } from "../support/cluster.ts";
 import type { Random } from "./random.ts";
 import type { Operation, ReadRecord, WatchRecord, WriteRecord } from "./record.ts";
 

@@ -1,4 +1,4 @@
-/** Two API servers, each a process, over one PostgreSQL; and the ways in which they are hurt. */
+/** API servers alone, each a process of its own, over one PostgreSQL: no controllers, scheduler or nodes. */
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import { cpSync, mkdirSync, mkdtempSync, openSync, readFileSync, rmSync, writeFileSync } from "node:fs";
@@ -9,10 +9,19 @@ import { freePort, type TestDatabase, withTestDatabase } from "#db/testing.ts";
 import { delay } from "#platform/base/clock.ts";
 import { type Config, paths } from "#platform/main/config.ts";
 import { ensurePki } from "#platform/main/pki.ts";
+import { installPlugins } from "#platform/main/plugin-users.ts";
 import { loadKubeconfig } from "#sdk/client/kubeconfig.ts";
-import { type Credentials, HttpClient } from "./http.ts";
+import { HttpClient } from "./http.ts";
 
 const cli = resolve(import.meta.dirname, "../../platform/main/cli.ts");
+const components = resolve(import.meta.dirname, "../../plugins/dist");
+
+export interface ClusterOptions {
+  servers: number;
+  engine: Config["engine"];
+  /** The database has the settings that a user's has, and the first-party plugins are installed: for measuring. */
+  asInstalled?: boolean;
+}
 
 export class Server {
   readonly url: string;
@@ -28,6 +37,10 @@ export class Server {
     const log = openSync(join(this.#dataDir, "apiserver.log"), "a");
     const args = ["--disable-warning=ExperimentalWarning", cli, "role", "apiserver", "--data-dir", this.#dataDir];
     this.#child = spawn(process.execPath, args, { stdio: ["ignore", log, log] });
+  }
+
+  get pid(): number | undefined {
+    return this.#child?.pid;
   }
 
   signal(signal: NodeJS.Signals): void {
@@ -60,36 +73,46 @@ export class Cluster {
     this.#base = base;
   }
 
-  static async start(): Promise<Cluster> {
-    const db = await withTestDatabase();
-    const base = mkdtempSync(join(tmpdir(), "capstan-robust-"));
-    const servers: Server[] = [];
-    let credentials: Credentials | undefined;
-    for (const name of ["a", "b"]) {
-      const config = await configOf(join(base, name), db.url);
-      const { pki, run, components } = paths(config.dataDir);
-      for (const dir of [run, components]) mkdirSync(dir, { recursive: true });
-      // One authority and one token key for both.
-      if (name !== "a") cpSync(paths(join(base, "a")).pki, pki, { recursive: true });
+  static async start(options: ClusterOptions): Promise<Cluster> {
+    const { engine, asInstalled = false } = options;
+    const db = await withTestDatabase({ durable: asInstalled });
+    const base = mkdtempSync(join(tmpdir(), "capstan-cluster-"));
+    const configs: Config[] = [];
+    for (let i = 0; i < options.servers; i++) {
+      const config: Config = { ...(await configOf(join(base, String(i)), db.url)), engine };
+      const where = paths(config.dataDir);
+      mkdirSync(where.run, { recursive: true });
+      if (asInstalled) cpSync(components, where.components, { recursive: true });
+      else mkdirSync(where.components, { recursive: true });
+      // One authority and one token key for all.
+      if (configs[0]) cpSync(paths(configs[0].dataDir).pki, where.pki, { recursive: true });
       await ensurePki(config);
-      writeFileSync(paths(config.dataDir).config, JSON.stringify(config));
-      const { ca, cert, key } = loadKubeconfig(paths(config.dataDir).roleKubeconfig("admin"));
-      if (!ca || !cert || !key) throw new Error("the admin's kubeconfig has no certificate");
-      credentials = { ca, cert, key };
-      servers.push(new Server(`https://127.0.0.1:${config.api.port}`, config.dataDir));
+      writeFileSync(where.config, JSON.stringify(config));
+      configs.push(config);
     }
-    if (!credentials) throw new Error("no servers");
-    const cluster = new Cluster(db, servers, new HttpClient(credentials), base);
+    const servers = configs.map(({ api, dataDir }) => new Server(`https://127.0.0.1:${api.port}`, dataDir));
+    const [first] = configs;
+    if (!first) throw new Error("a cluster has one API server at least");
+    const { ca, cert, key } = loadKubeconfig(paths(first.dataDir).roleKubeconfig("admin"));
+    if (!ca || !cert || !key) throw new Error("the admin's kubeconfig has no certificate");
+    const cluster = new Cluster(db, servers, new HttpClient({ ca, cert, key }), base);
     try {
       for (const server of servers) {
         server.start();
         await cluster.served(server);
       }
+      if (asInstalled) await installPlugins(first);
     } catch (error) {
       await cluster.remove();
       throw error;
     }
     return cluster;
+  }
+
+  /** PEM files of the admin, for programs that want files. */
+  get credentialFiles(): { cert: string; key: string } {
+    const { pki } = paths(join(this.#base, "0"));
+    return { cert: join(pki, "admin-client.crt"), key: join(pki, "admin-client.key") };
   }
 
   async served(server: Server, timeoutMs = 120_000): Promise<void> {

@@ -1,0 +1,3 @@
+module capstan.dev/bench/load
+
+go 1.26

@@ -1,0 +1,106 @@
+/** What is measured, and what is asked for: a ratio of ours to the original's in the same run. */
+
+/** A line that the load client prints for a phase. */
+export interface PhaseResult {
+  phase: string;
+  clients: number;
+  ops: number;
+  errors: number;
+  per_second: number;
+  p50_ms: number;
+  p99_ms: number;
+  max_ms: number;
+  note?: string;
+}
+
+export interface Figure {
+  name: string;
+  /** Which of the phase's numbers. */
+  of: "per_second" | "p99_ms" | "errors" | "bytes";
+  /** At least (rates) or at most (latencies, memory) this many times the original's; for errors, this many. */
+  target: number;
+}
+
+export interface Scenario {
+  name: string;
+  /** Arguments of the load client: phases that go together on one fresh state. */
+  args: (scale: { seconds: number }) => readonly string[];
+  /** API servers over one database. */
+  servers?: number;
+  /** Memory is taken after the load. */
+  memory?: boolean;
+  figures: readonly Figure[];
+}
+
+const phase =
+  (clients: number, phases: string, ...more: string[]) =>
+  ({ seconds }: { seconds: number }) => [
+    "--clients",
+    String(clients),
+    "--seconds",
+    String(seconds),
+    "--phases",
+    phases,
+    ...more,
+  ];
+
+export const scenarios: readonly Scenario[] = [
+  {
+    name: "create-1",
+    args: phase(1, "create"),
+    figures: [{ name: "creates/s, 1 client", of: "per_second", target: 1.5 }],
+  },
+  {
+    name: "create-50",
+    args: phase(50, "create"),
+    figures: [{ name: "creates/s, 50 clients", of: "per_second", target: 3 }],
+  },
+  {
+    name: "create-300",
+    args: phase(300, "create"),
+    figures: [
+      { name: "creates/s, 300 clients", of: "per_second", target: 3 },
+      { name: "create p99, 300 clients", of: "p99_ms", target: 0.5 },
+    ],
+  },
+  {
+    name: "create-pods",
+    args: phase(50, "create-pods"),
+    figures: [{ name: "pods created/s, 50 clients", of: "per_second", target: 2 }],
+  },
+  { name: "get", args: phase(50, "get"), figures: [{ name: "gets/s, 50 clients", of: "per_second", target: 4 }] },
+  {
+    name: "list",
+    args: phase(50, "fill,list", "--objects", "2000"),
+    figures: [{ name: "pages of 500/s, 10 clients", of: "per_second", target: 2 }],
+  },
+  {
+    name: "watch",
+    args: phase(1, "watch", "--watchers", "1000", "--rate", "20"),
+    figures: [
+      { name: "watch p99, 1,000 watchers, 20 writes/s", of: "p99_ms", target: 0.8 },
+      { name: "events lost", of: "errors", target: 0 },
+    ],
+  },
+  {
+    name: "watch-other",
+    args: phase(1, "watch", "--watchers", "50", "--rate", "50"),
+    servers: 2,
+    figures: [{ name: "another server's watcher sees a write, p99", of: "p99_ms", target: Number.POSITIVE_INFINITY }],
+  },
+  {
+    name: "memory",
+    args: phase(50, "fill", "--objects", "50000"),
+    memory: true,
+    figures: [{ name: "memory after 50,000 small objects", of: "bytes", target: 0.5 }],
+  },
+  {
+    name: "informers",
+    args: phase(50, "pods,informers", "--pods", "20000"),
+    memory: true,
+    figures: [
+      { name: "16 informers start on 20,000 pods, last synced", of: "p99_ms", target: 1 },
+      { name: "memory afterwards", of: "bytes", target: 1 },
+    ],
+  },
+];

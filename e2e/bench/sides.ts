@@ -1,0 +1,207 @@
+/** What is measured: an API server with its database and nothing else, ours or the original, each started afresh and wiped. */
+import { type ChildProcess, spawn } from "node:child_process";
+import { once } from "node:events";
+import { mkdirSync, mkdtempSync, openSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { freePort } from "#db/testing.ts";
+import { delay } from "#platform/base/clock.ts";
+import type { Config } from "#platform/main/config.ts";
+import { ensurePki } from "#platform/main/pki.ts";
+import { binDir } from "../conformance/suite.ts";
+import { Cluster } from "../support/cluster.ts";
+
+export interface Side {
+  servers: readonly string[];
+  cert: string;
+  key: string;
+  /** Resident memory of the API server and of its database, in bytes; what processes share counts once. */
+  memory(): Record<"server" | "database", number>;
+  remove(): Promise<void>;
+}
+
+export type StartSide = (options: { buildDir: string; servers: number }) => Promise<Side>;
+
+/** Proportional set size: a PostgreSQL backend's share of the buffers is not counted anew for each. */
+function proportionalBytes(pid: number): number {
+  try {
+    const kib = /^Pss:\s+(\d+) kB/m.exec(readFileSync(`/proc/${pid}/smaps_rollup`, "utf8"))?.[1];
+    return Number(kib ?? 0) * 1024;
+  } catch {
+    return 0; // ended meanwhile
+  }
+}
+
+/** A process and all it started. */
+function family(pid: number): number[] {
+  const parents = new Map<number, number>();
+  for (const entry of readdirSync("/proc").filter((name) => /^\d+$/.test(name))) {
+    try {
+      const after = readFileSync(`/proc/${entry}/stat`, "utf8").split(") ")[1]?.split(" ");
+      parents.set(Number(entry), Number(after?.[1]));
+    } catch {
+      // ended meanwhile
+    }
+  }
+  const descends = (p: number | undefined): boolean =>
+    p !== undefined && p > 1 && (p === pid || descends(parents.get(p)));
+  return [...parents.keys()].filter(descends);
+}
+
+const memoryOf = (pids: readonly (number | undefined)[]): number =>
+  pids.flatMap((pid) => (pid ? family(pid) : [])).reduce((sum, pid) => sum + proportionalBytes(pid), 0);
+
+export const capstan: StartSide = async ({ servers }) => {
+  const cluster = await Cluster.start({ servers, engine: "wasmtime", asInstalled: true });
+  const postmaster = Number(readFileSync(join(cluster.db.dataDir, "cluster/postmaster.pid"), "utf8").split("\n")[0]);
+  return {
+    servers: cluster.servers.map(({ url }) => url),
+    ...cluster.credentialFiles,
+    memory: () => ({ server: memoryOf(cluster.servers.map(({ pid }) => pid)), database: memoryOf([postmaster]) }),
+    remove: () => cluster.remove(),
+  };
+};
+
+/** Ended together, and with the last words of whichever ended by itself. */
+class Processes {
+  readonly #running: { name: string; child: ChildProcess; log: string }[] = [];
+  readonly #dir: string;
+
+  constructor(dir: string) {
+    this.#dir = dir;
+  }
+
+  start(name: string, file: string, args: readonly string[]): number | undefined {
+    const log = join(this.#dir, `${name}.log`);
+    const out = openSync(log, "a");
+    const child = spawn(file, args, { stdio: ["ignore", out, out] });
+    this.#running.push({ name, child, log });
+    return child.pid;
+  }
+
+  lastWords(): string {
+    return this.#running.map(({ name, log }) => `${name}: ${readFileSync(log, "utf8").slice(-800)}`).join("\n");
+  }
+
+  async end(): Promise<void> {
+    for (const { child } of this.#running.reverse()) {
+      if (child.exitCode !== null || child.signalCode !== null) continue;
+      const exit = once(child, "exit");
+      child.kill("SIGKILL");
+      await exit;
+    }
+  }
+}
+
+/** kube-apiserver and etcd, with the flags of a plain cluster: RBAC, default admission, one of each. */
+export const upstream: StartSide = async ({ buildDir, servers }) => {
+  const dir = mkdtempSync(join(tmpdir(), "capstan-peer-"));
+  const processes = new Processes(dir);
+  const remove = async () => {
+    await processes.end();
+    rmSync(dir, { recursive: true, force: true });
+  };
+  try {
+    return await startUpstream(dir, processes, buildDir, servers, remove);
+  } catch (error) {
+    const said = processes.lastWords();
+    await remove();
+    throw new Error(`the original does not start: ${String(error)}\n${said}`);
+  }
+};
+
+async function startUpstream(
+  dir: string,
+  processes: Processes,
+  buildDir: string,
+  servers: number,
+  remove: () => Promise<void>,
+): Promise<Side> {
+  const pki = await makePki(dir);
+  const [client, peer] = [await freePort(), await freePort()];
+  const [clientUrl, peerUrl] = [`http://127.0.0.1:${client}`, `http://127.0.0.1:${peer}`];
+  const etcd = processes.start("etcd", join(binDir(buildDir), "etcd"), [
+    `--data-dir=${join(dir, "etcd")}`,
+    `--listen-client-urls=${clientUrl}`,
+    `--advertise-client-urls=${clientUrl}`,
+    `--listen-peer-urls=${peerUrl}`,
+    `--initial-advertise-peer-urls=${peerUrl}`,
+    `--initial-cluster=default=${peerUrl}`,
+    "--quota-backend-bytes=8589934592",
+  ]);
+  const ports: number[] = [];
+  const pids: (number | undefined)[] = [];
+  for (let i = 0; i < servers; i++) {
+    const port = await freePort();
+    ports.push(port);
+    pids.push(
+      processes.start(`kube-apiserver-${i}`, join(binDir(buildDir), "kube-apiserver"), [
+        `--etcd-servers=${clientUrl}`,
+        `--secure-port=${port}`,
+        "--bind-address=127.0.0.1",
+        "--advertise-address=127.0.0.1",
+        "--endpoint-reconciler-type=none",
+        `--cert-dir=${join(dir, "serving")}-${i}`,
+        "--authorization-mode=Node,RBAC",
+        `--client-ca-file=${pki("ca.crt")}`,
+        `--service-account-key-file=${pki("sa.pub")}`,
+        `--service-account-signing-key-file=${pki("sa.key")}`,
+        "--service-account-issuer=https://kubernetes.default.svc",
+        "--service-cluster-ip-range=10.0.0.0/16",
+        // No controller makes service accounts or their tokens here, on either side.
+        "--disable-admission-plugins=ServiceAccount",
+      ]),
+    );
+  }
+  const urls = ports.map((port) => `https://127.0.0.1:${port}`);
+  for (const url of urls) await ready(url);
+  return {
+    servers: urls,
+    cert: pki("admin-client.crt"),
+    key: pki("admin-client.key"),
+    memory: () => ({ server: memoryOf(pids), database: memoryOf([etcd]) }),
+    remove,
+  };
+}
+
+/** The same kind of keys and certificates as ours, so that TLS costs the same. */
+async function makePki(dir: string): Promise<(name: string) => string> {
+  const dataDir = join(dir, "keys");
+  mkdirSync(dataDir);
+  const config: Config = {
+    dataDir,
+    instance: "000000",
+    api: { host: "127.0.0.1", port: 1 },
+    console: { host: "127.0.0.1", port: 0 },
+    databaseUrl: "",
+    serviceCIDR: "10.0.0.0/16",
+    podCIDR: "10.244.0.0/16",
+    dns: { domain: "cluster.local", address: "10.0.0.10" },
+    engine: "jco",
+    nodes: [],
+  };
+  await ensurePki(config);
+  const at = (name: string) => join(dataDir, "pki", name);
+  const { createPublicKey } = await import("node:crypto");
+  writeFileSync(at("sa.pub"), createPublicKey(readFileSync(at("sa.key"))).export({ type: "spki", format: "pem" }));
+  return at;
+}
+
+async function ready(url: string): Promise<void> {
+  const { Agent, request } = await import("node:https");
+  // The certificate is self-signed and made by the server itself.
+  const agent = new Agent({ rejectUnauthorized: false });
+  const probe = () =>
+    new Promise<number>((resolve) => {
+      const sent = request(`${url}/readyz`, { agent, timeout: 2_000 }, (answer) => {
+        answer.resume();
+        resolve(answer.statusCode ?? 0);
+      });
+      sent.on("error", () => resolve(0));
+      sent.on("timeout", () => sent.destroy());
+      sent.end();
+    });
+  for (const end = Date.now() + 60_000; (await probe()) !== 200; await delay(200))
+    if (Date.now() > end) throw new Error(`${url} is not ready within 60 s`);
+  agent.destroy();
+}
