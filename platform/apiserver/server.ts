@@ -169,10 +169,10 @@ export async function startServer(parts: ServerParts): Promise<ListeningServer> 
     socket.on("error", () => socket.destroy());
     const requestId = crypto.randomUUID();
     const trace: Trace = {};
+    const { signal, gone } = chain.begin();
+    socket.on("close", gone);
     try {
-      const closed = new AbortController();
-      socket.on("close", () => closed.abort());
-      const exchange = await chain.admit(request, undefined as never, requestId, closed.signal, trace);
+      const exchange = await chain.admit(request, undefined as never, requestId, signal, trace);
       trace.audit?.stage("ResponseStarted", 101);
       const entry = exchange.info.isResource ? await entryOf(exchange) : undefined;
       if (entry && exchange.info.subresource === "proxy") {

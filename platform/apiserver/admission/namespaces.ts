@@ -12,8 +12,7 @@ export function namespaceLifecycle(store: Store): AdmissionRule {
       const stored =
         (await store.get(key, { type: "atLeast", revision: 0 })) ?? (await store.get(key, { type: "consistent" }));
       if (!stored) throw notFound({ group: "", resource: "namespaces" }, namespace);
-      const { metadata } = JSON.parse(stored.document) as { metadata: { deletionTimestamp?: string } };
-      if (metadata.deletionTimestamp) throw namespaceTerminating(resource, name, namespace);
+      if (stored.fields["status.phase"] === "Terminating") throw namespaceTerminating(resource, name, namespace);
     },
   };
 }

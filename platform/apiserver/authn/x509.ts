@@ -38,6 +38,8 @@ export interface TenantAuthorities {
 export function certificates(ca: string, tenants: TenantAuthorities): Authenticator {
   const authority = new X509Certificate(ca);
   const known = new Map<string, Verified>();
+  /** The same buffer comes with each request of a connection. */
+  const seen = new WeakMap<Buffer, Verified>();
 
   /** By signature alone: what the subject says is its holder's word. */
   function homeOf(certificate: X509Certificate): TenantId | undefined {
@@ -62,16 +64,22 @@ export function certificates(ca: string, tenants: TenantAuthorities): Authentica
     };
   }
 
+  function remembered(certificate: Buffer): Verified {
+    const key = certificate.toString("base64");
+    let verified = known.get(key);
+    if (!verified) {
+      verified = verify(certificate);
+      if (known.size >= CACHE_MAX) known.clear();
+      known.set(key, verified);
+    }
+    return verified;
+  }
+
   return {
     async authenticate({ certificate }, now) {
       if (!certificate) return undefined;
-      const key = certificate.toString("base64");
-      let verified = known.get(key);
-      if (!verified) {
-        verified = verify(certificate);
-        if (known.size >= CACHE_MAX) known.clear();
-        known.set(key, verified);
-      }
+      const verified = seen.get(certificate) ?? remembered(certificate);
+      seen.set(certificate, verified);
       // A tenant may have been removed since.
       const { tenant } = verified.user;
       if (tenant !== ROOT_TENANT && tenants.publicKey(tenant) === undefined) throw unauthorized();

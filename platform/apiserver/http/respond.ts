@@ -39,7 +39,8 @@ const CONTENT_TYPES = {
 export async function send(response: AnyResponse, content: string | Buffer, options: ResponseOptions): Promise<void> {
   if (response.headersSent || response.writableEnded) return;
   const encoding = typeof content === "string" && options.encoding === "protobuf" ? "json" : options.encoding;
-  const body = typeof content !== "string" ? content : Buffer.from(textIn(encoding, content));
+  const body = typeof content === "string" ? textIn(encoding, content) : content;
+  const length = Buffer.byteLength(body);
   // Discovery documents come with headers of their own.
   if (!response.hasHeader("content-type")) response.setHeader("Content-Type", CONTENT_TYPES[encoding]);
   if (!response.hasHeader("cache-control")) response.setHeader("Cache-Control", "no-cache, private");
@@ -50,13 +51,14 @@ export async function send(response: AnyResponse, content: string | Buffer, opti
       options.warnings.map((w) => `299 - ${quoted(w)}`),
     );
   response.statusCode = options.code;
-  const zipped = options.acceptGzip && body.length > GZIP_MIN_BYTES;
+  const zipped = options.acceptGzip && length > GZIP_MIN_BYTES;
   if (zipped) {
     response.setHeader("Content-Encoding", "gzip");
     response.setHeader("Vary", "Accept-Encoding");
   }
+  // A text goes out with its headers in one write.
   const payload = zipped ? await compress(body, { level: 1 }) : body;
-  response.setHeader("Content-Length", payload.length);
+  response.setHeader("Content-Length", zipped ? payload.length : length);
   response.end(payload);
 }
 

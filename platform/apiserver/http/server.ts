@@ -51,6 +51,8 @@ export async function listen(options: ServerOptions): Promise<ListeningServer> {
     session.on("error", (error: Error) => log.debug("HTTP/2 session failed", { error: error.message }));
   });
   server.on("secureConnection", (socket) => {
+    // Who a connection's client is holds for its whole life.
+    socket.disableRenegotiation();
     sockets.add(socket);
     socket.on("close", () => sockets.delete(socket));
     socket.on("error", () => socket.destroy());

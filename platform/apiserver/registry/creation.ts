@@ -27,13 +27,15 @@ export class Creation {
     options: WriteOptions,
   ): Promise<Written> {
     const generated = !sent.metadata.name && sent.metadata.generateName;
+    // Only a name that is made here is tried more than once.
+    if (!generated) return await this.#createOnce(context, entry, namespace, sent, options);
     for (let attempt = 1; ; attempt++) {
       try {
         return await this.#createOnce(context, entry, namespace, structuredClone(sent), options);
       } catch (error) {
         // A generated name that is taken is the server's to make again.
         const taken = error instanceof StatusError && error.reason === "AlreadyExists";
-        if (!generated || !taken || attempt >= CREATE_ATTEMPTS_MAX) throw error;
+        if (!taken || attempt >= CREATE_ATTEMPTS_MAX) throw error;
       }
     }
   }
