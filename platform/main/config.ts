@@ -2,6 +2,8 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 
+import type { ServerOptions } from "./server-options.ts";
+
 export type Engine = "wasmtime" | "jco";
 
 export interface NodeConfig {
@@ -35,6 +37,8 @@ export interface Config {
   dns: { domain: string; address: string };
   engine: Engine;
   nodes: NodeConfig[];
+  /** What `up` was told of the API server's security; absent: the defaults. */
+  server?: ServerOptions;
 }
 
 /** File names below dataDir; made by `capstan up` (platform/main/pki.ts), read by the roles. */

@@ -7,6 +7,13 @@ import { parseArgs } from "node:util";
 import { cidrOf, nth } from "#platform/network/host/addresses.ts";
 import { type Config, type Engine, type NodeConfig, paths, readConfig } from "./config.ts";
 import { foreignServiceRanges, freeRange, hostRoutes, placeNodes } from "./nodes.ts";
+import {
+  mergeServerOptions,
+  parseServerOptions,
+  type ServerOptions,
+  serverFlags,
+  serverOptionHelp,
+} from "./server-options.ts";
 import { UserError } from "./steps.ts";
 
 export interface Options {
@@ -21,6 +28,8 @@ export interface Options {
   podCIDR?: string;
   serviceCIDR?: string;
   role?: string;
+  /** What was given of the API server's own options. */
+  server?: ServerOptions;
   yes: boolean;
 }
 
@@ -35,7 +44,9 @@ export const optionHelp = `options:
   --engine wasmtime|jco what runs components (default wasmtime where its addon is built)
   --pod-cidr, --service-cidr  address ranges (default: the first free ones from 10.244.0.0/16 and 10.96.0.0/16)
   --role NAME           run one role in the foreground: apiserver, controllers, scheduler, console, node-NAME
-  --yes                 do not ask`;
+  --yes                 do not ask
+
+${serverOptionHelp}`;
 
 const projectDir = resolve(import.meta.dirname, "../..");
 
@@ -70,7 +81,7 @@ export function parseOptions(argv: string[]): { options: Options; positionals: s
       args: argv,
       allowPositionals: true,
       options: {
-        ...Object.fromEntries(names.map((name) => [name, string])),
+        ...Object.fromEntries([...names, ...serverFlags()].map((name) => [name, string])),
         yes: { type: "boolean", short: "y" },
         help: { type: "boolean", short: "h" },
       },
@@ -78,7 +89,7 @@ export function parseOptions(argv: string[]): { options: Options; positionals: s
   } catch (error) {
     throw new UserError(error instanceof Error ? error.message : String(error), "npx capstan --help");
   }
-  const value = (name: (typeof names)[number]) => {
+  const value = (name: string) => {
     const given = parsed.values[name];
     return typeof given === "string" ? given : undefined;
   };
@@ -98,6 +109,7 @@ export function parseOptions(argv: string[]): { options: Options; positionals: s
       podCIDR: value("pod-cidr"),
       serviceCIDR: value("service-cidr"),
       role: value("role"),
+      server: parseServerOptions(value),
       yes: parsed.values["yes"] === true,
     },
     positionals: parsed.positionals,
@@ -202,7 +214,8 @@ export function makeConfig(options: Options, engine: Engine): Config {
     engine,
     nodes: nodesOf(options, before, podCIDR, dataDir),
   };
-  return { ...config, nodes: placeNodes(config) };
+  const server = mergeServerOptions(before?.server, options.server ?? {});
+  return { ...config, ...(server ? { server } : {}), nodes: placeNodes(config) };
 }
 
 export function writeConfig(config: Config): void {

@@ -3,6 +3,8 @@ import { type Clock, systemClock } from "#platform/base/clock.ts";
 import type { Metric } from "#platform/base/exposition.ts";
 import type { Log } from "#platform/base/log.ts";
 import { WatchCache } from "#platform/store/cache/cache.ts";
+import { SealedBacking } from "#platform/store/encryption/backing.ts";
+import { keepReloading, sealingOf } from "#platform/store/encryption/file.ts";
 import { keepExpiring } from "#platform/store/expiry.ts";
 import type { Store } from "#platform/store/port.ts";
 import { PostgresStore } from "#platform/store/postgres/store.ts";
@@ -16,6 +18,8 @@ export interface OpenStore {
   ready: Promise<void>;
   /** Throws 503 with the reason when requests cannot be served: the database is away, silent or read-only, or the cache is loading. */
   check(): Promise<void>;
+  /** Throws 503 with the reason when what should be encrypted cannot be: the KMS plugin is away. */
+  checkEncryption(): Promise<void>;
   metrics(): Metric[];
   close(): Promise<void>;
 }
@@ -27,12 +31,23 @@ const INDEXED_FIELDS = { pods: ["spec.nodeName"] };
 /** As kube-apiserver's --event-ttl. */
 const AGES = { events: 3_600_000 };
 
+export interface StoreOptions {
+  databaseUrl: string;
+  log: Log;
+  clock?: Clock;
+  /** Path of an EncryptionConfiguration; without one nothing is encrypted. */
+  encryption?: string;
+}
+
 /** The database must have been migrated. Reconnects by itself; until it can be reached `ready` is pending. */
-export function createStore(options: { databaseUrl: string; log: Log; clock?: Clock }): OpenStore {
-  const { databaseUrl, log, clock = systemClock } = options;
+export function createStore(options: StoreOptions): OpenStore {
+  const { databaseUrl, log, clock = systemClock, encryption } = options;
+  const sealing = sealingOf(encryption, log);
   const postgres = new PostgresStore({ databaseUrl, log, clock });
-  const cache = new WatchCache({ backing: postgres, log, clock, indexedFields: INDEXED_FIELDS });
+  const backing = new SealedBacking(postgres, sealing);
+  const cache = new WatchCache({ backing, log, clock, indexedFields: INDEXED_FIELDS });
   const stop = new AbortController();
+  if (encryption !== undefined) void keepReloading({ path: encryption, sealing, log }, stop.signal);
   const expiring = keepExpiring(
     {
       ages: AGES,
@@ -56,12 +71,17 @@ export function createStore(options: { databaseUrl: string; log: Log; clock?: Cl
       });
       await Promise.race([postgres.position(), silence]);
     },
+    checkEncryption: async () => {
+      const trouble = sealing.trouble();
+      if (trouble !== undefined) throw unavailable(trouble);
+    },
     metrics: () => [...cache.metrics(), ...postgres.metrics()],
     close: async () => {
       stop.abort();
       await cache.close();
       await postgres.close();
       await expiring;
+      sealing.close();
     },
   };
 }

@@ -27,8 +27,8 @@ export interface Recent {
 
 /** Called in the order of the log, never two at once. */
 export interface LogHandler {
-  /** Every change after the last call's `upTo` up to this one's; `changes` may be empty. */
-  changes(changes: readonly Change[], upTo: Revision): void;
+  /** Every change after the last call's `upTo` up to this one's; `changes` may be empty. What it promises is waited for; when it fails, all comes again. */
+  changes(changes: readonly Change[], upTo: Revision): void | Promise<void>;
   /** The reader's place is gone (S5, S12). Nothing follows: load a snapshot and follow again. */
   gap(why: "compacted" | "epoch"): void;
 }
@@ -40,6 +40,8 @@ export interface Follower {
 }
 
 export interface Backing {
+  /** Whether writing the object again as it is would store it otherwise (encryption by a newer key). Absent: never. */
+  isStale?(object: StoredObject): boolean;
   write(write: Write): Promise<WriteResult>;
   /** Asked after the caller's request arrived; one question answers all who wait. Throws StatusError 503 without a database. */
   position(): Promise<Position>;

@@ -34,6 +34,8 @@ export interface StoredObject {
   labels: Readonly<Record<string, string>>;
   /** Selectable fields, always including metadata.name and metadata.namespace. */
   fields: Readonly<Record<string, string>>;
+  /** What encrypted it in the database (encryption/sealing.ts); unset for what is stored as it is. */
+  sealedBy?: string;
 }
 
 /** What a writer hands over; the store reads nothing out of documents. */
@@ -165,6 +167,8 @@ export interface Store {
    */
   watch(request: WatchRequest): AsyncIterable<readonly WatchEvent[]>;
   write(write: Write): Promise<WriteResult>;
+  /** Whether an update that changes nothing must be written all the same: it is encrypted by a key of before. Absent: never. */
+  isStale?(object: StoredObject): boolean;
   /** The newest revision this reader has; for /readyz and lists of nothing. */
   revision(): Revision;
 }

@@ -109,7 +109,7 @@ export class Updating {
     for (const warning of view ? [] : (strategy.warnings?.(next, old) ?? [])) context.warn(warning);
     await this.#pipeline.validateAdmission(context, entry, { ...admitted, object: next });
     if (isReleased(entry, next)) return await this.#release(context, entry, key, stored, next, old, options);
-    if (unchanged(next, old))
+    if (unchanged(next, old) && !this.#pipeline.store.isStale?.(stored))
       return { written: { document: stored.document, revision: stored.revision, created: false } };
     const effects = await this.#pipeline.effects(context, entry, {
       operation: "update",

@@ -17,6 +17,12 @@ export function databaseOf(options: Options): string {
   throw new UserError(`there is no instance in ${options.dataDir}`, "npx capstan --help (--data-dir, --database-url)");
 }
 
+/** The instance's EncryptionConfiguration, when it has one. */
+export function encryptionOf(options: Options): string | undefined {
+  const { config } = paths(options.dataDir);
+  return existsSync(config) ? readConfig(options.dataDir).server?.encryptionProviderConfig : undefined;
+}
+
 function fileOf(command: string, file: string | undefined): string {
   if (file === undefined) throw new UserError(`${command} takes the name of a file`, `npx capstan ${command} FILE`);
   return resolve(file);

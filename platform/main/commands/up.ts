@@ -85,6 +85,7 @@ function refuseChanges(options: Options): void {
   const changing = (
     ["apiPort", "consolePort", "kubeletPort", "postgresPort", "databaseUrl", "nodes", "podCIDR", "serviceCIDR"] as const
   ).filter((name) => options[name] !== undefined && !(name === "databaseUrl" && process.env["DATABASE_URL"]));
+  changing.push(...(Object.keys(options.server ?? {}) as (typeof changing)[number][]));
   if (changing.length)
     throw new UserError(
       `Capstan is running; ${changing.join(", ")} can only change while it is down`,

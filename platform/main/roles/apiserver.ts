@@ -96,7 +96,9 @@ export const start: StartRole = async ({ config, log }) => {
   const clock = systemClock;
   const { pki } = paths(config.dataDir);
   const pem = (name: string) => readFileSync(join(pki, name), "utf8");
-  const opened = createStore({ databaseUrl: config.databaseUrl, log, clock });
+  const { server: serverOptions = {} } = config;
+  const encryption = serverOptions.encryptionProviderConfig;
+  const opened = createStore({ databaseUrl: config.databaseUrl, log, clock, ...(encryption ? { encryption } : {}) });
   const { store, tenants } = opened;
   await opened.ready;
   const stop = new AbortController();
@@ -190,7 +192,10 @@ export const start: StartRole = async ({ config, log }) => {
     fairness,
     ...(audit ? { audit } : {}),
     liveness: [{ name: "ping", check: async () => undefined }],
-    readiness: [{ name: "store", check: opened.check }],
+    readiness: [
+      { name: "store", check: opened.check },
+      ...(encryption ? [{ name: "kms-providers", check: opened.checkEncryption }] : []),
+    ],
     exposition: () => expositionText(opened.metrics()),
     documents: documents(where, clock, custom),
     fixed: issuerDocuments(keys, where),

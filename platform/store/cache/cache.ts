@@ -128,6 +128,10 @@ export class WatchCache implements Store {
     return this.#position.revision;
   }
 
+  isStale(object: StoredObject): boolean {
+    return this.#options.backing.isStale?.(object) ?? false;
+  }
+
   write(write: Write): Promise<WriteResult> {
     return this.#options.backing.write(write);
   }

@@ -127,7 +127,7 @@ export class PostgresStore implements Backing {
     const reading: LogHandler = {
       changes: (changes, upTo) => {
         this.#read = upTo;
-        handler.changes(changes, upTo);
+        return handler.changes(changes, upTo);
       },
       gap: (why) => handler.gap(why),
     };

@@ -100,7 +100,7 @@ class Tail {
         return;
       } catch (error) {
         this.#session?.destroy();
-        this.#options.log.warn("the tail of the log lost the database", {
+        this.#options.log.warn("the tail of the log cannot be read", {
           error: messageOf(error),
           retryInMs: backoffMs,
         });
@@ -165,7 +165,9 @@ class Tail {
       const last = rows.at(-1)?.revision ?? this.#at;
       const full = rows.length === asked;
       const upTo = full ? last : Math.max(last, counter.revision);
-      if (upTo > this.#at) this.#handler.changes(rows.map(changeOf), upTo);
+      // Awaited only where there is something to wait for: most logs are read without a pause.
+      const taken = upTo > this.#at ? this.#handler.changes(rows.map(changeOf), upTo) : undefined;
+      if (taken) await taken;
       this.#at = upTo;
       this.#page.read(rows);
       if (full) continue;

@@ -2,6 +2,10 @@
  * Checks the store's invariants on a live database, in one snapshot. Each check is a query for what must not be: its rows are
  * violations, described in `what`.
  */
+import { messageOf } from "#platform/base/log.ts";
+import type { StoredObject } from "../port.ts";
+import { PageSize } from "./page.ts";
+import { OBJECT_COLUMNS, type ObjectRow, objectOf } from "./rows.ts";
 import { Session } from "./session.ts";
 
 export interface CheckResult {
@@ -41,17 +45,61 @@ const CHECKS: Record<string, string> = {
       SELECT FROM pg_inherits i JOIN pg_class p ON p.oid = i.inhrelid,
         LATERAL regexp_matches(pg_get_expr(p.relpartbound, p.oid), '\\(''?(\\d+)''?\\).*\\(''?(\\d+)''?\\)') AS bounds
       WHERE i.inhparent = 'change'::regclass AND c.revision + 1 >= bounds[1]::bigint AND c.revision + 1 < bounds[2]::bigint)`,
-  "a document is of its key": `SELECT ${keyOf("o")} AS what FROM object o, LATERAL (SELECT o.document::json -> 'metadata' AS m) d
-    WHERE d.m ->> 'name' IS DISTINCT FROM o.name OR coalesce(d.m ->> 'namespace', '') <> o.namespace
+  "a document is of its key": `SELECT ${keyOf("o")} AS what FROM object o,
+      LATERAL (SELECT CASE WHEN o.document LIKE 'k8s:enc:%' THEN NULL ELSE o.document::json -> 'metadata' END AS m) d
+    WHERE o.document NOT LIKE 'k8s:enc:%' AND (d.m ->> 'name' IS DISTINCT FROM o.name OR coalesce(d.m ->> 'namespace', '') <> o.namespace
       OR d.m ->> 'uid' IS DISTINCT FROM o.uid OR d.m ->> 'resourceVersion' IS NOT NULL
-      OR (d.m ->> 'deletionTimestamp' IS NOT NULL) <> o.terminating`,
+      OR (d.m ->> 'deletionTimestamp' IS NOT NULL) <> o.terminating)`,
   "S10: each object is of a living tenant": `SELECT 'tenant ' || o.tenant || ': ' || count(*) || ' objects' AS what FROM object o
     WHERE NOT EXISTS (SELECT FROM tenant t WHERE t.id = o.tenant AND NOT t.removed) GROUP BY o.tenant`,
   "S3: no ledger gave back more than it took": `SELECT tenant || '/' || ledger || '/' || resource || ' is ' || used AS what FROM ledger WHERE used < 0`,
 };
 
-/** Throws only when the database cannot be asked. */
-export async function verify(databaseUrl: string): Promise<CheckResult[]> {
+/** The rest of "a document is of its key": opening binds the text to the key already. */
+async function checkSealed(
+  session: Session,
+  open: (object: StoredObject) => Promise<StoredObject>,
+): Promise<CheckResult> {
+  await session.query({
+    text: `DECLARE sealed NO SCROLL CURSOR FOR SELECT ${OBJECT_COLUMNS}, terminating FROM object WHERE document LIKE 'k8s:enc:%'`,
+  });
+  const examples: string[] = [];
+  let violations = 0;
+  for (const page = new PageSize(); ; ) {
+    const asked = page.rows;
+    const rows = await session.query<ObjectRow & { terminating: boolean }>({ text: `FETCH ${asked} FROM sealed` });
+    for (const row of rows) {
+      const why = await wrongSealed(row, open);
+      if (why === undefined) continue;
+      violations++;
+      if (examples.length < EXAMPLES) examples.push(why);
+    }
+    if (rows.length < asked) return { name: "an encrypted document opens and is of its key", violations, examples };
+    page.read(rows);
+  }
+}
+
+async function wrongSealed(
+  row: ObjectRow & { terminating: boolean },
+  open: (object: StoredObject) => Promise<StoredObject>,
+): Promise<string | undefined> {
+  const { key, uid } = objectOf(row);
+  const named = `${key.tenant}/${key.resource}/${key.namespace}/${key.name}`;
+  try {
+    const { document } = await open(objectOf(row));
+    const { metadata: m } = JSON.parse(document) as { metadata: Record<string, string | undefined> };
+    const same = m["name"] === key.name && (m["namespace"] ?? "") === key.namespace && m["uid"] === uid;
+    return same && (m["deletionTimestamp"] !== undefined) === row.terminating ? undefined : named;
+  } catch (error) {
+    return messageOf(error);
+  }
+}
+
+/** `open` decrypts; without it encrypted documents are not looked into. Throws only when the database cannot be asked. */
+export async function verify(
+  databaseUrl: string,
+  open?: (object: StoredObject) => Promise<StoredObject>,
+): Promise<CheckResult[]> {
   const session = await Session.open(databaseUrl, "verify");
   try {
     await session.query({ text: "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY" });
@@ -60,7 +108,7 @@ export async function verify(databaseUrl: string): Promise<CheckResult[]> {
       const rows = await session.query<{ what: string }>({ text });
       results.push({ name, violations: rows.length, examples: rows.slice(0, EXAMPLES).map(({ what }) => what) });
     }
-    return results;
+    return open ? [...results, await checkSealed(session, open)] : results;
   } finally {
     await session.close();
   }
