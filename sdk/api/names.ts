@@ -37,8 +37,9 @@ export function regexMessage(rule: string, pattern: string, ...examples: string[
 
 const encoder = new TextEncoder();
 const byteLength = (value: string): number => encoder.encode(value).length;
+/** A UTF-16 unit is three bytes at most, so most names need no counting. */
 const tooLong = (value: string, limit: number, unit: "bytes" | "characters" = "characters"): string[] =>
-  byteLength(value) > limit ? [maxLengthMessage(limit, unit)] : [];
+  value.length * 3 > limit && byteLength(value) > limit ? [maxLengthMessage(limit, unit)] : [];
 
 export function isDNS1123Label(value: string): string[] {
   const errors = tooLong(value, 63);

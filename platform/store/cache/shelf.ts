@@ -2,8 +2,9 @@
  * The objects of one resource, in the order of keys (tenant, namespace, name), with an index for each field that was asked for.
  * It keeps what the store hands out (encoded document, labels, fields), never parsed objects.
  */
-import type { Key, ListRequest, Scope, StoredObject, TenantId } from "../port.ts";
+import type { Key, Scope, StoredObject, TenantId } from "../port.ts";
 import { ALL_TENANTS } from "../port.ts";
+import { SortedNames } from "./sorted-names.ts";
 
 type Place = Pick<Key, "tenant" | "namespace" | "name">;
 
@@ -27,44 +28,22 @@ export const hasField = (scope: Scope, object: Pick<StoredObject, "fields">): bo
 /** One namespace of one tenant; cluster-scoped objects are in the namespace "". */
 class Folder {
   readonly objects = new Map<string, StoredObject>();
-  /** Sorted. Loading appends; a write in the middle moves a part of the array, which is a memmove. */
-  readonly names: string[] = [];
-
-  /** The index of the first name that is not before this one. */
-  place(name: string): number {
-    let low = 0;
-    let high = this.names.length;
-    while (low < high) {
-      const middle = (low + high) >>> 1;
-      if (this.names[middle]! < name) low = middle + 1;
-      else high = middle;
-    }
-    return low;
-  }
+  readonly names = new SortedNames();
 
   put(object: StoredObject): StoredObject | undefined {
     const { name } = object.key;
     const previous = this.objects.get(name);
     this.objects.set(name, object);
-    if (previous) return previous;
-    const last = this.names.at(-1);
-    if (last === undefined || last < name) this.names.push(name);
-    else this.names.splice(this.place(name), 0, name);
-    return undefined;
+    if (!previous) this.names.add(name);
+    return previous;
   }
 
   remove(name: string): StoredObject | undefined {
     const previous = this.objects.get(name);
     if (!previous) return undefined;
     this.objects.delete(name);
-    this.names.splice(this.place(name), 1);
+    this.names.remove(name);
     return previous;
-  }
-
-  /** How many names come after this one. */
-  countAfter(name: string): number {
-    const at = this.place(name);
-    return this.names.length - at - (this.names[at] === name ? 1 : 0);
   }
 }
 
@@ -147,9 +126,8 @@ export class Shelf {
       return;
     }
     for (const [tenant, namespace, folder] of this.#folders(scope)) {
-      const start = after ? startIn(tenant, namespace, folder, after) : 0;
-      for (let at = start; at < folder.names.length; at++) {
-        const object = folder.objects.get(folder.names[at]!)!;
+      for (const name of after ? namesAfter(tenant, namespace, folder, after) : folder.names) {
+        const object = folder.objects.get(name)!;
         if ((scope.name === undefined || scope.name === object.key.name) && hasField(scope, object)) yield object;
       }
     }
@@ -158,8 +136,10 @@ export class Shelf {
   /** How many objects a scope without name and field has after a place. */
   count(scope: Scope, after?: Place): number {
     let sum = 0;
-    for (const [tenant, namespace, folder] of this.#folders(scope))
-      sum += folder.names.length - (after ? startIn(tenant, namespace, folder, after) : 0);
+    for (const [tenant, namespace, { names }] of this.#folders(scope)) {
+      const order = after ? compareFolders(tenant, namespace, after) : 1;
+      sum += order > 0 ? names.length : order < 0 || !after ? 0 : names.countAfter(after.name);
+    }
     return sum;
   }
 
@@ -177,14 +157,13 @@ export class Shelf {
   }
 }
 
-/** Where in a folder the objects after a place begin; its length when all come before. */
-function startIn(
-  tenant: TenantId,
-  namespace: string,
-  folder: Folder,
-  after: NonNullable<ListRequest["after"]>,
-): number {
-  if (tenant !== after.tenant) return tenant < after.tenant ? folder.names.length : 0;
-  if (namespace !== after.namespace) return namespace < after.namespace ? folder.names.length : 0;
-  return folder.names.length - folder.countAfter(after.name);
+/** Negative when all of a folder comes before a place, positive when all of it comes after, 0 when the place is in it. */
+function compareFolders(tenant: TenantId, namespace: string, after: Place): number {
+  if (tenant !== after.tenant) return tenant - after.tenant;
+  return namespace < after.namespace ? -1 : namespace > after.namespace ? 1 : 0;
+}
+
+function namesAfter(tenant: TenantId, namespace: string, { names }: Folder, after: Place): Iterable<string> {
+  const order = compareFolders(tenant, namespace, after);
+  return order > 0 ? names : order < 0 ? [] : names.after(after.name);
 }
