@@ -7,7 +7,7 @@ import type { TenantDirectory } from "#platform/store/tenants.ts";
 import type { DynamicObject } from "#sdk/api/object.ts";
 import { methodNotSupported, StatusError } from "#sdk/api/status.ts";
 import type { Audit } from "./audit/audit.ts";
-import type { Authenticator } from "./authn/authenticator.ts";
+import type { AnonymousRule, Authenticator } from "./authn/authenticator.ts";
 import type { Authorizer } from "./authz/authorizer.ts";
 import type { Fairness } from "./fairness/fairness.ts";
 import { featureSamples } from "./features/features.ts";
@@ -45,6 +45,8 @@ export interface ServerParts {
   /** The same for pods/proxy, services/proxy and nodes/proxy. */
   proxy?: { credentials: NodeCredentials; podCIDR: string };
   fairness: Fairness;
+  /** Absent: every request without credentials is anonymous. */
+  anonymous?: AnonymousRule;
   /** Absent without an audit policy. */
   audit?: Audit;
   liveness: readonly HealthCheck[];

@@ -7,7 +7,7 @@ import { after, before, describe, test } from "node:test";
 import { gunzipSync } from "node:zlib";
 import { type TestDatabase, withTestDatabase } from "#db/testing.ts";
 import { silentLog } from "#platform/base/log.ts";
-import { keepReloading, sealingOf } from "#platform/store/encryption/file.ts";
+import { followedSealing, sealingOf } from "#platform/store/encryption/file.ts";
 import type { Key, Operation, StoredObject } from "#platform/store/port.ts";
 import { backup } from "#platform/store/postgres/backup.ts";
 import { Session } from "#platform/store/postgres/session.ts";
@@ -134,16 +134,14 @@ describe("encryption at rest", () => {
 
   test("a new first key writes after a reload, both read, and updating every object retires the old one", async () => {
     const text = configuration(["k2", 2], ["k1", 1]);
-    const sealing = sealingOf(file, silentLog);
     const stop = new AbortController();
-    const following = keepReloading({ path: file, sealing, log: silentLog, lookMs: 5 }, stop.signal);
+    const sealing = followedSealing({ path: file, log: silentLog, lookMs: 5 }, stop.signal);
     writeFileSync(file, text);
     const sample = { ...secretKey("a"), name: "x" };
     const sealedBy = async () =>
       (await sealing.seal(sample, { uid: "u", document: "{}", labels: {}, fields: {}, terminating: false })).document;
     while (!(await sealedBy()).startsWith("k8s:enc:aesgcm:v1:k2:")) await new Promise((r) => setImmediate(r));
     stop.abort();
-    await following;
     const { store } = await start(file);
     const old = (await store.get(secretKey("a"), CONSISTENT)) as StoredObject;
     assert.equal(store.isStale?.(old), true);

@@ -4,7 +4,7 @@ import type { Metric } from "#platform/base/exposition.ts";
 import type { Log } from "#platform/base/log.ts";
 import { WatchCache } from "#platform/store/cache/cache.ts";
 import { SealedBacking } from "#platform/store/encryption/backing.ts";
-import { keepReloading, sealingOf } from "#platform/store/encryption/file.ts";
+import { followedSealing, sealingOf } from "#platform/store/encryption/file.ts";
 import { keepExpiring } from "#platform/store/expiry.ts";
 import type { Store } from "#platform/store/port.ts";
 import { PostgresStore } from "#platform/store/postgres/store.ts";
@@ -42,12 +42,12 @@ export interface StoreOptions {
 /** The database must have been migrated. Reconnects by itself; until it can be reached `ready` is pending. */
 export function createStore(options: StoreOptions): OpenStore {
   const { databaseUrl, log, clock = systemClock, encryption } = options;
-  const sealing = sealingOf(encryption, log);
+  const stop = new AbortController();
+  const sealing =
+    encryption === undefined ? sealingOf(undefined, log) : followedSealing({ path: encryption, log }, stop.signal);
   const postgres = new PostgresStore({ databaseUrl, log, clock });
   const backing = new SealedBacking(postgres, sealing);
   const cache = new WatchCache({ backing, log, clock, indexedFields: INDEXED_FIELDS });
-  const stop = new AbortController();
-  if (encryption !== undefined) void keepReloading({ path: encryption, sealing, log }, stop.signal);
   const expiring = keepExpiring(
     {
       ages: AGES,

@@ -120,6 +120,8 @@ export interface TokenReviewer {
     token: string,
     audiences: readonly string[],
     now: number,
+    /** Where tokens that name no tenant are looked for; root without. */
+    tenantName?: string,
   ): Promise<{ user: UserInfo; audiences: string[] } | undefined>;
 }
 

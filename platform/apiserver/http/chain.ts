@@ -11,7 +11,7 @@ import type { TenantDirectory } from "#platform/store/tenants.ts";
 import { PLUGIN_USER_PREFIX } from "#sdk/api/object.ts";
 import { badRequest, methodNotSupported, notFound, unauthorized } from "#sdk/api/status.ts";
 import type { Audit, AuditRecord } from "../audit/audit.ts";
-import { ANONYMOUS, AUTHENTICATED, type Authenticator } from "../authn/authenticator.ts";
+import { ANONYMOUS, type AnonymousRule, AUTHENTICATED, type Authenticator } from "../authn/authenticator.ts";
 import { type AuthorizationAttributes, type Authorizer, denial } from "../authz/authorizer.ts";
 import type { Fairness, Place } from "../fairness/fairness.ts";
 import type { UserInfo } from "../registry/admission.ts";
@@ -29,6 +29,8 @@ export interface ChainParts {
   log: Log;
   clock: { now(): number };
   fairness: Fairness;
+  /** Absent: every request without credentials is anonymous. */
+  anonymous?: AnonymousRule;
   /** Absent without a policy. */
   audit?: Audit;
   dispatch(exchange: Exchange): Promise<void>;
@@ -36,6 +38,8 @@ export interface ChainParts {
   stopping: AbortSignal;
 }
 
+const NO_BASIC =
+  "basic authentication is not served (Kubernetes removed it in 1.19): use a client certificate, a service account's token, or a token of an OIDC issuer";
 const REQUEST_TIMEOUT_MS = 60_000;
 /** For everybody, credentials or none. */
 const PUBLIC_PATHS = new Set(["/healthz", "/livez", "/readyz", "/version"]);
@@ -214,13 +218,15 @@ export class Chain {
     const certificate = peerCertificate(request, socket);
     const header = String(request.headers.authorization ?? "");
     const bearer = /^bearer +(\S+)$/i.exec(header)?.[1];
+    const tenantName = bearer === undefined ? undefined : info.tenant;
     const user = await this.#parts.authenticator.authenticate(
-      { ...(certificate ? { certificate } : {}), ...(bearer ? { bearer } : {}) },
+      { ...(certificate ? { certificate } : {}), ...(bearer ? { bearer } : {}), ...(tenantName ? { tenantName } : {}) },
       this.#parts.clock.now(),
     );
     if (user) return user;
     // Credentials that nobody knows are refused; none at all is anonymous, which may do next to nothing.
-    if (header !== "") throw unauthorized();
+    if (/^basic /i.test(header)) throw unauthorized(NO_BASIC);
+    if (header !== "" || this.#parts.anonymous?.(info.path) === false) throw unauthorized();
     const named =
       info.tenant === undefined || info.tenant === "*" ? undefined : await this.#parts.tenants.resolve(info.tenant);
     return { tenant: named?.id ?? ROOT_TENANT, ...ANONYMOUS };

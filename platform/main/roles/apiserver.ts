@@ -1,13 +1,11 @@
 /** Composition root of the API server. */
-import { existsSync, readFileSync } from "node:fs";
+import { readFileSync } from "node:fs";
 import { hostname, networkInterfaces } from "node:os";
 import { join } from "node:path";
 import { quotaAccounting } from "#platform/apiserver/admission/quota.ts";
-import { firstOf } from "#platform/apiserver/authn/authenticator.ts";
 import { keySet, signingKey } from "#platform/apiserver/authn/jwt.ts";
 import { ISSUER, serviceAccountTokens } from "#platform/apiserver/authn/serviceAccounts.ts";
 import { TenantKeys } from "#platform/apiserver/authn/tenantKeys.ts";
-import { tokenFile } from "#platform/apiserver/authn/tokenFile.ts";
 import { certificates, type TenantAuthorities } from "#platform/apiserver/authn/x509.ts";
 import { masters, unionOf } from "#platform/apiserver/authz/authorizer.ts";
 import { nodeAuthorizer } from "#platform/apiserver/authz/nodes.ts";
@@ -35,15 +33,12 @@ import { loadKubeconfig } from "#sdk/client/kubeconfig.ts";
 import { serverAdmission } from "../admission.ts";
 import { auditOf } from "../audit.ts";
 import { type Config, paths } from "../config.ts";
+import { identityOf } from "../identity.ts";
 import { firstAddress } from "../pki.ts";
 import { pluginClients } from "../plugin-users.ts";
 import { rolePlugins } from "../plugins.ts";
 import type { StartRole } from "../role.ts";
 import { createStore } from "../store.ts";
-
-/** Optional, in the form of upstream's --token-auth-file. */
-const TOKENS = "tokens.csv";
-const staticTokens = (path: string) => (existsSync(path) ? [tokenFile(readFileSync(path, "utf8"))] : []);
 
 const STOP_GRACE_MS = 5_000;
 
@@ -109,6 +104,16 @@ export const start: StartRole = async ({ config, log }) => {
   const authorities: TenantAuthorities = {
     publicKey: (tenant) => (tenants.byId(tenant) ? keys.authority(tenant).publicKey : undefined),
   };
+  const identity = identityOf({
+    config,
+    store,
+    tenants,
+    certificates: certificates(pem("ca.crt"), authorities),
+    tokens,
+    more: [],
+    log,
+    signal: stop.signal,
+  });
   const rbac = new Rbac(store, log);
   const authorizer = unionOf([masters, nodeAuthorizer(store), rbac]);
   const kubeconfig = loadKubeconfig(paths(config.dataDir).roleKubeconfig("apiserver"));
@@ -149,7 +154,7 @@ export const start: StartRole = async ({ config, log }) => {
   const strategyFor = strategies({
     serviceCIDR: config.serviceCIDR,
     tokenKeys,
-    tokens,
+    tokens: identity.reviewer,
     rbac,
     authorizer,
     tenants: maker,
@@ -183,7 +188,8 @@ export const start: StartRole = async ({ config, log }) => {
     registry,
     store,
     tenants,
-    authenticator: firstOf([certificates(pem("ca.crt"), authorities), tokens, ...staticTokens(join(pki, TOKENS))]),
+    authenticator: identity.authenticator,
+    anonymous: identity.anonymous,
     authorizer,
     decoder,
     patcher,

@@ -154,8 +154,8 @@ export const tokenReview = (tokens: TokenReviewer) =>
       throw invalid({ group: "authentication.k8s.io", kind: "TokenReview" }, "", [
         invalidValue("spec.token", "", "token is required for TokenReview"),
       ]);
-    const reviewed = await tokens.review(spec.token, spec.audiences ?? [], context.now);
+    const reviewed = await tokens.review(spec.token, spec.audiences ?? [], context.now, context.tenantName);
     if (!reviewed || reviewed.user.tenant !== context.tenant) return { user: {}, error: "invalid bearer token" };
-    const user = { ...reviewed.user, groups: [...reviewed.user.groups, "system:authenticated"] };
+    const user = { ...reviewed.user, groups: [...new Set([...reviewed.user.groups, "system:authenticated"])] };
     return { authenticated: true, user: userInfo(user), audiences: reviewed.audiences };
   });
