@@ -3,9 +3,9 @@
  * several times; prints ratios. Needs Go (the original and the load client are built from source) and nothing else running.
  */
 import { mkdirSync, writeFileSync } from "node:fs";
-import { homedir } from "node:os";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
+import { defaultBuildDir } from "../conformance/options.ts";
 import { must } from "../conformance/program.ts";
 import { buildBinaries, buildImpossible, peerBinaries } from "../conformance/suite.ts";
 import { HEADER, type Pair, row } from "./report.ts";
@@ -70,8 +70,7 @@ async function main(): Promise<void> {
   const only = values.only?.split(",");
   const unknown = only?.filter((name) => !scenarios.some((s) => s.name === name)) ?? [];
   if (unknown.length) throw new Error(`no scenario is named ${unknown.join(", ")}\n${help}`);
-  const buildDir =
-    values["build-dir"] ?? process.env["CAPSTAN_CONFORMANCE_DIR"] ?? join(homedir(), ".cache/capstan/conformance");
+  const buildDir = values["build-dir"] ?? defaultBuildDir();
   mkdirSync(buildDir, { recursive: true });
   if (!values["without-peer"]) await buildBinaries(buildDir, peerBinaries, say);
   const load = join(buildDir, "load");

@@ -9,6 +9,7 @@ import { must } from "./program.ts";
 
 export const KUBERNETES_VERSION = "v1.36.3";
 const COREDNS = "github.com/coredns/coredns@v1.14.1";
+const HELM = "helm.sh/helm/v3/cmd/helm@v3.22.0";
 
 const source = join(import.meta.dirname, "suite");
 const VERSION_PACKAGE = "k8s.io/component-base/version";
@@ -50,6 +51,9 @@ export const peerBinaries: readonly Binary[] = [
   { name: "etcd", module: "etcd", package: "." },
 ];
 
+/** Clients of others, newer than what a machine may have. */
+export const clientBinaries: readonly Binary[] = [kubernetes("kubectl", "cmd/kubectl")];
+
 /** Why the suite cannot be built here; undefined when it can. */
 export const buildImpossible = (): string | undefined =>
   findProgram("go") ? undefined : "go is not on the PATH: the suite is built from its Go modules";
@@ -90,13 +94,26 @@ export async function buildBinaries(
 }
 
 /** CoreDNS is a module of its own with its own pins, so it is installed as its authors publish it. */
-export async function buildCoreDns(buildDir: string, say: (text: string) => void): Promise<void> {
-  const path = join(binDir(buildDir), "coredns");
+export const buildCoreDns = (buildDir: string, say: (text: string) => void): Promise<void> =>
+  installBinary(buildDir, "coredns", COREDNS, say);
+
+/** Helm is another. */
+export const buildHelm = (buildDir: string, say: (text: string) => void): Promise<void> =>
+  installBinary(buildDir, "helm", HELM, say);
+
+async function installBinary(
+  buildDir: string,
+  name: string,
+  module: string,
+  say: (text: string) => void,
+): Promise<void> {
+  const path = join(binDir(buildDir), name);
   if (existsSync(path)) return;
-  say("building coredns");
-  const fresh = join(buildDir, `coredns.${process.pid}`);
-  await must("go", ["install", COREDNS], { env: { ...process.env, CGO_ENABLED: "0", GOBIN: fresh } });
-  copyFileSync(join(fresh, "coredns"), path);
+  say(`building ${name}`);
+  mkdirSync(binDir(buildDir), { recursive: true });
+  const fresh = join(buildDir, `${name}.${process.pid}`);
+  await must("go", ["install", module], { env: { ...process.env, CGO_ENABLED: "0", GOBIN: fresh } });
+  copyFileSync(join(fresh, name), path);
   rmSync(fresh, { recursive: true });
 }
 
