@@ -6,7 +6,7 @@
 import { ALL_TENANTS, ROOT_TENANT, type Store, type TenantId } from "#platform/store/port.ts";
 import { parseFieldSelector, requiredValue } from "#sdk/api/fields.ts";
 import type { PodSpec } from "#sdk/api/generated/types.ts";
-import type { AuthorizationAttributes, Authorizer, Decision } from "./authorizer.ts";
+import { type AuthorizationAttributes, type Authorizer, type Decision, noRules } from "./authorizer.ts";
 
 const ALLOW: Decision = { decision: "allow", reason: "" };
 const noOpinion = (reason: string): Decision => ({ decision: "noOpinion", reason });
@@ -122,6 +122,8 @@ export function nodeAuthorizer(store: Store): Authorizer {
   }
 
   return {
+    rulesFor: (_tenant, user) =>
+      noRules(nodeName(user) === undefined ? undefined : "node authorizer does not support user rule resolution"),
     async authorize(a): Promise<Decision> {
       const node = nodeName(a.user);
       const r = a.resource;

@@ -7,7 +7,7 @@ import { type Log, messageOf } from "#platform/base/log.ts";
 import { ALL_TENANTS, ROOT_TENANT, type Store, type StoredObject, type TenantId } from "#platform/store/port.ts";
 import { PLUGIN_USER_PREFIX } from "#sdk/api/object.ts";
 import type { UserInfo } from "../registry/admission.ts";
-import type { AuthorizationAttributes, Authorizer, Decision } from "./authorizer.ts";
+import type { AuthorizationAttributes, Authorizer, Decision, SubjectRules } from "./authorizer.ts";
 import { type PolicyRule, type RuleRequest, ruleAllows, type Subject, subjectIs } from "./rules.ts";
 
 export const RBAC_GROUP = "rbac.authorization.k8s.io";
@@ -114,13 +114,23 @@ export class Rbac implements Authorizer {
   }
 
   /** Every rule that holds for the user in the namespace ("" for the cluster only). */
-  rulesFor(tenant: TenantId, user: Pick<UserInfo, "name" | "groups">, namespace: string): PolicyRule[] {
+  heldRules(tenant: TenantId, user: Pick<UserInfo, "name" | "groups">, namespace: string): PolicyRule[] {
     const rules: PolicyRule[] = [];
     this.#visit(tenant, user, namespace, (found) => {
       rules.push(...found);
       return false;
     });
     return rules;
+  }
+
+  rulesFor(tenant: TenantId, user: UserInfo, namespace: string): SubjectRules {
+    const rules = this.heldRules(tenant, user, namespace);
+    return {
+      resourceRules: rules.filter((r) => r.resources?.length).map(({ nonResourceURLs: _, ...rule }) => rule),
+      nonResourceRules: rules
+        .filter((r) => r.nonResourceURLs?.length)
+        .map(({ verbs = [], nonResourceURLs = [] }) => ({ verbs, nonResourceURLs })),
+    };
   }
 
   #visit(

@@ -9,7 +9,7 @@ import { type Log, messageOf } from "#platform/base/log.ts";
 import { ROOT_TENANT, type TenantId } from "#platform/store/port.ts";
 import type { TenantDirectory } from "#platform/store/tenants.ts";
 import { PLUGIN_USER_PREFIX } from "#sdk/api/object.ts";
-import { badRequest, methodNotSupported, notFound, unauthorized } from "#sdk/api/status.ts";
+import { badRequest, internal, methodNotSupported, notFound, unauthorized } from "#sdk/api/status.ts";
 import type { Audit, AuditRecord } from "../audit/audit.ts";
 import { ANONYMOUS, type AnonymousRule, AUTHENTICATED, type Authenticator } from "../authn/authenticator.ts";
 import { type AuthorizationAttributes, type Authorizer, denial } from "../authz/authorizer.ts";
@@ -267,12 +267,15 @@ export class Chain {
     audit?: AuditRecord,
   ): Promise<void> {
     if (info && !info.isResource && isPublic(info.path)) return;
-    const { decision, reason } = await this.#parts.authorizer.authorize(attributes);
+    const { decision, reason, error } = await this.#parts.authorizer.authorize(attributes);
     if (audit) {
       audit.annotations["authorization.k8s.io/decision"] = decision === "allow" ? "allow" : "forbid";
       audit.annotations["authorization.k8s.io/reason"] = reason ?? "";
     }
-    if (decision !== "allow") throw denial(attributes, reason);
+    if (decision === "allow") return;
+    // An authorizer that could not tell might have allowed it: that is no denial.
+    if (error) throw internal(error);
+    throw denial(attributes, reason);
   }
 
   #attributes(
@@ -285,7 +288,9 @@ export class Chain {
     const { verb, group, version, resource, subresource, namespace } = info;
     const name = nameForAuthorization(info, query);
     const fieldSelector = query.get("fieldSelector") ?? "";
-    return { user, tenant, verb, resource: { group, version, resource, subresource, namespace, name }, fieldSelector };
+    const labelSelector = query.get("labelSelector") ?? "";
+    const what = { group, version, resource, subresource, namespace, name };
+    return { user, tenant, verb, resource: what, fieldSelector, labelSelector };
   }
 
   /** Impersonate-User and its companions: each thing impersonated needs the verb `impersonate` on it. */

@@ -89,7 +89,7 @@ function makers(c: ResourceConfig): Record<string, StrategyMaker> {
     "tokenreviews.authentication.k8s.io": reviews.tokenReview(c.tokens),
     "localsubjectaccessreviews.authorization.k8s.io": reviews.subjectAccessReview(c.authorizer, true),
     "selfsubjectaccessreviews.authorization.k8s.io": reviews.selfSubjectAccessReview(c.authorizer),
-    "selfsubjectrulesreviews.authorization.k8s.io": reviews.selfSubjectRulesReview(c.rbac),
+    "selfsubjectrulesreviews.authorization.k8s.io": reviews.selfSubjectRulesReview(c.authorizer),
     "subjectaccessreviews.authorization.k8s.io": reviews.subjectAccessReview(c.authorizer, false),
     "horizontalpodautoscalers.autoscaling": horizontalPodAutoscalerStrategy,
     "cronjobs.batch": cronJobStrategy,

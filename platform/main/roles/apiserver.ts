@@ -7,7 +7,7 @@ import { keySet, signingKey } from "#platform/apiserver/authn/jwt.ts";
 import { ISSUER, serviceAccountTokens } from "#platform/apiserver/authn/serviceAccounts.ts";
 import { TenantKeys } from "#platform/apiserver/authn/tenantKeys.ts";
 import { certificates, type TenantAuthorities } from "#platform/apiserver/authn/x509.ts";
-import { masters, unionOf } from "#platform/apiserver/authz/authorizer.ts";
+import { unionOf } from "#platform/apiserver/authz/authorizer.ts";
 import { nodeAuthorizer } from "#platform/apiserver/authz/nodes.ts";
 import { Rbac } from "#platform/apiserver/authz/rbac.ts";
 import { ensureTenant } from "#platform/apiserver/bootstrap.ts";
@@ -32,6 +32,7 @@ import { createClient } from "#sdk/client/client.ts";
 import { loadKubeconfig } from "#sdk/client/kubeconfig.ts";
 import { serverAdmission } from "../admission.ts";
 import { auditOf } from "../audit.ts";
+import { authorizationOf } from "../authorization.ts";
 import { type Config, paths } from "../config.ts";
 import { identityOf } from "../identity.ts";
 import { firstAddress } from "../pki.ts";
@@ -115,7 +116,15 @@ export const start: StartRole = async ({ config, log }) => {
     signal: stop.signal,
   });
   const rbac = new Rbac(store, log);
-  const authorizer = unionOf([masters, nodeAuthorizer(store), rbac]);
+  const authorizer = authorizationOf({
+    options: serverOptions,
+    node: nodeAuthorizer(store),
+    rbac,
+    component: unionOf([]),
+    clock,
+    log,
+    signal: stop.signal,
+  });
   const kubeconfig = loadKubeconfig(paths(config.dataDir).roleKubeconfig("apiserver"));
   const client = createClient({ ...kubeconfig, userAgent: "capstan-apiserver" });
   const users = pluginClients(kubeconfig);

@@ -4,12 +4,16 @@ import type { DynamicObject } from "#sdk/api/object.ts";
 import type { ResourceFacts } from "#sdk/api/schema.ts";
 import { badRequest, invalid } from "#sdk/api/status.ts";
 import type { TokenReviewer } from "../../authn/serviceAccounts.ts";
-import type { AuthorizationAttributes, Authorizer } from "../../authz/authorizer.ts";
-import type { Rbac } from "../../authz/rbac.ts";
+import { type AuthorizationAttributes, type Authorizer, noRules } from "../../authz/authorizer.ts";
 import type { UserInfo } from "../../registry/admission.ts";
-import { invalidValue } from "../../registry/causes.ts";
+import { type Causes, invalidValue, required } from "../../registry/causes.ts";
 import { genericStrategy } from "../../registry/generic.ts";
 import type { ActionRequest, RequestContext, Strategy } from "../../registry/strategy.ts";
+
+interface Selector {
+  rawSelector?: string;
+  requirements?: { key: string; operator: string; values?: string[] }[];
+}
 
 interface ReviewSpec {
   resourceAttributes?: {
@@ -20,6 +24,8 @@ interface ReviewSpec {
     resource?: string;
     subresource?: string;
     name?: string;
+    fieldSelector?: Selector;
+    labelSelector?: Selector;
   };
   nonResourceAttributes?: { path?: string; verb?: string };
   user?: string;
@@ -57,13 +63,46 @@ function attributesOf(context: RequestContext, user: UserInfo, spec: ReviewSpec)
   const { tenant } = context;
   if (r) {
     const { namespace = "", verb = "", group = "", version = "", resource = "", subresource = "", name = "" } = r;
-    return { user, tenant, verb, resource: { group, version, resource, subresource, namespace, name } };
+    const what = { group, version, resource, subresource, namespace, name };
+    const [fieldSelector, labelSelector] = [selectorText(r.fieldSelector), selectorText(r.labelSelector)];
+    return { user, tenant, verb, resource: what, fieldSelector, labelSelector };
   }
   return { user, tenant, verb: n?.verb ?? "", path: n?.path ?? "" };
 }
 
-function checkSpec(kind: string, spec: ReviewSpec): void {
-  const causes = [];
+const OPERATORS: Readonly<Record<string, string>> = { In: "in", NotIn: "notin", Exists: "", DoesNotExist: "!" };
+
+/** As a query would say it. Requirements of an unknown operator are left out: without them more is asked, never less. */
+function selectorText({ rawSelector, requirements }: Selector = {}): string {
+  if (rawSelector) return rawSelector;
+  const parts = (requirements ?? []).flatMap(({ key, operator, values = [] }) => {
+    const sign = OPERATORS[operator];
+    if (sign === undefined) return [];
+    if (sign === "" || sign === "!") return [sign + key];
+    return values.length === 1
+      ? [`${key}${sign === "in" ? "=" : "!="}${values[0]}`]
+      : [`${key} ${sign} (${values.join(",")})`];
+  });
+  return parts.join(",");
+}
+
+function selectorCauses(spec: ReviewSpec): Causes {
+  return (["fieldSelector", "labelSelector"] as const).flatMap((name) => {
+    const selector = spec.resourceAttributes?.[name];
+    if (!selector) return [];
+    const at = `spec.resourceAttributes.${name}`;
+    const some = (selector.requirements?.length ?? 0) > 0;
+    if (selector.rawSelector && some)
+      return [
+        invalidValue(`${at}.rawSelector`, selector.rawSelector, "may not specified at the same time as requirements"),
+      ];
+    if (selector.rawSelector || some) return [];
+    return [required(`${at}.requirements`, `when ${at} is specified, requirements or rawSelector is required`)];
+  });
+}
+
+function checkSpec(kind: string, spec: ReviewSpec, more: Causes = []): void {
+  const causes: Causes = [];
   if (spec.resourceAttributes && spec.nonResourceAttributes) {
     causes.push(
       invalidValue(
@@ -82,15 +121,17 @@ function checkSpec(kind: string, spec: ReviewSpec): void {
       ),
     );
   }
+  causes.push(...more, ...selectorCauses(spec));
   if (causes.length > 0) throw invalid({ group: "authorization.k8s.io", kind }, "", causes);
 }
 
 async function decide(authorizer: Authorizer, attributes: AuthorizationAttributes): Promise<object> {
-  const { decision, reason } = await authorizer.authorize(attributes);
+  const { decision, reason, error } = await authorizer.authorize(attributes);
   return {
     allowed: decision === "allow",
     ...(decision === "deny" ? { denied: true } : {}),
     ...(reason ? { reason } : {}),
+    ...(error ? { evaluationError: error } : {}),
   };
 }
 
@@ -100,40 +141,47 @@ export const selfSubjectAccessReview = (authorizer: Authorizer) =>
     return await decide(authorizer, attributesOf(context, context.user, spec));
   });
 
+const subjectCauses = (spec: ReviewSpec): Causes =>
+  spec.user || spec.groups?.length
+    ? []
+    : [invalidValue("spec.user", spec.user ?? "", "at least one of user or group must be specified")];
+
+function checkLocal(spec: ReviewSpec, written: string, asked: string): void {
+  const causes: Causes = [];
+  const { resourceAttributes: r, nonResourceAttributes: n } = spec;
+  if (r && (r.namespace ?? "") !== written)
+    causes.push(invalidValue("spec.resourceAttributes.namespace", r.namespace ?? "", "must match metadata.namespace"));
+  if (n) causes.push(invalidValue("spec.nonResourceAttributes", n, "disallowed on this kind of request"));
+  if (causes.length > 0) throw invalid({ group: "authorization.k8s.io", kind: "LocalSubjectAccessReview" }, "", causes);
+  if (written !== asked) throw badRequest(`spec.resourceAttributes.namespace must match namespace: ${asked}`);
+}
+
 export const subjectAccessReview = (authorizer: Authorizer, local: boolean) =>
-  asking(async ({ context, namespace }, spec) => {
+  asking(async ({ context, namespace, body }, spec) => {
     const kind = local ? "LocalSubjectAccessReview" : "SubjectAccessReview";
-    checkSpec(kind, spec);
-    if (!spec.user && !spec.groups?.length) {
-      throw invalid({ group: "authorization.k8s.io", kind }, "", [
-        invalidValue("spec.user", spec.user ?? "", "at least one of user or group must be specified"),
-      ]);
-    }
-    if (local && spec.resourceAttributes?.namespace !== namespace)
-      throw badRequest("spec.resourceAttributes.namespace must match namespace");
+    checkSpec(kind, spec, subjectCauses(spec));
+    if (local) checkLocal(spec, body?.metadata.namespace || namespace, namespace);
     const user: UserInfo = {
       tenant: context.tenant,
       name: spec.user ?? "",
       groups: spec.groups ?? [],
+      ...(spec.uid ? { uid: spec.uid } : {}),
       ...(spec.extra ? { extra: spec.extra } : {}),
     };
     return await decide(authorizer, attributesOf(context, user, spec));
   });
 
-export const selfSubjectRulesReview = (rbac: Rbac) =>
+export const selfSubjectRulesReview = (authorizer: Authorizer) =>
   asking(async ({ context }, spec) => {
     if (!spec.namespace) throw badRequest("no namespace on request");
-    const rules = rbac.rulesFor(context.tenant, context.user, spec.namespace);
-    const masters = context.user.groups.includes("system:masters");
-    const resourceRules = rules.filter((r) => r.resources?.length).map(({ nonResourceURLs: _, ...rule }) => rule);
-    const nonResourceRules = rules
-      .filter((r) => r.nonResourceURLs?.length)
-      .map((r) => ({ verbs: r.verbs, nonResourceURLs: r.nonResourceURLs }));
-    if (masters) {
-      resourceRules.push({ verbs: ["*"], apiGroups: ["*"], resources: ["*"] });
-      nonResourceRules.push({ verbs: ["*"], nonResourceURLs: ["*"] });
-    }
-    return { resourceRules, nonResourceRules, incomplete: false };
+    const { resourceRules, nonResourceRules, incomplete } =
+      authorizer.rulesFor?.(context.tenant, context.user, spec.namespace) ?? noRules();
+    return {
+      resourceRules,
+      nonResourceRules,
+      incomplete: incomplete !== undefined,
+      ...(incomplete ? { evaluationError: incomplete } : {}),
+    };
   });
 
 function userInfo({ name, uid, groups, extra }: UserInfo): object {

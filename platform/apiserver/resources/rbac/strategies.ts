@@ -117,7 +117,7 @@ export const roleStrategy =
         if (isMaster(context) || (old && same((old as Role).rules, rules))) return;
         const { name = "", namespace = "" } = object.metadata;
         if (await may(context, escalation, facts, "escalate", namespace, name)) return;
-        const missing = uncovered(escalation.rbac.rulesFor(context.tenant, context.user, namespace), rules ?? []);
+        const missing = uncovered(escalation.rbac.heldRules(context.tenant, context.user, namespace), rules ?? []);
         if (missing.length > 0) throw refuseEscalation(context, facts, name, missing);
       },
     });
@@ -176,7 +176,7 @@ export const bindingStrategy =
         const wanted = escalation.rbac.rulesOf(context.tenant, roleRef, namespace);
         if (!wanted)
           throw forbidden(facts, name, `${role.resource}.${RBAC_GROUP} ${JSON.stringify(roleRef.name)} not found`);
-        const missing = uncovered(escalation.rbac.rulesFor(context.tenant, context.user, namespace), wanted);
+        const missing = uncovered(escalation.rbac.heldRules(context.tenant, context.user, namespace), wanted);
         if (missing.length > 0) throw refuseEscalation(context, facts, name, missing);
       },
     });
