@@ -10,7 +10,7 @@ import { must } from "../conformance/program.ts";
 import { buildBinaries, buildImpossible, peerBinaries } from "../conformance/suite.ts";
 import { HEADER, type Pair, row } from "./report.ts";
 import { type PhaseResult, type Scenario, scenarios } from "./scenarios.ts";
-import { capstan, type StartSide, upstream } from "./sides.ts";
+import { capstan, ensureServiceAccount, type StartSide, upstream } from "./sides.ts";
 
 const help = `npm run bench -- [options]
   --only NAMES       scenarios, separated by commas: ${scenarios.map(({ name }) => name).join(", ")}
@@ -30,6 +30,7 @@ interface Measured {
 async function measure(start: StartSide, load: string, buildDir: string, scenario: Scenario, seconds: number) {
   const side = await start({ buildDir, servers: scenario.servers ?? 1 });
   try {
+    await ensureServiceAccount(side, "default");
     const args = ["--servers", side.servers.join(","), "--cert", side.cert, "--key", side.key];
     const out = await must(load, [...args, ...scenario.args({ seconds })]);
     const phases = out

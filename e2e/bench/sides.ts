@@ -10,6 +10,7 @@ import type { Config } from "#platform/main/config.ts";
 import { ensurePki } from "#platform/main/pki.ts";
 import { binDir } from "../conformance/suite.ts";
 import { Cluster } from "../support/cluster.ts";
+import { HttpClient } from "../support/http.ts";
 
 export interface Side {
   servers: readonly string[];
@@ -18,6 +19,17 @@ export interface Side {
   /** Resident memory of the API server and of its database, in bytes; what processes share counts once. */
   memory(): Record<"server" | "database", number>;
   remove(): Promise<void>;
+}
+
+/** No controller makes the service account that a pod needs. */
+export async function ensureServiceAccount({ servers, cert, key }: Side, namespace: string): Promise<void> {
+  // The original makes its own serving certificate.
+  const pems = { cert: readFileSync(cert, "utf8"), key: readFileSync(key, "utf8"), rejectUnauthorized: false };
+  const client = new HttpClient(pems);
+  const body = { apiVersion: "v1", kind: "ServiceAccount", metadata: { name: "default" } };
+  const { code } = await client.send("POST", `${servers[0]}/api/v1/namespaces/${namespace}/serviceaccounts`, body);
+  client.close();
+  if (code !== 201 && code !== 409) throw new Error(`the service account could not be made: ${code}`);
 }
 
 export type StartSide = (options: { buildDir: string; servers: number }) => Promise<Side>;
@@ -148,8 +160,6 @@ async function startUpstream(
         `--service-account-signing-key-file=${pki("sa.key")}`,
         "--service-account-issuer=https://kubernetes.default.svc",
         "--service-cluster-ip-range=10.0.0.0/16",
-        // No controller makes service accounts or their tokens here, on either side.
-        "--disable-admission-plugins=ServiceAccount",
       ]),
     );
   }

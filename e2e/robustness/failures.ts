@@ -3,7 +3,7 @@ import { delay } from "#platform/base/clock.ts";
 import { dropPartitions } from "#platform/store/postgres/partitions.ts";
 import { Session } from "#platform/store/postgres/session.ts";
 import type { Cluster } from "../support/cluster.ts";
-import type { Random } from "./random.ts";
+import type { Random } from "../support/random.ts";
 
 /** `keep` saves the log before some of it is dropped. */
 type Failure = (cluster: Cluster, random: Random, keep: () => Promise<void>) => Promise<void>;

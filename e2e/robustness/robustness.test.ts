@@ -8,9 +8,9 @@ import { test } from "node:test";
 import { delay } from "#platform/base/clock.ts";
 import { verify } from "#platform/store/postgres/verify.ts";
 import { Cluster } from "../support/cluster.ts";
+import { Random } from "../support/random.ts";
 import { check } from "./check.ts";
 import { FAILURES } from "./failures.ts";
-import { Random } from "./random.ts";
 import type { Fact } from "./record.ts";
 import { Traffic } from "./traffic.ts";
 

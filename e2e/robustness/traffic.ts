@@ -1,7 +1,7 @@
 /** Clients that write, read and watch a few keys, and what they saw. */
 import { delay } from "#platform/base/clock.ts";
 import type { Cluster } from "../support/cluster.ts";
-import type { Random } from "./random.ts";
+import type { Random } from "../support/random.ts";
 import type { Operation, ReadRecord, WatchRecord, WriteRecord } from "./record.ts";
 
 const KEYS = 24;

@@ -3,7 +3,9 @@ import type { IncomingMessage } from "node:http";
 import { Agent, type RequestOptions, request } from "node:https";
 
 export interface Credentials {
-  ca: string;
+  /** Unset with `rejectUnauthorized: false`: the server's certificate is not checked. */
+  ca?: string;
+  rejectUnauthorized?: boolean;
   cert: string;
   key: string;
 }
@@ -21,9 +23,16 @@ export class HttpClient {
   }
 
   /** Rejects when the connection is lost, refused or silent for `timeoutMs`: then nobody knows what became of a write. */
-  send(method: string, url: string, body?: unknown, type = "application/json", timeoutMs = 6_000): Promise<Answer> {
+  send(
+    method: string,
+    url: string,
+    body?: unknown,
+    type = "application/json",
+    timeoutMs = 6_000,
+    accept = "application/json",
+  ): Promise<Answer> {
     const { promise, resolve, reject } = Promise.withResolvers<Answer>();
-    const headers = { "content-type": type, accept: "application/json" };
+    const headers = { "content-type": type, accept };
     const options: RequestOptions = { method, agent: this.#agent, headers };
     const sent = request(url, options, (response) => {
       const chunks: Buffer[] = [];

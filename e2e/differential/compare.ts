@@ -1,0 +1,85 @@
+/** Replies of two servers, with what must differ taken out. */
+import type { Json } from "#sdk/api/object.ts";
+
+export interface Reply {
+  code: number;
+  body: unknown;
+}
+
+const VOLATILE = new Set([
+  "uid",
+  "resourceVersion",
+  "creationTimestamp",
+  "time",
+  "deletionTimestamp",
+  "lastTransitionTime",
+  "clusterIP",
+  "clusterIPs",
+  "nodePort",
+  "selfLink",
+  "age",
+]);
+const PATTERNS: readonly [RegExp, string][] = [
+  [/\d{4}-\d\d-\d\dT[\d:.]+Z/g, "<time>"],
+  [/[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}/g, "<uid>"],
+  [/kube-api-access-\w{5}/g, "<token volume>"],
+  [/X509SHA256=[0-9a-f]+/g, "<credential>"],
+  [/\b\d{1,3}s\b/g, "<age>"],
+];
+
+const isPlain = (value: unknown): value is Record<string, unknown> =>
+  typeof value === "object" && value !== null && !Array.isArray(value);
+
+export function named(value: unknown): unknown {
+  if (Array.isArray(value)) return value.map(named);
+  if (isPlain(value))
+    return Object.fromEntries(
+      Object.entries(value).map(([key, v]) => [key, VOLATILE.has(key) && v && v !== "None" ? `<${key}>` : named(v)]),
+    );
+  return typeof value === "string"
+    ? PATTERNS.reduce((text, [pattern, name]) => text.replace(pattern, name), value)
+    : value;
+}
+
+/** Causes come in an order of Go's maps where fields are kept in them; the message joins them in the same order. */
+function ordered(body: unknown): unknown {
+  if (!isPlain(body) || body["kind"] !== "Status" || !isPlain(body["details"])) return body;
+  const causes = body["details"]["causes"];
+  if (!Array.isArray(causes)) return body;
+  const sorted = causes
+    .map((cause) => JSON.stringify(cause))
+    .sort()
+    .map((text) => JSON.parse(text) as Json);
+  const message = causes.length > 1 ? `<${causes.length} causes>` : body["message"];
+  return { ...body, message, details: { ...body["details"], causes: sorted } };
+}
+
+/** Where two values differ first, and how; undefined when they agree. */
+export function firstDifference(theirs: unknown, ours: unknown, path = ""): string | undefined {
+  const shown = (value: unknown) =>
+    value === undefined ? "absent" : (JSON.stringify(value) ?? "absent").slice(0, 220);
+  if (Array.isArray(theirs) && Array.isArray(ours)) {
+    for (let i = 0; i < Math.max(theirs.length, ours.length); i++) {
+      const difference = firstDifference(theirs[i], ours[i], `${path}[${i}]`);
+      if (difference) return difference;
+    }
+    return undefined;
+  }
+  if (isPlain(theirs) && isPlain(ours)) {
+    for (const key of [...new Set([...Object.keys(theirs), ...Object.keys(ours)])].sort()) {
+      const difference = firstDifference(theirs[key], ours[key], `${path}.${key}`);
+      if (difference) return difference;
+    }
+    return undefined;
+  }
+  return theirs === ours ? undefined : `${path || "reply"}: original ${shown(theirs)}, here ${shown(ours)}`;
+}
+
+export function difference(theirs: Reply, ours: Reply): string | undefined {
+  if (theirs.code !== ours.code) {
+    const said = (reply: Reply) =>
+      `${reply.code} ${isPlain(reply.body) ? String(reply.body["message"] ?? "").slice(0, 260) : ""}`;
+    return `code: original ${said(theirs)}, here ${said(ours)}`;
+  }
+  return firstDifference(ordered(named(theirs.body)), ordered(named(ours.body)));
+}
