@@ -8,7 +8,7 @@ import { CONTRACT_PREFIX, compiledDir, type EngineName } from "#sdk/engine/port.
 import { buildPlugin, componentPath, readIndex } from "#sdk/plugin/build.ts";
 import { type Manifest, PLUGINS, type Plugin } from "#sdk/plugin/manifest.ts";
 import { grantAccess } from "./access.ts";
-import { FIRST_PARTY_PLUGINS } from "./index.ts";
+import { FIRST_PARTY_PLUGINS, OFF_BY_DEFAULT } from "./index.ts";
 
 /** The configuration that was installed last: one that differs from it was changed by a person, and stays. */
 const INSTALLED_CONFIG = "capstan.dev/installed-config";
@@ -45,7 +45,7 @@ function pluginObject(manifest: Manifest, digest: string): Plugin {
     apiVersion: "capstan.dev/v1",
     kind: "Plugin",
     metadata: { name, annotations: { [INSTALLED_CONFIG]: JSON.stringify(manifest.config) } },
-    spec: { ...spec, digest, enabled: true },
+    spec: { ...spec, digest, enabled: !OFF_BY_DEFAULT.has(name) },
   };
 }
 

@@ -57,6 +57,8 @@ const worldExports: Record<World, [hooks: string, exported: string][]> = {
     ["scoreHooks", "score"],
   ],
   admission: [["admissionHooks", "admission"]],
+  authorizer: [["authorizerHooks", "authorizer"]],
+  authenticator: [["authenticatorHooks", "authenticator"]],
   controller: [["controllerHooks", "controller"]],
   runtime: [["runtimeHooks", "runtime"]],
   network: [["networkHooks", "network"]],

@@ -10,6 +10,8 @@
 import log from "capstan:plugin/log@1.0.0";
 import { failureOf } from "./failure.ts";
 import type {
+  AccessAttributes,
+  AccessDecision,
   Attachment,
   Mutation,
   NodeDelta,
@@ -17,6 +19,7 @@ import type {
   ReconcileOutcome,
   ReconcileRequest,
   Review,
+  TokenUser,
   Verdicts,
   Watch,
 } from "./types.ts";
@@ -85,6 +88,22 @@ export interface AdmissionHooks {
 export const defineAdmission = (hooks: AdmissionHooks) => ({
   mutate: failing((review: Review) => (hooks.mutate ?? absent("mutate"))(review)),
   validate: failing((review: Review) => (hooks.validate ?? absent("validate"))(review)),
+});
+
+export interface AuthorizerHooks {
+  authorize(attributes: AccessAttributes): AccessDecision;
+}
+export const defineAuthorizer = (hooks: AuthorizerHooks) => ({
+  authorize: failing((attributes: AccessAttributes) => hooks.authorize(attributes)),
+});
+
+export interface AuthenticatorHooks {
+  /** Undefined: the token is none of this plugin's. */
+  authenticate(token: string): (Pick<TokenUser, "name"> & Partial<TokenUser>) | undefined;
+}
+const NOBODY: TokenUser = { name: "", uid: "", groups: [], extra: [] };
+export const defineAuthenticator = (hooks: AuthenticatorHooks) => ({
+  authenticate: failing((token: string): TokenUser => ({ ...NOBODY, ...hooks.authenticate(token) })),
 });
 
 export interface ControllerHooks {

@@ -5,7 +5,16 @@
 import { z } from "zod";
 import type { ObjectMeta } from "../api/object.ts";
 
-export const WORLDS = ["filter", "score", "admission", "controller", "runtime", "network"] as const;
+export const WORLDS = [
+  "filter",
+  "score",
+  "admission",
+  "authorizer",
+  "authenticator",
+  "controller",
+  "runtime",
+  "network",
+] as const;
 export type World = (typeof WORLDS)[number];
 
 /** Hooks that a world's component may leave out by not listing them under `hooks`. */
@@ -13,6 +22,8 @@ export const WORLD_HOOKS: Record<World, readonly string[]> = {
   filter: ["sync", "evaluate"],
   score: ["sync", "score", "normalize"],
   admission: ["mutate", "validate"],
+  authorizer: ["authorize"],
+  authenticator: ["authenticate"],
   controller: ["watches", "reconcile"],
   runtime: ["*"],
   network: ["add", "del", "check", "status", "gc"],

@@ -78,6 +78,37 @@ export interface Mutation {
   warnings: string[];
 }
 
+export interface AccessAttributes {
+  /** Names; "*" reads over all. */
+  tenant: string;
+  userTenant: string;
+  /** JSON text: {name, uid, groups, extra}. */
+  user: string;
+  verb: string;
+  group: string;
+  version: string;
+  resource: string;
+  subresource: string;
+  namespace: string;
+  name: string;
+  path: string;
+  fieldSelector: string;
+  labelSelector: string;
+}
+
+export interface AccessDecision {
+  verdict: "no-opinion" | "allow" | "deny";
+  reason: string;
+}
+
+export interface TokenUser {
+  /** "": the token is none of the plugin's. */
+  name: string;
+  uid: string;
+  groups: string[];
+  extra: [key: string, values: string[]][];
+}
+
 export type KeyFrom = { tag: "self" } | { tag: "owner"; val: string } | { tag: "label"; val: string };
 
 export interface Watch {

@@ -7,7 +7,6 @@ import { keySet, signingKey } from "#platform/apiserver/authn/jwt.ts";
 import { ISSUER, serviceAccountTokens } from "#platform/apiserver/authn/serviceAccounts.ts";
 import { TenantKeys } from "#platform/apiserver/authn/tenantKeys.ts";
 import { certificates, type TenantAuthorities } from "#platform/apiserver/authn/x509.ts";
-import { unionOf } from "#platform/apiserver/authz/authorizer.ts";
 import { nodeAuthorizer } from "#platform/apiserver/authz/nodes.ts";
 import { Rbac } from "#platform/apiserver/authz/rbac.ts";
 import { ensureTenant } from "#platform/apiserver/bootstrap.ts";
@@ -27,9 +26,11 @@ import { decoder, patcher, typeRules } from "#platform/apiserver/types.ts";
 import { type Clock, systemClock } from "#platform/base/clock.ts";
 import { expositionText } from "#platform/base/exposition.ts";
 import { messageOf } from "#platform/base/log.ts";
+import { createAccessPlugins } from "#platform/plugin-host/worlds/v1/access.ts";
 import { resources } from "#sdk/api/facts.ts";
 import { createClient } from "#sdk/client/client.ts";
 import { loadKubeconfig } from "#sdk/client/kubeconfig.ts";
+import { componentAuthenticator, componentAuthorizer } from "../access-plugins.ts";
 import { serverAdmission } from "../admission.ts";
 import { auditOf } from "../audit.ts";
 import { authorizationOf } from "../authorization.ts";
@@ -105,36 +106,38 @@ export const start: StartRole = async ({ config, log }) => {
   const authorities: TenantAuthorities = {
     publicKey: (tenant) => (tenants.byId(tenant) ? keys.authority(tenant).publicKey : undefined),
   };
-  const identity = identityOf({
-    config,
-    store,
-    tenants,
-    certificates: certificates(pem("ca.crt"), authorities),
-    tokens,
-    more: [],
-    log,
-    signal: stop.signal,
-  });
   const rbac = new Rbac(store, log);
-  const authorizer = authorizationOf({
-    options: serverOptions,
-    node: nodeAuthorizer(store),
-    rbac,
-    component: unionOf([]),
-    clock,
-    log,
-    signal: stop.signal,
-  });
   const kubeconfig = loadKubeconfig(paths(config.dataDir).roleKubeconfig("apiserver"));
   const client = createClient({ ...kubeconfig, userAgent: "capstan-apiserver" });
   const users = pluginClients(kubeconfig);
   const plugins = rolePlugins({
     role: "apiserver",
     instance: `apiserver-${hostname()}`,
-    worlds: ["admission"],
+    worlds: ["admission", "authorizer", "authenticator"],
     clientFor: users.clientFor,
     config,
     client,
+    log,
+    signal: stop.signal,
+  });
+  const access = createAccessPlugins(plugins.host, log);
+  const loaded = Promise.withResolvers<void>();
+  const identity = identityOf({
+    config,
+    store,
+    tenants,
+    certificates: certificates(pem("ca.crt"), authorities),
+    tokens,
+    more: [componentAuthenticator(access)],
+    log,
+    signal: stop.signal,
+  });
+  const authorizer = authorizationOf({
+    options: serverOptions,
+    node: nodeAuthorizer(store),
+    rbac,
+    component: componentAuthorizer(access, tenants, loaded.promise),
+    clock,
     log,
     signal: stop.signal,
   });
@@ -219,6 +222,7 @@ export const start: StartRole = async ({ config, log }) => {
   });
   log.info("serving", { address: where });
   const ready = plugins.load();
+  ready.then(loaded.resolve, loaded.reject);
   ready.then(admissionLife.pluginsLoaded, (error: unknown) =>
     log.error("plugins could not be loaded", { error: messageOf(error) }),
   );
