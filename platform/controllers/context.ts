@@ -21,6 +21,7 @@ import type {
   PodDisruptionBudget,
   ReplicaSet,
   ReplicationController,
+  Secret,
   Service,
   ServiceAccount,
   StatefulSet,
@@ -30,6 +31,7 @@ import type { GroupVersionResource, KubeObject } from "#sdk/api/object.ts";
 import { createInformer } from "#sdk/client/informer.ts";
 import { type Client, type Informer, type InformerOptions, tenantOf } from "#sdk/client/port.ts";
 import type { Recorder } from "#sdk/client/recorder.ts";
+import { CLUSTER_INFO, TOKEN_NAMESPACE, TOKEN_TYPE } from "./bootstrap-tokens/tokens.ts";
 import { controllerOf, namespaceKey } from "./objects.ts";
 import * as r from "./resources.ts";
 
@@ -45,6 +47,10 @@ export interface Informers {
   serviceAccounts(): Informer<ServiceAccount>;
   /** Only those named kube-root-ca.crt. */
   rootCAs(): Informer<ConfigMap>;
+  /** Only those that are bootstrap tokens. */
+  bootstrapTokens(): Informer<Secret>;
+  /** Only those named kube-public/cluster-info. */
+  clusterInfos(): Informer<ConfigMap>;
   /** Only those of nodes. */
   nodeLeases(): Informer<Lease>;
   replicationControllers(): Informer<ReplicationController>;
@@ -124,6 +130,14 @@ export function createInformers(client: Client, log: Log, signal: AbortSignal): 
     namespaces: lazily<Namespace>(r.NAMESPACES),
     serviceAccounts: lazily<ServiceAccount>(r.SERVICE_ACCOUNTS),
     rootCAs: lazily<ConfigMap>(r.CONFIGMAPS, { fieldSelector: `metadata.name=${ROOT_CA_NAME}` }),
+    bootstrapTokens: lazily<Secret>(r.SECRETS, {
+      namespace: TOKEN_NAMESPACE,
+      fieldSelector: `type=${TOKEN_TYPE}`,
+    }),
+    clusterInfos: lazily<ConfigMap>(r.CONFIGMAPS, {
+      namespace: CLUSTER_INFO.namespace,
+      fieldSelector: `metadata.name=${CLUSTER_INFO.name}`,
+    }),
     nodeLeases: lazily<Lease>(r.LEASES, { namespace: "kube-node-lease" }),
     replicationControllers: lazily<ReplicationController>(r.REPLICATION_CONTROLLERS, {
       indexes: { namespace: byNamespace },

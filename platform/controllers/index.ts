@@ -1,5 +1,7 @@
 /** The built-in control loops. Adding one is a folder and a line here. */
 
+import { tokenCleaner } from "./bootstrap-tokens/cleaner.ts";
+import { bootstrapSigner } from "./bootstrap-tokens/signer.ts";
 import { clusterRoleAggregationController } from "./clusterrole-aggregation/controller.ts";
 import type { Controller } from "./context.ts";
 import { cronJobController } from "./cronjob/controller.ts";
@@ -39,6 +41,8 @@ export const controllers: readonly Controller[] = [
   namespaceController,
   serviceAccountController,
   rootCAController,
+  tokenCleaner,
+  bootstrapSigner,
   resourceQuotaController,
   garbageCollector,
   nodeLifecycleController,

@@ -12,6 +12,7 @@ export const PERSISTENT_VOLUMES = core("persistentvolumes");
 export const PERSISTENT_VOLUME_CLAIMS = core("persistentvolumeclaims");
 export const PODS = core("pods");
 export const REPLICATION_CONTROLLERS = core("replicationcontrollers");
+export const SECRETS = core("secrets");
 export const SERVICES = core("services");
 export const SERVICE_ACCOUNTS = core("serviceaccounts");
 export const CONTROLLER_REVISIONS = apps("controllerrevisions");
