@@ -19,7 +19,7 @@ import { strategicMergePatch } from "./apply/strategic-merge-patch.ts";
 import { type ApplyType, DEDUCED, typeCompiler } from "./apply/types.ts";
 import type { FieldValidation } from "./http/options.ts";
 import type { BodyDecoder, Patcher } from "./http/patches.ts";
-import type { TypeRules } from "./registry/ports.ts";
+import { type TypeRules, Undecodable } from "./registry/ports.ts";
 
 export const compile = typeCompiler(types());
 
@@ -110,8 +110,7 @@ function decodeObject(
   const kind = value.kind === undefined || value.kind === "" ? gvk.kind : String(value.kind);
   const apiVersion = value.apiVersion === undefined || value.apiVersion === "" ? wanted : String(value.apiVersion);
   const version = apiVersion.slice(apiVersion.lastIndexOf("/") + 1);
-  const refused = (why: string) =>
-    badRequest(`${kind} in version ${JSON.stringify(version)} cannot be handled as a ${gvk.kind}: ${why}`);
+  const refused = (why: string) => new Undecodable({ kind, version }, gvk.kind, why);
   if (kind !== gvk.kind || apiVersion !== wanted) {
     const known = definitionOf({ ...groupVersion(apiVersion), kind }) !== undefined;
     if (!known)

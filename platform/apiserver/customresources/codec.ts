@@ -18,7 +18,7 @@ import { applyPatch, trackUpdate } from "../apply/server-side-apply.ts";
 import type { ApplyType } from "../apply/types.ts";
 import type { FieldValidation } from "../http/options.ts";
 import type { BodyDecoder, Patcher } from "../http/patches.ts";
-import type { TypeRules } from "../registry/ports.ts";
+import { type TypeRules, Undecodable } from "../registry/ports.ts";
 import { compile, parse, report } from "../types.ts";
 
 const META = "io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta";
@@ -97,8 +97,7 @@ export function codecOf(parts: CodecParts): { rules: TypeRules; decoder: BodyDec
           : `the API version in the data (${given}) does not match the expected API version (${wanted})`;
       throw badRequest(why);
     }
-    const refused = (why: string) =>
-      badRequest(`${gvk.kind} in version ${JSON.stringify(gvk.version)} cannot be handled as a ${gvk.kind}: ${why}`);
+    const refused = (why: string) => new Undecodable(gvk, gvk.kind, why);
     const unknown: string[] = [];
     try {
       const metadata = metadataOf(object.metadata, "metadata.", unknown);

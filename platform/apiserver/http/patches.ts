@@ -1,7 +1,8 @@
 /** Bodies and patches, made into objects of a kind. */
 import type { DynamicObject, JsonObject } from "#sdk/api/object.ts";
-import { badRequest, unsupportedMediaType } from "#sdk/api/status.ts";
-import type { BodyDecoder, Patcher } from "../registry/ports.ts";
+import { badRequest, invalid, unsupportedMediaType } from "#sdk/api/status.ts";
+import { invalidValue } from "../registry/causes.ts";
+import { type BodyDecoder, type Patcher, Undecodable } from "../registry/ports.ts";
 import type { ResourceEntry } from "../registry/strategy.ts";
 import type { Exchange } from "./exchange.ts";
 import * as options from "./options.ts";
@@ -47,7 +48,14 @@ export function patchProducer(
         : type === MERGE_PATCH
           ? patcher.merge(document, asObject(patch))
           : patcher.strategic(gvk, document, asObject(patch));
-    return decoder.check(gvk, patched, validation, context.warn);
+    try {
+      return decoder.check(gvk, patched, validation, context.warn);
+    } catch (error) {
+      if (!(error instanceof Undecodable)) throw error;
+      // What a patch makes of an object is judged like an invalid object, of no kind in particular.
+      const cause = invalidValue("patch", JSON.stringify(patched), error.why);
+      throw invalid({ group: "", kind: "" }, "", [cause]);
+    }
   };
 }
 

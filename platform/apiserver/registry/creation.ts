@@ -78,7 +78,7 @@ export class Creation {
     strategy.prepareForCreate?.(next, context);
     this.#pipeline.fillZeros(entry, next);
     const causes = [
-      ...validateMeta(next.metadata, facts.namespaced, strategy.validateName),
+      ...validateMeta(next.metadata, this.#pipeline.metaRules(entry)),
       ...(strategy.validate?.(next, context) ?? []),
     ];
     if (causes.length > 0) throw invalid(facts, next.metadata.name ?? "", causes);

@@ -2,7 +2,7 @@
 import { validateLabels } from "#sdk/api/labels.ts";
 import { isDNS1123Label, isQualifiedName } from "#sdk/api/names.ts";
 import type { DynamicObject, ObjectMeta } from "#sdk/api/object.ts";
-import { type Causes, duplicate, forbiddenField, invalidValue, required, tooLongValue } from "./causes.ts";
+import { type Causes, forbiddenField, invalidValue, required, tooLongValue } from "./causes.ts";
 import type { NameValidator } from "./names.ts";
 
 const ANNOTATIONS_MAX_BYTES = 256 * 1024;
@@ -50,23 +50,32 @@ function validateOwners(meta: ObjectMeta, field: string): Causes {
 
 function validateFinalizers(finalizers: readonly string[] | undefined, field: string): Causes {
   const causes: Causes = [];
-  const seen = new Set<string>();
-  for (const [i, name] of (finalizers ?? []).entries()) {
-    for (const m of isQualifiedName(name)) causes.push(invalidValue(`${field}[${i}]`, name, m));
-    if (!name.includes("/") && !STANDARD_FINALIZERS.has(name)) {
-      const m = "name is neither a standard finalizer name nor is it fully qualified";
-      causes.push(invalidValue(`${field}[${i}]`, name, m));
-    }
-    seen.add(name);
-  }
-  if (seen.has("orphan") && seen.has("foregroundDeletion")) {
+  for (const name of finalizers ?? []) for (const m of isQualifiedName(name)) causes.push(invalidValue(field, name, m));
+  if (finalizers?.includes("orphan") && finalizers.includes("foregroundDeletion")) {
     causes.push(invalidValue(field, finalizers, "finalizer orphan and foregroundDeletion cannot be both set"));
   }
   return causes;
 }
 
+/** Core's own rule beside the generic one: by domain, or one of those that Kubernetes knows. */
+function validateKnownFinalizers(finalizers: readonly string[] | undefined, field: string): Causes {
+  const message = "name is neither a standard finalizer name nor is it fully qualified";
+  return (finalizers ?? []).flatMap((name, i) =>
+    name.includes("/") || STANDARD_FINALIZERS.has(name) ? [] : [invalidValue(`${field}[${i}]`, name, message)],
+  );
+}
+
+/** What the rules of metadata depend on beside metadata. */
+export interface MetaRules {
+  namespaced: boolean;
+  validateName: NameValidator;
+  /** Finalizers are standard or have a domain. */
+  knownFinalizers: boolean;
+}
+
 /** ValidateObjectMeta. */
-export function validateMeta(meta: ObjectMeta, namespaced: boolean, name: NameValidator): Causes {
+export function validateMeta(meta: ObjectMeta, rules: MetaRules): Causes {
+  const { namespaced, validateName: name, knownFinalizers } = rules;
   const causes: Causes = [];
   if (meta.generateName) {
     for (const m of name(meta.generateName, true)) {
@@ -90,6 +99,7 @@ export function validateMeta(meta: ObjectMeta, namespaced: boolean, name: NameVa
   causes.push(...validateAnnotations(meta.annotations, "metadata.annotations"));
   causes.push(...validateOwners(meta, "metadata.ownerReferences"));
   causes.push(...validateFinalizers(meta.finalizers, "metadata.finalizers"));
+  if (knownFinalizers) causes.push(...validateKnownFinalizers(meta.finalizers, "metadata.finalizers"));
   return causes;
 }
 
@@ -97,7 +107,7 @@ const same = (a: unknown, b: unknown) => JSON.stringify(a) === JSON.stringify(b)
 const immutable = (field: string, value: unknown) => invalidValue(field, value, "field is immutable");
 
 /** ValidateObjectMetaUpdate: what may not change, and finalizers that may not be added to a deleted object. */
-export function validateMetaUpdate(next: ObjectMeta, old: ObjectMeta): Causes {
+function validateMetaChange(next: ObjectMeta, old: ObjectMeta, knownFinalizers: boolean): Causes {
   const causes: Causes = [];
   if (old.deletionTimestamp) {
     const extra = (next.finalizers ?? []).filter((f) => !(old.finalizers ?? []).includes(f));
@@ -105,9 +115,6 @@ export function validateMetaUpdate(next: ObjectMeta, old: ObjectMeta): Causes {
       const detail = `no new finalizers can be added if the object is being deleted, found new finalizers []string{${extra.map((f) => JSON.stringify(f)).join(", ")}}`;
       causes.push(forbiddenField("metadata.finalizers", detail));
     }
-  }
-  for (const [i, f] of (next.finalizers ?? []).entries()) {
-    if ((next.finalizers ?? []).indexOf(f) !== i) causes.push(duplicate(`metadata.finalizers[${i}]`, f));
   }
   if (next.name !== old.name) causes.push(immutable("metadata.name", next.name ?? ""));
   if ((next.namespace ?? "") !== (old.namespace ?? ""))
@@ -125,7 +132,27 @@ export function validateMetaUpdate(next: ObjectMeta, old: ObjectMeta): Causes {
   causes.push(...validateLabels(next.labels, "metadata.labels"));
   causes.push(...validateAnnotations(next.annotations, "metadata.annotations"));
   causes.push(...validateOwners(next, "metadata.ownerReferences"));
-  causes.push(...validateFinalizers(next.finalizers, "metadata.finalizers"));
+  if (knownFinalizers) causes.push(...validateKnownFinalizers(next.finalizers, "metadata.finalizers"));
+  return causes;
+}
+
+/** The generic registry's check, then the kind's own. */
+export function validateMetaUpdate(
+  next: ObjectMeta,
+  old: ObjectMeta,
+  rules: MetaRules,
+  repeated: readonly ("whole" | "change")[],
+): Causes {
+  const causes = [
+    ...validateMeta(next, { ...rules, validateName: () => [], knownFinalizers: false }),
+    ...validateMetaChange(next, old, false),
+  ];
+  // Nearly all metadata is good: then there is nothing to repeat but the one rule that only kinds have.
+  if (causes.length === 0 && (!rules.knownFinalizers || !next.finalizers?.length)) return causes;
+  for (const check of repeated)
+    causes.push(
+      ...(check === "whole" ? validateMeta(next, rules) : validateMetaChange(next, old, rules.knownFinalizers)),
+    );
   return causes;
 }
 

@@ -4,6 +4,8 @@ import type { DynamicObject, GroupVersionKind } from "#sdk/api/object.ts";
 import type { Admission, AdmissionAttributes } from "./admission.ts";
 import type { Catalog } from "./catalog.ts";
 import { decode } from "./document.ts";
+import type { MetaRules } from "./meta.ts";
+import { wantsKnownFinalizers } from "./meta-checks.ts";
 import type { TypeRules } from "./ports.ts";
 import type { Effects, EffectsRequest, RequestContext, ResourceEntry } from "./strategy.ts";
 
@@ -71,6 +73,14 @@ export class Pipeline {
   /** Writes the values that Go always writes. */
   fillZeros(entry: ResourceEntry, object: DynamicObject): void {
     this.#rules(entry).fillZeros(this.gvk(entry), object);
+  }
+
+  metaRules({ facts, strategy, own }: ResourceEntry): MetaRules {
+    return {
+      namespaced: facts.namespaced,
+      validateName: strategy.validateName,
+      knownFinalizers: wantsKnownFinalizers(facts, own === undefined),
+    };
   }
 
   gvk(entry: ResourceEntry): GroupVersionKind {

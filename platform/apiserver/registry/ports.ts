@@ -1,5 +1,6 @@
 /** What is needed of a kind's types: filled by the facts for built-in kinds, by its own schema for a custom resource. */
 import type { DynamicObject, GroupVersionKind, JsonObject, KubeObject } from "#sdk/api/object.ts";
+import { StatusError } from "#sdk/api/status.ts";
 
 export interface ManageOptions {
   manager: string;
@@ -24,6 +25,17 @@ export interface TypeRules {
 
 /** What a client asked for fields that the kind doesn't know. */
 export type FieldValidation = "Ignore" | "Warn" | "Strict";
+
+/** A body that is no object of the kind; `why` is the decoder's own word, for those who put it otherwise (a patch). */
+export class Undecodable extends StatusError {
+  readonly why: string;
+
+  constructor(sent: { kind: string; version: string }, wanted: string, why: string) {
+    const what = `${sent.kind} in version ${JSON.stringify(sent.version)}`;
+    super(400, "BadRequest", `${what} cannot be handled as a ${wanted}: ${why}`);
+    this.why = why;
+  }
+}
 
 /** Bodies to objects of a kind; filled by platform/apiserver/types.ts. */
 export interface BodyDecoder {

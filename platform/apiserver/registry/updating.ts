@@ -8,6 +8,7 @@ import { isReleased } from "./deletion.ts";
 import { encode, type Written } from "./document.ts";
 import { resetStatus } from "./generic.ts";
 import { specChanged, unchanged, validateMetaUpdate } from "./meta.ts";
+import { checksOnUpdate } from "./meta-checks.ts";
 import { ALLOCATION_ATTEMPTS_MAX, type Pipeline, UPDATE_ATTEMPTS_MAX, type WriteOptions } from "./pipeline.ts";
 import type { RequestContext, ResourceEntry, ViewStrategy } from "./strategy.ts";
 
@@ -101,7 +102,12 @@ export class Updating {
     this.#pipeline.fillZeros(entry, next);
     this.#generation(entry, next, old);
     const causes = [
-      ...validateMetaUpdate(next.metadata, old.metadata),
+      ...validateMetaUpdate(
+        next.metadata,
+        old.metadata,
+        this.#pipeline.metaRules(entry),
+        checksOnUpdate(facts, view !== undefined || request.raw === true),
+      ),
       ...(request.raw ? [] : this.#validateChange(entry, view, next, old, context)),
     ];
     if (causes.length > 0) throw invalid(facts, request.name, causes);
@@ -197,7 +203,8 @@ export class Updating {
     meta.creationTimestamp = old.metadata.creationTimestamp;
     if (old.metadata.generation === undefined) delete meta.generation;
     else meta.generation = old.metadata.generation;
-    for (const field of ["deletionTimestamp", "deletionGracePeriodSeconds", "generateName"] as const) {
+    if (old.metadata.deletionTimestamp) meta.deletionTimestamp = old.metadata.deletionTimestamp;
+    for (const field of ["deletionGracePeriodSeconds", "generateName"] as const) {
       if (meta[field] === undefined && old.metadata[field] !== undefined)
         Object.assign(meta, { [field]: old.metadata[field] });
     }
