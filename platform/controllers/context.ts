@@ -26,6 +26,7 @@ import type {
   ServiceAccount,
   StatefulSet,
   StorageClass,
+  VolumeAttributesClass,
 } from "#sdk/api/generated/types.ts";
 import type { GroupVersionResource, KubeObject } from "#sdk/api/object.ts";
 import { createInformer } from "#sdk/client/informer.ts";
@@ -63,6 +64,7 @@ export interface Informers {
   volumes(): Informer<PersistentVolume>;
   claims(): Informer<PersistentVolumeClaim>;
   storageClasses(): Informer<StorageClass>;
+  volumeAttributesClasses(): Informer<VolumeAttributesClass>;
   clusterRoles(): Informer<ClusterRole>;
   certificateSigningRequests(): Informer<CertificateSigningRequest>;
   autoscalers(): Informer<HorizontalPodAutoscaler>;
@@ -151,6 +153,7 @@ export function createInformers(client: Client, log: Log, signal: AbortSignal): 
     volumes: lazily<PersistentVolume>(r.PERSISTENT_VOLUMES),
     claims: lazily<PersistentVolumeClaim>(r.PERSISTENT_VOLUME_CLAIMS, { indexes: { namespace: byNamespace } }),
     storageClasses: lazily<StorageClass>(r.STORAGE_CLASSES),
+    volumeAttributesClasses: lazily<VolumeAttributesClass>(r.VOLUME_ATTRIBUTES_CLASSES),
     clusterRoles: lazily<ClusterRole>(r.CLUSTER_ROLES),
     certificateSigningRequests: lazily<CertificateSigningRequest>(r.CERTIFICATE_SIGNING_REQUESTS),
     autoscalers: lazily<HorizontalPodAutoscaler>(r.HORIZONTAL_POD_AUTOSCALERS),

@@ -21,6 +21,7 @@ import { resourceQuotaController } from "./resourcequota/controller.ts";
 import { rootCAController } from "./root-ca/controller.ts";
 import { serviceAccountController } from "./serviceaccount/controller.ts";
 import { statefulSetController } from "./statefulset/controller.ts";
+import { claimProtection, volumeAttributesClassProtection, volumeProtection } from "./storage-protection/controller.ts";
 import { taintEvictionController } from "./taint-eviction/controller.ts";
 
 import { ttlAfterFinishedController } from "./ttl-after-finished/controller.ts";
@@ -44,6 +45,9 @@ export const controllers: readonly Controller[] = [
   tokenCleaner,
   bootstrapSigner,
   resourceQuotaController,
+  claimProtection,
+  volumeProtection,
+  volumeAttributesClassProtection,
   garbageCollector,
   nodeLifecycleController,
   taintEvictionController,

@@ -27,6 +27,7 @@ export const LEASES = v1("coordination.k8s.io")("leases");
 export const POD_DISRUPTION_BUDGETS = v1("policy")("poddisruptionbudgets");
 export const CLUSTER_ROLES = v1("rbac.authorization.k8s.io")("clusterroles");
 export const STORAGE_CLASSES = v1("storage.k8s.io")("storageclasses");
+export const VOLUME_ATTRIBUTES_CLASSES = v1("storage.k8s.io")("volumeattributesclasses");
 export const CERTIFICATE_SIGNING_REQUESTS = v1("certificates.k8s.io")("certificatesigningrequests");
 export const HORIZONTAL_POD_AUTOSCALERS: GroupVersionResource = {
   group: "autoscaling",
