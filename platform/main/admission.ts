@@ -7,6 +7,7 @@ import { namespaceLifecycle } from "#platform/apiserver/admission/namespaces.ts"
 import { defaultTolerations, notReadyTaint, priorities, serviceAccounts } from "#platform/apiserver/admission/pods.ts";
 import { MutatingPolicies } from "#platform/apiserver/admission/policies/mutating.ts";
 import { ValidatingPolicies } from "#platform/apiserver/admission/policies/validating.ts";
+import { storageProtection } from "#platform/apiserver/admission/storage.ts";
 import { catalogParamKinds, catalogVersions } from "#platform/apiserver/admission/versions.ts";
 import { Webhooks } from "#platform/apiserver/admission/webhooks/webhooks.ts";
 import type { Authorizer } from "#platform/apiserver/authz/authorizer.ts";
@@ -70,6 +71,7 @@ export function serverAdmission({
     priorities(store),
     defaultTolerations,
     notReadyTaint,
+    storageProtection,
     tenantBoundary(store),
   ];
   const client = createWebhookClient({ resolve: serviceResolver(store), mayDial });
