@@ -32,7 +32,8 @@ export class AuditRecord {
   readonly #write: (event: AuditEvent) => void;
   readonly #clock: { now(): number };
   readonly annotations: Record<string, string> = {};
-  impersonated: UserInfo | undefined;
+  /** Who is acted as, and the verb of constrained impersonation that allowed it. */
+  impersonated: { user: UserInfo; constraint?: string } | undefined;
   #request: JsonObject | undefined;
   #response: JsonObject | undefined;
 
@@ -84,7 +85,10 @@ export class AuditRecord {
       requestURI: request.url ?? "",
       verb: info.verb,
       user: shown(user),
-      ...(this.impersonated ? { impersonatedUser: shown(this.impersonated) } : {}),
+      ...(this.impersonated ? { impersonatedUser: shown(this.impersonated.user) } : {}),
+      ...(this.impersonated?.constraint
+        ? { authenticationMetadata: { impersonationConstraint: this.impersonated.constraint } }
+        : {}),
       sourceIPs: [request.socket.remoteAddress ?? ""],
       userAgent: String(request.headers["user-agent"] ?? ""),
       ...(info.isResource ? { objectRef: reference(info) } : {}),

@@ -8,15 +8,15 @@ import type { TLSSocket } from "node:tls";
 import { type Log, messageOf } from "#platform/base/log.ts";
 import { ROOT_TENANT, type TenantId } from "#platform/store/port.ts";
 import type { TenantDirectory } from "#platform/store/tenants.ts";
-import { PLUGIN_USER_PREFIX } from "#sdk/api/object.ts";
-import { badRequest, internal, methodNotSupported, notFound, unauthorized } from "#sdk/api/status.ts";
+import { internal, methodNotSupported, notFound, unauthorized } from "#sdk/api/status.ts";
 import type { Audit, AuditRecord } from "../audit/audit.ts";
-import { ANONYMOUS, type AnonymousRule, AUTHENTICATED, type Authenticator } from "../authn/authenticator.ts";
+import { ANONYMOUS, type AnonymousRule, type Authenticator } from "../authn/authenticator.ts";
 import { type AuthorizationAttributes, type Authorizer, denial } from "../authz/authorizer.ts";
 import type { Fairness, Place } from "../fairness/fairness.ts";
 import type { UserInfo } from "../registry/admission.ts";
 import { type AnyRequest, observeBody } from "./body.ts";
 import type { Exchange } from "./exchange.ts";
+import { impersonate, wantedUser } from "./impersonation.ts";
 import { Metrics } from "./metrics.ts";
 import { nameForAuthorization, parseRequest, type RequestInfo } from "./requestInfo.ts";
 import { type AnyResponse, encodedStatus, send, statusOf } from "./respond.ts";
@@ -194,17 +194,21 @@ export class Chain {
       if (trace.audit) observeBody(request, (body) => trace.audit?.requested(body));
     }
     const { user, scope, tenantName } = await this.#tenant(authenticated, info);
-    const acting = await this.#impersonated(user, scope, request);
-    if (trace.audit && acting !== user) trace.audit.impersonated = acting;
-    await this.#authorize(this.#attributes(acting, scope, info, query), info, trace.audit);
+    const attributes = this.#attributes(user, scope, info, query);
+    const wanted = wantedUser(request.rawHeaders);
+    const authorize = (asked: AuthorizationAttributes) => this.#authorize(asked, undefined);
+    const acting = wanted && (await impersonate({ user, wanted, tenant: scope, attributes, authorize }));
+    const as = acting?.user ?? user;
+    if (trace.audit && acting) trace.audit.impersonated = acting;
+    await this.#authorize({ ...attributes, user: as }, info, trace.audit);
     const warnings: string[] = [];
     trace.warnings = warnings;
     const shared = isShared(scope, info);
     const tenant = scope === "*" || shared ? ROOT_TENANT : scope;
     const warn = (text: string) => void (warnings.includes(text) || warnings.push(text));
-    const context = { tenant, tenantName, user: acting, now: clock.now(), requestId, signal, warn };
+    const context = { tenant, tenantName, user: as, now: clock.now(), requestId, signal, warn };
     const recorded = trace.audit ? { audit: trace.audit } : {};
-    const what = { info, context, warnings, user: acting, scope: shared ? ROOT_TENANT : scope, shared };
+    const what = { info, context, warnings, user: as, scope: shared ? ROOT_TENANT : scope, shared };
     return { request, response, method, query, ...what, signal, ...recorded };
   }
 
@@ -292,62 +296,9 @@ export class Chain {
     const what = { group, version, resource, subresource, namespace, name };
     return { user, tenant, verb, resource: what, fieldSelector, labelSelector };
   }
-
-  /** Impersonate-User and its companions: each thing impersonated needs the verb `impersonate` on it. */
-  async #impersonated(user: UserInfo, tenant: TenantId | "*", request: AnyRequest): Promise<UserInfo> {
-    const { headers } = request;
-    const name = headers["impersonate-user"];
-    const groups = listOf(headers["impersonate-group"]);
-    const uid = headers["impersonate-uid"];
-    const extras = Object.entries(headers).filter(([key]) => key.startsWith("impersonate-extra-"));
-    if (name === undefined) {
-      if (groups.length > 0 || uid !== undefined || extras.length > 0) {
-        throw badRequest("requested impersonation of groups, extra or uid without impersonating a user");
-      }
-      return user;
-    }
-    const who = String(name);
-    // Plugins are root's, and so is who may run them, in whichever tenant they are called for.
-    const judge = user.tenant === ROOT_TENANT && who.startsWith(PLUGIN_USER_PREFIX) ? ROOT_TENANT : tenant;
-    const check = (group: string, resource: string, subresource: string, namespace: string, wanted: string) =>
-      this.#authorize(
-        {
-          user,
-          tenant: judge,
-          verb: "impersonate",
-          resource: { group, version: "v1", resource, subresource, namespace, name: wanted },
-        },
-        undefined,
-      );
-    const account = /^system:serviceaccount:([^:]+):([^:]+)$/.exec(who);
-    if (account) await check("", "serviceaccounts", "", account[1] ?? "", account[2] ?? "");
-    else await check("", "users", "", "", who);
-    for (const group of groups) await check("", "groups", "", "", group);
-    if (uid !== undefined) await check("authentication.k8s.io", "uids", "", "", String(uid));
-    const extra: Record<string, string[]> = {};
-    for (const [header, value] of extras) {
-      const key = decodeURIComponent(header.slice("impersonate-extra-".length));
-      extra[key] = listOf(value);
-      for (const item of extra[key]) await check("authentication.k8s.io", "userextras", key, "", item);
-    }
-    const own = account ? ["system:serviceaccounts", `system:serviceaccounts:${account[1]}`] : [];
-    const all = groups.length > 0 ? groups : own;
-    // Whoever is impersonated belongs where the request goes, never to root when another tenant is asked.
-    const home = tenant === "*" ? user.tenant : tenant;
-    return {
-      tenant: home,
-      name: who,
-      groups: who === ANONYMOUS.name ? [...ANONYMOUS.groups] : [...new Set([...all, AUTHENTICATED])],
-      ...(uid === undefined ? {} : { uid: String(uid) }),
-      ...(extras.length > 0 ? { extra } : {}),
-    };
-  }
 }
 
 const isPublic = (path: string) => PUBLIC_PATHS.has(path) || /^\/(livez|readyz)\/[a-z0-9-]+$/.test(path);
-
-const listOf = (value: string | string[] | undefined): string[] =>
-  value === undefined ? [] : Array.isArray(value) ? value : value.split(",").map((v) => v.trim());
 
 function splitOnce(text: string, mark: string): [string, string] {
   const at = text.indexOf(mark);
