@@ -10,7 +10,7 @@ import type { Audit } from "./audit/audit.ts";
 import type { AnonymousRule, Authenticator } from "./authn/authenticator.ts";
 import type { Authorizer } from "./authz/authorizer.ts";
 import type { Fairness } from "./fairness/fairness.ts";
-import { featureSamples } from "./features/features.ts";
+import type { FeatureGates } from "./features/features.ts";
 import { Chain, type Trace } from "./http/chain.ts";
 import type { Exchange } from "./http/exchange.ts";
 import type { BodyDecoder, Patcher } from "./http/patches.ts";
@@ -49,6 +49,7 @@ export interface ServerParts {
   anonymous?: AnonymousRule;
   /** Absent without an audit policy. */
   audit?: Audit;
+  features: FeatureGates;
   liveness: readonly HealthCheck[];
   readiness: readonly HealthCheck[];
   /** Metrics of what is below the server, in the text exposition format. */
@@ -157,12 +158,12 @@ export async function startServer(parts: ServerParts): Promise<ListeningServer> 
     samples: () =>
       new Map([
         ["capstan_store_revision", parts.store.revision()],
-        ["apiserver_audit_event_total", parts.audit?.events ?? 0],
+        ...(parts.audit?.metrics() ?? [["apiserver_audit_event_total", 0] as const]),
         ["process_resident_memory_bytes", process.memoryUsage.rss()],
         ["process_cpu_seconds_total", (process.cpuUsage().user + process.cpuUsage().system) / 1e6],
         ["process_start_time_seconds", Math.round(performance.timeOrigin / 1000)],
         [BUILD_INFO, 1],
-        ...featureSamples(),
+        ...parts.features.samples(),
         ...parts.fairness.metrics(),
       ]),
   };

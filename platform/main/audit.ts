@@ -1,4 +1,4 @@
-/** Audit, when there is a policy: DATA/audit-policy.yaml; events go to DATA/logs/audit.jsonl and, with DATA/audit-webhook.kubeconfig, there. */
+/** Audit, when there is a policy (--audit-policy-file, or DATA/audit-policy.yaml): to DATA/logs/audit.jsonl and, where one is named, to a webhook. */
 import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { Audit, type AuditSink } from "#platform/apiserver/audit/audit.ts";
@@ -6,19 +6,19 @@ import { parsePolicy } from "#platform/apiserver/audit/policy.ts";
 import { fileSink, webhookSink } from "#platform/apiserver/audit/sinks.ts";
 import type { Clock } from "#platform/base/clock.ts";
 import type { Log } from "#platform/base/log.ts";
-import { loadKubeconfig } from "#sdk/client/kubeconfig.ts";
 import { paths } from "./config.ts";
+import { remoteOf } from "./identity.ts";
+import type { ServerOptions } from "./server-options.ts";
 
 /** Undefined without a policy. Throws when the policy cannot be read: a server that was told to record must not run without. */
-export function auditOf(dataDir: string, clock: Clock, log: Log): Audit | undefined {
-  const policy = join(dataDir, "audit-policy.yaml");
-  if (!existsSync(policy)) return undefined;
-  const sinks: AuditSink[] = [fileSink(join(paths(dataDir).logs, "audit.jsonl"), log)];
-  const webhook = join(dataDir, "audit-webhook.kubeconfig");
-  if (existsSync(webhook)) {
-    const { server, ca, cert, key, token } = loadKubeconfig(webhook);
-    const credentials = { ...(ca ? { ca } : {}), ...(cert && key ? { cert, key } : {}), ...(token ? { token } : {}) };
-    sinks.push(webhookSink({ url: server, ...credentials }, log));
+export function auditOf(dataDir: string, options: ServerOptions, clock: Clock, log: Log): Audit | undefined {
+  const policy = options.auditPolicyFile ?? join(dataDir, "audit-policy.yaml");
+  if (!existsSync(policy)) {
+    if (options.auditPolicyFile) throw new Error(`--audit-policy-file: ${policy} does not exist`);
+    return undefined;
   }
+  const sinks: AuditSink[] = [fileSink(join(paths(dataDir).logs, "audit.jsonl"), log)];
+  const webhook = options.auditWebhookConfigFile ?? join(dataDir, "audit-webhook.kubeconfig");
+  if (options.auditWebhookConfigFile || existsSync(webhook)) sinks.push(webhookSink(remoteOf(webhook), log));
   return new Audit(parsePolicy(readFileSync(policy, "utf8")), sinks, clock);
 }

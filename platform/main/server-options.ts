@@ -4,6 +4,8 @@
  */
 import { existsSync } from "node:fs";
 import { resolve } from "node:path";
+import { FeatureGates } from "#platform/apiserver/features/features.ts";
+import { messageOf } from "#platform/base/log.ts";
 import { UserError } from "./steps.ts";
 
 /** Every value is text as it was given; files are absolute paths. */
@@ -97,12 +99,21 @@ export function parseServerOptions(given: (flag: string) => string | undefined):
 }
 
 function checked(flag: string, kind: Option["kind"], value: string): string {
+  if (flag === "feature-gates") checkGates(value);
   if (kind === "boolean" && value !== "true" && value !== "false")
     throw new UserError(`--${flag} is true or false, not "${value}"`, `npm run up -- --${flag}=true`);
   if (kind !== "file") return value;
   const path = resolve(value);
   if (!existsSync(path)) throw new UserError(`--${flag}: ${path} does not exist`, "npm run up -- --help");
   return path;
+}
+
+function checkGates(value: string): void {
+  try {
+    new FeatureGates(value);
+  } catch (error) {
+    throw new UserError(`--feature-gates: ${messageOf(error)}`, "npm run up -- --feature-gates=NAME=true");
+  }
 }
 
 /** What holds now: what was given wins over what an earlier `up` was given; "" takes an option back. */

@@ -1,4 +1,5 @@
 /** Audit: one event a stage of each request that the policy names, to the sinks. Without a policy nothing here runs. */
+import { isIP } from "node:net";
 import { microTimeText } from "#platform/base/clock.ts";
 import type { JsonObject } from "#sdk/api/object.ts";
 import type { AnyRequest } from "../http/body.ts";
@@ -10,7 +11,13 @@ import { type AuditPolicy, type AuditStage, type Decision, decide } from "./poli
 
 export type AuditEvent = JsonObject;
 
+const SOURCES_MAX = 16;
+
 export interface AuditSink {
+  /** "log" or "webhook", as upstream's metrics call them. */
+  readonly name: string;
+  /** Events that it could not take or deliver. */
+  readonly lost: number;
   /** Never throws and never waits: what a sink cannot take it drops and counts. */
   write(event: AuditEvent): void;
   close(): Promise<void>;
@@ -36,6 +43,10 @@ export class AuditRecord {
   impersonated: { user: UserInfo; constraint?: string } | undefined;
   #request: JsonObject | undefined;
   #response: JsonObject | undefined;
+  /** Of a refusal: told at every level. */
+  #failure: JsonObject | undefined;
+  /** Of an object without a name in its path: what the body said. */
+  #named: JsonObject = {};
 
   constructor(subject: AuditSubject, decision: Decision, clock: { now(): number }, write: (event: AuditEvent) => void) {
     this.#subject = subject;
@@ -47,8 +58,19 @@ export class AuditRecord {
 
   /** The request's body as it came. */
   requested(body: Buffer): void {
-    if (this.#decision.level !== "Request" && this.#decision.level !== "RequestResponse") return;
-    this.#request = this.#object(body, mediaType(this.#subject.request.headers["content-type"]));
+    const whole = this.#decision.level === "Request" || this.#decision.level === "RequestResponse";
+    const { info, request } = this.#subject;
+    const nameless = info.isResource && info.verb === "create" && info.name === "";
+    if (!whole && !nameless) return;
+    const object = this.#object(body, mediaType(request.headers["content-type"]));
+    if (nameless) this.#named = nameOf(object);
+    if (whole) this.#request = object;
+  }
+
+  /** The Status of a refusal. */
+  failed(status: JsonObject): void {
+    this.#failure = status;
+    this.answered(JSON.stringify(status));
   }
 
   /** The answer as it goes, in JSON or in protobuf. */
@@ -89,9 +111,9 @@ export class AuditRecord {
       ...(this.impersonated?.constraint
         ? { authenticationMetadata: { impersonationConstraint: this.impersonated.constraint } }
         : {}),
-      sourceIPs: [request.socket.remoteAddress ?? ""],
+      sourceIPs: sourceAddresses(request),
       userAgent: String(request.headers["user-agent"] ?? ""),
-      ...(info.isResource ? { objectRef: reference(info) } : {}),
+      ...(info.isResource ? { objectRef: { ...this.#named, ...reference(info) } } : {}),
       ...(code === undefined ? {} : { responseStatus: this.#status(code) }),
       ...(this.#request ? { requestObject: this.#request } : {}),
       ...(this.#response ? { responseObject: this.#response } : {}),
@@ -102,8 +124,8 @@ export class AuditRecord {
   }
 
   #status(code: number): JsonObject {
-    const { kind, status, message, reason } = this.#response ?? {};
-    const told = kind === "Status" ? { status, message, reason } : {};
+    const { kind, status, message, reason, details } = this.#failure ?? this.#response ?? {};
+    const told = kind === "Status" ? { status, message, reason, details } : {};
     return JSON.parse(JSON.stringify({ metadata: {}, ...told, code })) as JsonObject;
   }
 }
@@ -114,6 +136,19 @@ const shown = ({ name, uid, groups, extra }: UserInfo): JsonObject => ({
   groups: [...groups],
   ...(extra ? { extra: extra as JsonObject } : {}),
 });
+
+function nameOf(object: JsonObject | undefined): JsonObject {
+  const { name, uid } = (object?.["metadata"] ?? {}) as JsonObject;
+  return { ...(typeof name === "string" ? { name } : {}), ...(typeof uid === "string" ? { uid } : {}) };
+}
+
+/** Who sent it, as proxies tell and, last, as the connection does: that alone cannot be made up. */
+function sourceAddresses({ headers, socket }: AnyRequest): string[] {
+  const told = [String(headers["x-forwarded-for"] ?? "").split(","), String(headers["x-real-ip"] ?? "")].flat();
+  const addresses = [...new Set(told.map((one) => one.trim()).filter((one) => isIP(one) !== 0))].slice(0, SOURCES_MAX);
+  const remote = socket.remoteAddress?.replace(/^::ffff:/, "");
+  return remote === undefined || addresses.at(-1) === remote ? addresses : [...addresses, remote];
+}
 
 function reference({ group, version, resource, subresource, namespace, name }: RequestInfo): JsonObject {
   const all = { resource, namespace, name, apiGroup: group, apiVersion: version, subresource };
@@ -148,6 +183,13 @@ export class Audit {
       this.events++;
       for (const sink of this.#sinks) sink.write(event);
     });
+  }
+
+  /** Samples of upstream's audit metrics. */
+  metrics(): Map<string, number> {
+    const samples = new Map([["apiserver_audit_event_total", this.events]]);
+    for (const { name, lost } of this.#sinks) samples.set(`apiserver_audit_error_total{plugin="${name}"}`, lost);
+    return samples;
   }
 
   async close(): Promise<void> {

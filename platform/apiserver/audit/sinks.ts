@@ -1,6 +1,7 @@
 /** Where audit events go: lines of JSON in files of bounded size and number, and a webhook in batches. */
 import { createWriteStream, existsSync, openSync, renameSync, rmSync, statSync, type WriteStream } from "node:fs";
-import { request } from "node:https";
+import { request as httpRequest } from "node:http";
+import { request as httpsRequest } from "node:https";
 import { type Log, messageOf } from "#platform/base/log.ts";
 import type { AuditEvent, AuditSink } from "./audit.ts";
 
@@ -28,12 +29,16 @@ export function fileSink(path: string, log: Log, fileBytes = FILE_BYTES_MAX): Au
     }
     open();
   };
-  let dropped = 0;
+  let lost = 0;
   open();
   return {
+    name: "log",
+    get lost() {
+      return lost;
+    },
     write(event) {
       if (stream.writableLength > WAITING_BYTES_MAX) {
-        if (dropped++ % 1000 === 0) log.error("audit events are dropped: the disk is too slow", { path, dropped });
+        if (lost++ % 1000 === 0) log.error("audit events are dropped: the disk is too slow", { path, lost });
         return;
       }
       const line = `${JSON.stringify(event)}\n`;
@@ -68,7 +73,8 @@ function post(to: AuditWebhook, body: string): Promise<void> {
       "content-length": Buffer.byteLength(body),
       ...(token ? { authorization: `Bearer ${token}` } : {}),
     };
-    const sent = request(url, {
+    const send = url.startsWith("http:") ? httpRequest : httpsRequest;
+    const sent = send(url, {
       method: "POST",
       headers,
       timeout: 30_000,
@@ -87,39 +93,60 @@ function post(to: AuditWebhook, body: string): Promise<void> {
   });
 }
 
-export function webhookSink(to: AuditWebhook, log: Log): AuditSink {
+export interface BatchOptions {
+  batchEvents: number;
+  batchMs: number;
+  waitingEvents: number;
+  attempts: number;
+  backoffMs: number;
+}
+const BATCH: BatchOptions = {
+  batchEvents: BATCH_EVENTS,
+  batchMs: BATCH_MS,
+  waitingEvents: WAITING_EVENTS_MAX,
+  attempts: ATTEMPTS,
+  backoffMs: BACKOFF_MS,
+};
+
+/** Batches, one after the other; what does not fit into the buffer, or cannot be delivered in so many attempts, is lost and counted. */
+export function webhookSink(to: AuditWebhook, log: Log, o: BatchOptions = BATCH): AuditSink {
   const waiting: AuditEvent[] = [];
   let timer: NodeJS.Timeout | undefined;
   let sending = Promise.resolve();
-  const send = async (): Promise<void> => {
-    while (waiting.length > 0) {
-      const items = waiting.splice(0, BATCH_EVENTS);
-      const body = JSON.stringify({ kind: "EventList", apiVersion: "audit.k8s.io/v1", metadata: {}, items });
-      for (let attempt = 1; ; attempt++) {
-        try {
-          await post(to, body);
-          break;
-        } catch (error) {
-          if (attempt >= ATTEMPTS) {
-            log.error("audit events are lost: the webhook fails", { events: items.length, error: messageOf(error) });
-            break;
-          }
-          await new Promise((resolve) => setTimeout(resolve, BACKOFF_MS * attempt));
-        }
+  let lost = 0;
+  const lose = (events: number, error: string): void => {
+    if (lost === 0 || events > 1)
+      log.error("audit events are lost: the webhook is too slow or fails", { events, error });
+    lost += events;
+  };
+  const deliver = async (items: AuditEvent[]): Promise<void> => {
+    const body = JSON.stringify({ kind: "EventList", apiVersion: "audit.k8s.io/v1", metadata: {}, items });
+    for (let attempt = 1; ; attempt++) {
+      try {
+        return await post(to, body);
+      } catch (error) {
+        if (attempt >= o.attempts) return lose(items.length, messageOf(error));
+        await new Promise((resolve) => setTimeout(resolve, o.backoffMs * attempt));
       }
     }
   };
   const flush = (): void => {
     clearTimeout(timer);
     timer = undefined;
-    sending = sending.then(send);
+    sending = sending.then(async () => {
+      while (waiting.length > 0) await deliver(waiting.splice(0, o.batchEvents));
+    });
   };
   return {
+    name: "webhook",
+    get lost() {
+      return lost;
+    },
     write(event) {
-      if (waiting.length >= WAITING_EVENTS_MAX) return;
+      if (waiting.length >= o.waitingEvents) return lose(1, "the buffer is full");
       waiting.push(event);
-      if (waiting.length >= BATCH_EVENTS) flush();
-      else timer ??= setTimeout(flush, BATCH_MS);
+      if (waiting.length >= o.batchEvents) flush();
+      else timer ??= setTimeout(flush, o.batchMs);
     },
     async close() {
       flush();

@@ -9,7 +9,7 @@ import type { FeatureGate } from "./features.ts";
 
 interface Listed {
   name: string;
-  versionedSpecs: { default: boolean; preRelease: string; version: string }[];
+  versionedSpecs: { default: boolean; lockToDefault: boolean; preRelease: string; version: string }[];
 }
 
 const order = (version: string): number => Number(version.split(".")[0]) * 1000 + Number(version.split(".")[1]);
@@ -19,6 +19,6 @@ const path = join(dir, "test/compatibility_lifecycle/reference/versioned_feature
 const gates = (parse(readFileSync(path, "utf8")) as Listed[]).flatMap(({ name, versionedSpecs }): FeatureGate[] => {
   const spec = versionedSpecs.findLast((s) => order(s.version) <= order(version));
   const stage = spec?.preRelease === "GA" ? "" : (spec?.preRelease.toUpperCase() ?? "");
-  return spec ? [[name, stage, spec.default ? 1 : 0]] : [];
+  return spec ? [[name, stage, spec.default ? 1 : 0, spec.lockToDefault ? 1 : 0]] : [];
 });
 writeFileSync(join(import.meta.dirname, "features.generated.json"), `${JSON.stringify(gates)}\n`);

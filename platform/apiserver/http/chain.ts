@@ -8,11 +8,13 @@ import type { TLSSocket } from "node:tls";
 import { type Log, messageOf } from "#platform/base/log.ts";
 import { ROOT_TENANT, type TenantId } from "#platform/store/port.ts";
 import type { TenantDirectory } from "#platform/store/tenants.ts";
+import type { JsonObject } from "#sdk/api/object.ts";
 import { internal, methodNotSupported, notFound, unauthorized } from "#sdk/api/status.ts";
 import type { Audit, AuditRecord } from "../audit/audit.ts";
 import { ANONYMOUS, type AnonymousRule, type Authenticator } from "../authn/authenticator.ts";
 import { type AuthorizationAttributes, type Authorizer, denial } from "../authz/authorizer.ts";
 import type { Fairness, Place } from "../fairness/fairness.ts";
+import type { FeatureGates } from "../features/features.ts";
 import type { UserInfo } from "../registry/admission.ts";
 import { type AnyRequest, observeBody } from "./body.ts";
 import type { Exchange } from "./exchange.ts";
@@ -29,6 +31,7 @@ export interface ChainParts {
   log: Log;
   clock: { now(): number };
   fairness: Fairness;
+  features: FeatureGates;
   /** Absent: every request without credentials is anonymous. */
   anonymous?: AnonymousRule;
   /** Absent without a policy. */
@@ -163,7 +166,7 @@ export class Chain {
     const { retryAfterSeconds } = status.details ?? {};
     if (retryAfterSeconds) response.setHeader("Retry-After", retryAfterSeconds);
     if (status.code === 401) response.setHeader("WWW-Authenticate", 'Bearer realm="capstan"');
-    trace.audit?.answered(JSON.stringify(status));
+    trace.audit?.failed(status as unknown as JsonObject);
     const warnings = trace.warnings ?? [];
     const { content, encoding } = encodedStatus(status, request.headers.accept);
     const options = { code: status.code ?? 500, encoding, acceptGzip: false, warnings, requestId };
@@ -197,7 +200,8 @@ export class Chain {
     const attributes = this.#attributes(user, scope, info, query);
     const wanted = wantedUser(request.rawHeaders);
     const authorize = (asked: AuthorizationAttributes) => this.#authorize(asked, undefined);
-    const acting = wanted && (await impersonate({ user, wanted, tenant: scope, attributes, authorize }));
+    const constrained = this.#parts.features.enabled("ConstrainedImpersonation");
+    const acting = wanted && (await impersonate({ user, wanted, tenant: scope, attributes, constrained, authorize }));
     const as = acting?.user ?? user;
     if (trace.audit && acting) trace.audit.impersonated = acting;
     await this.#authorize({ ...attributes, user: as }, info, trace.audit);

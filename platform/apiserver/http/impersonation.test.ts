@@ -17,6 +17,7 @@ function as(name: string, headers: string[], grants: string[], extra?: Record<st
     wanted,
     tenant: 1,
     attributes,
+    constrained: true,
     async authorize(a) {
       const { group = "", resource = "", subresource = "", name: object = "" } = a.resource ?? {};
       const question = `${a.verb} ${group}/${resource}${subresource ? `/${subresource}` : ""} ${object}`.trim();

@@ -32,6 +32,8 @@ export interface ImpersonationRequest {
   tenant: TenantId | "*";
   /** What is asked, by the one who asks. */
   attributes: AuthorizationAttributes;
+  /** The feature gate ConstrainedImpersonation. */
+  constrained: boolean;
   /** Throws StatusError 403 with the denial. */
   authorize(attributes: AuthorizationAttributes): Promise<void>;
 }
@@ -128,7 +130,7 @@ export async function impersonate(request: ImpersonationRequest): Promise<Impers
   const last = lastModes.get(key);
   let refused: StatusError | undefined;
   for (const mode of last ? [last, ...MODES.filter((other) => other !== last)] : MODES) {
-    if (!mode.fits(request.wanted, user)) continue;
+    if (!mode.fits(request.wanted, user) || (mode.name !== undefined && !request.constrained)) continue;
     try {
       const acting = await actingBy(mode, request);
       if (lastModes.size >= LAST_MODES_MAX) lastModes.clear();

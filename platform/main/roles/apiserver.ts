@@ -13,6 +13,7 @@ import { ensureTenant } from "#platform/apiserver/bootstrap.ts";
 import { CustomResources } from "#platform/apiserver/customresources/manager.ts";
 import { discoveryResponse, versionInfo } from "#platform/apiserver/discovery/discovery.ts";
 import { Fairness } from "#platform/apiserver/fairness/fairness.ts";
+import { FeatureGates } from "#platform/apiserver/features/features.ts";
 import type { Exchange } from "#platform/apiserver/http/exchange.ts";
 import { type ApiAddress, ensureKubernetesService } from "#platform/apiserver/kubernetesService.ts";
 import { openApiResponse } from "#platform/apiserver/openapi/openapi.ts";
@@ -185,7 +186,7 @@ export const start: StartRole = async ({ config, log }) => {
   await Promise.all([rbac.start(stop.signal), admissionLife.start(stop.signal)]);
   const fairness = new Fairness(log);
   fairness.start(store, stop.signal);
-  const audit = auditOf(config.dataDir, clock, log);
+  const audit = auditOf(config.dataDir, serverOptions, clock, log);
   for (const tenant of tenants.all()) await complete(tenant);
   await custom.start(stop.signal);
 
@@ -208,6 +209,7 @@ export const start: StartRole = async ({ config, log }) => {
     streaming: createStreaming(nodeCredentials),
     proxy: { credentials: nodeCredentials, podCIDR: config.podCIDR },
     fairness,
+    features: new FeatureGates(serverOptions.featureGates),
     ...(audit ? { audit } : {}),
     liveness: [{ name: "ping", check: async () => undefined }],
     readiness: [
