@@ -7,6 +7,8 @@ export interface RawAnswer {
   code: number;
   status: Status;
   text: string;
+  /** The whole Warning header; "" where there is none. */
+  warning: string;
 }
 
 export interface RawApi {
@@ -39,7 +41,8 @@ export function rawApi(kubeconfig: string, server = loadKubeconfig(kubeconfig).s
             response.on("error", failed);
             response.on("end", () => {
               const text = Buffer.concat(chunks).toString("utf8");
-              answered({ code: response.statusCode ?? 0, status: parsed(text), text });
+              const warning = response.headersDistinct["warning"]?.join(", ") ?? "";
+              answered({ code: response.statusCode ?? 0, status: parsed(text), text, warning });
             });
           },
         );

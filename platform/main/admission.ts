@@ -15,15 +15,16 @@ import type { Admission, AdmissionAttributes } from "#platform/apiserver/registr
 import type { Catalog } from "#platform/apiserver/registry/catalog.ts";
 import { groupResource } from "#platform/apiserver/registry/catalog.ts";
 import type { TypeRules } from "#platform/apiserver/registry/ports.ts";
+import { decoder } from "#platform/apiserver/types.ts";
 import { createWebhookClient } from "#platform/apiserver/webhook/client.ts";
 import { mayDial, serviceResolver } from "#platform/apiserver/webhook/services.ts";
 import type { Log } from "#platform/base/log.ts";
 import type { PluginHost } from "#platform/plugin-host/host.ts";
-import { createAdmissionPlugins, wantsReview } from "#platform/plugin-host/worlds/v1/admission.ts";
+import { createAdmissionPlugins, type ObjectCheck, wantsReview } from "#platform/plugin-host/worlds/v1/admission.ts";
 import { ROOT_TENANT, type Store } from "#platform/store/port.ts";
 import type { TenantDirectory } from "#platform/store/tenants.ts";
-import { resourceByName } from "#sdk/api/facts.ts";
-import type { GroupVersionResource } from "#sdk/api/object.ts";
+import { definitionOf, resourceByName } from "#sdk/api/facts.ts";
+import type { GroupVersionResource, JsonObject } from "#sdk/api/object.ts";
 import { PLUGINS, pluginSpecSchema } from "#sdk/plugin/manifest.ts";
 
 /** How long a write waits for plugins that are still being loaded. */
@@ -58,7 +59,11 @@ export function serverAdmission({
   log,
 }: AdmissionParts): ServerAdmission {
   const { promise: loaded, resolve: pluginsLoaded } = Promise.withResolvers<void>();
-  const admissionPlugins = createAdmissionPlugins(plugins, contextReader(store, tenants), log);
+  const admissionPlugins = createAdmissionPlugins(plugins, {
+    context: contextReader(store, tenants),
+    check: checkObject,
+    log,
+  });
   const components = untilLoaded({
     components: { hooks: (_tenant, attributes) => admissionPlugins.hooks(attributes) },
     loaded,
@@ -87,6 +92,10 @@ export function serverAdmission({
     pluginsLoaded,
   };
 }
+
+/** What a component made is typed as a client's body is; custom resources are held to their schema when they are validated. */
+const checkObject: ObjectCheck = ({ kind }, object) =>
+  definitionOf(kind) ? decoder.check(kind, object as unknown as JsonObject, "Ignore", () => undefined) : object;
 
 /** What a manifest declares as context, as this server has it at hand. */
 const contextReader =

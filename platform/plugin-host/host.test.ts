@@ -146,7 +146,11 @@ for (const engine of ["jco", "wasmtime"] as const) {
     test("P1: limit-ranger defaults and refuses, with the namespace's ranges as context", async () => {
       const host = hostOf(createFakeSource([pluginOf("limit-ranger")]));
       const ranges: object[] = [];
-      const admission = createAdmissionPlugins(host, async () => ranges, silentLog);
+      const admission = createAdmissionPlugins(host, {
+        context: async () => ranges,
+        check: (_, object) => object,
+        log: silentLog,
+      });
       host.start();
       await host.ready();
       const request = podRequest([{ name: "c" }]);

@@ -8,7 +8,6 @@ import type { Client } from "#sdk/client/port.ts";
 import { createEngine } from "#sdk/engine/index.ts";
 import { CONTRACT_PREFIX, type Component, compiledDir, type Engine, type EngineName } from "#sdk/engine/port.ts";
 import {
-  PLUGINS,
   type Plugin,
   type PluginHostStatus,
   type PluginSpec,
@@ -21,8 +20,7 @@ import { configError, fetchVerified } from "./checks.ts";
 import { PluginCallError } from "./errors.ts";
 import { PluginMetrics } from "./metrics.ts";
 import { type CallContext, Pool, type Prepare } from "./pool.ts";
-
-const STATUS_EVERY_MS = 2000;
+import { StatusReporter } from "./reporter.ts";
 
 /** What the host needs of an Informer<Plugin> on root. */
 export interface PluginSource {
@@ -69,6 +67,8 @@ export interface LoadedPlugin {
   call(hooks: string, functionName: string, args: unknown[], options?: CallOptions): Promise<unknown>;
   /** A call that changes the instance's state: the successor of a swap under way is told too. */
   broadcast(hooks: string, functionName: string, args: unknown[]): Promise<void>;
+  /** Counts an answer that the caller could not use, and says why in the plugin's status. */
+  refused(functionName: string, why: string): void;
 }
 
 export interface PluginHost {
@@ -121,11 +121,9 @@ class Host implements PluginHost {
   readonly #guards = new Map<string, readonly string[]>();
   readonly #prepares = new Map<World, (plugin: PluginSpec) => Prepare>();
   readonly #listeners: (() => void)[] = [];
-  readonly #changed = new Set<string>();
+  readonly #reporter: StatusReporter;
   readonly #components = new Map<string, Promise<Component>>();
   #byWorld = new Map<World, LoadedPlugin[]>();
-  #timer: NodeJS.Timeout | undefined;
-  #writing: Promise<void> = Promise.resolve();
 
   constructor(options: PluginHostOptions) {
     this.#o = options;
@@ -134,6 +132,8 @@ class Host implements PluginHost {
       cacheDir: compiledDir(options.componentsDir),
       importPrefixes: [CONTRACT_PREFIX],
     });
+    const { role, instance, client, log } = options;
+    this.#reporter = new StatusReporter({ role, instance, client, log, status: (name) => this.status(name) });
   }
 
   prepare(world: World, prepare: (plugin: PluginSpec) => Prepare): void {
@@ -150,7 +150,7 @@ class Host implements PluginHost {
       },
     });
     for (const plugin of this.#o.plugins.list()) this.#apply(plugin);
-    this.#timer = setInterval(() => this.#report(), STATUS_EVERY_MS).unref();
+    this.#reporter.start();
   }
 
   async ready(): Promise<void> {
@@ -193,11 +193,11 @@ class Host implements PluginHost {
   }
 
   async close(): Promise<void> {
-    clearInterval(this.#timer);
+    this.#reporter.stop();
     await Promise.all(
       [...this.#entries.values()].flatMap(({ pool, successor }) => [pool?.drain(), successor?.drain()]),
     );
-    await this.#writing;
+    await this.#reporter.written();
     this.#grpc.close();
   }
 
@@ -254,7 +254,7 @@ class Host implements PluginHost {
     entry.successor = undefined;
     entry.fingerprint = "";
     entry.reason = reason;
-    this.#changed.add(entry.name);
+    this.#reporter.changed(entry.name);
     this.#update();
   }
 
@@ -274,6 +274,7 @@ class Host implements PluginHost {
         },
         call: (hooks, functionName, args, o) => this.#call(entry, hooks, functionName, args, o),
         broadcast: (hooks, functionName, args) => this.#broadcast(entry, hooks, functionName, args),
+        refused: (functionName, why) => entry.pool?.refused(functionName, why),
       },
     };
     this.#entries.set(name, entry);
@@ -331,7 +332,7 @@ class Host implements PluginHost {
   }
 
   #poolChanged(entry: Entry, pool: Pool): void {
-    this.#changed.add(entry.name);
+    this.#reporter.changed(entry.name);
     if (entry.successor !== pool || pool.state !== "serving") return;
     const old = entry.pool;
     entry.pool = pool;
@@ -378,26 +379,6 @@ class Host implements PluginHost {
       });
     }
     await this.#call(entry, hooks, functionName, args);
-  }
-
-  #report(): void {
-    const { client } = this.#o;
-    const names = [...this.#changed];
-    this.#changed.clear();
-    if (!client) return;
-    const key = `${this.#o.role}/${this.#o.instance}`;
-    this.#writing = this.#writing.then(async () => {
-      for (const name of names) {
-        const status = this.status(name);
-        const body = { status: { hosts: { [key]: { ...status } } } };
-        try {
-          await client.patch(PLUGINS, { name }, { type: "merge", body }, { subresource: "status" });
-        } catch (error) {
-          this.#changed.add(name);
-          this.#o.log.debug("a plugin's status could not be written", { plugin: name, error: messageOf(error) });
-        }
-      }
-    });
   }
 }
 

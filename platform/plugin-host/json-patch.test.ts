@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { applyJsonPatch, type Operation } from "./json-patch.ts";
+import { applyJsonPatch, type Operation, parseJsonPatch } from "./json-patch.ts";
 
 const patched = (object: unknown, ...operations: Operation[]): unknown => applyJsonPatch(object, operations);
 
@@ -28,4 +28,11 @@ test("a patch that does not fit is refused", () => {
   assert.throws(() => patched({ a: 1 }, { op: "test", path: "/a", value: 2 }), /test/);
   assert.throws(() => patched({}, { op: "add", path: "/__proto__", value: {} }), /no field/);
   assert.throws(() => patched({}, { op: "sing", path: "/a" }), /no operation/);
+});
+
+test("a text that is no patch is refused with what is wrong", () => {
+  assert.deepEqual(parseJsonPatch('[{"op":"remove","path":"/a"}]'), [{ op: "remove", path: "/a" }]);
+  assert.throws(() => parseJsonPatch("{"), /no JSON: "\{"/);
+  for (const text of ["null", "{}", "[1]", '[{"op":"add"}]', '[{"op":"move","path":"/a","from":1}]'])
+    assert.throws(() => parseJsonPatch(text), /no list of operations/, text);
 });

@@ -96,3 +96,22 @@ export function applyJsonPatch<T>(object: T, patch: readonly Operation[]): T {
   for (const operation of patch) apply(copy, operation);
   return copy;
 }
+
+const isOperation = (value: unknown): value is Operation =>
+  isContainer(value) &&
+  !Array.isArray(value) &&
+  typeof value["op"] === "string" &&
+  typeof value["path"] === "string" &&
+  (value["from"] === undefined || typeof value["from"] === "string");
+
+/** A component's text as a patch; throws where it is none. */
+export function parseJsonPatch(text: string): Operation[] {
+  let value: unknown;
+  try {
+    value = JSON.parse(text);
+  } catch {
+    throw new Error(`its patch is no JSON: ${JSON.stringify(text.slice(0, 80))}`);
+  }
+  if (!Array.isArray(value) || !value.every(isOperation)) throw new Error("its patch is no list of operations");
+  return value;
+}

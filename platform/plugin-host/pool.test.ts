@@ -133,6 +133,27 @@ test("P3: a stopped instance is discarded and another comes after a back-off; ca
   assert.equal(metrics.restarts, 1);
 });
 
+test("P3: who would be over its deadline before the next instance comes is refused at once, with the reason", async () => {
+  const { pool, call } = makePool(() => {
+    throw new EngineError("trap", "unreachable");
+  });
+  await pool.settled();
+  await assert.rejects(call("f"), rejectsWith("trap"));
+  await assert.rejects(call("f", [], "root", 1), rejectsWith("unavailable", /stopped in f \(trap\): unreachable/));
+});
+
+test("what a hook says itself is bounded", async () => {
+  const payload = { reason: "r".repeat(1000), code: 403, message: "m".repeat(1e6), details: "d".repeat(1e6) };
+  const { call } = makePool(() => {
+    throw new EngineError("failure", "f failed", payload);
+  });
+  await assert.rejects(call("f"), (error) => {
+    assert.ok(error instanceof PluginCallError);
+    assert.deepEqual([error.message.length, error.reason.length, error.details], [8192, 64, ""]);
+    return true;
+  });
+});
+
 test("a hook's own failure leaves the instance as it is", async () => {
   const payload = { reason: "NotFound", code: 5, message: "no such sandbox", details: "" };
   const { pool, call, counts } = makePool(() => {

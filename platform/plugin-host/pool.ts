@@ -9,7 +9,7 @@ import type { Clock } from "#platform/base/clock.ts";
 import { type Log, messageOf } from "#platform/base/log.ts";
 import { type Component, EngineError, type HostCall, type Instance } from "#sdk/engine/port.ts";
 import type { PluginSpec } from "#sdk/plugin/manifest.ts";
-import { PluginCallError } from "./errors.ts";
+import { callErrorOf, PluginCallError } from "./errors.ts";
 import type { PluginMetrics } from "./metrics.ts";
 import { next, type State, type StateEvent } from "./states.ts";
 
@@ -18,6 +18,7 @@ const BACKOFF_MS = { first: 100, max: 30_000 };
 const STOPS_UNTIL_QUARANTINE = 12;
 /** Making an instance (with its first synchronization) may take so long at least. */
 const START_MS_MIN = 10_000;
+const REASON_CHARACTERS_MAX = 500;
 /** Idle instances beyond the first are given back after so long. */
 const IDLE_MS = 30_000;
 
@@ -81,6 +82,8 @@ export class Pool {
   /** Idle, busy and being made. */
   #live = 0;
   #stopsInARow = 0;
+  /** Of performance.now(); while backing off. */
+  #retryAt = 0;
   #component: Component | undefined;
   #timer: NodeJS.Timeout | undefined;
   #trimmer: NodeJS.Timeout | undefined;
@@ -135,8 +138,10 @@ export class Pool {
       return value;
     } catch (error) {
       if (error instanceof EngineError && !error.ended) this.#release(slot);
-      else await this.#stopped(slot, error, hook);
-      throw this.#callError(error, hook);
+      else await this.#stopped(slot, error, hook, deadlineMs);
+      const failed = callErrorOf(this.#o.plugin, hook, error, { ...this.spec.limits, deadlineMs });
+      this.#o.metrics.failed(failed.kind);
+      throw failed;
     } finally {
       this.#memoryBytes = slot.instance.cost.memoryBytes || this.#memoryBytes;
       this.#o.metrics.called(performance.now() - started);
@@ -150,16 +155,11 @@ export class Pool {
     return Math.min(hookDeadlinesMs[hook] ?? deadlineMs, wanted);
   }
 
-  #callError(error: unknown, hook: string): PluginCallError {
-    const { plugin, metrics } = this.#o;
-    if (error instanceof EngineError && error.kind === "failure") {
-      const failure = error.payload as { reason: string; code: number; message: string; details: string };
-      metrics.failed("failure");
-      return new PluginCallError(plugin, hook, "failure", failure.message, failure);
-    }
-    const kind = error instanceof EngineError ? error.kind : "trap";
-    metrics.failed(kind);
-    return new PluginCallError(plugin, hook, kind === "failure" ? "trap" : kind, messageOf(error));
+  /** The caller could not use what the hook answered. The instance did nothing that it must not: it goes on. */
+  refused(hook: string, why: string): void {
+    this.#o.metrics.failed("invalid");
+    this.reason = `refused in ${hook}: ${why.slice(0, REASON_CHARACTERS_MAX)}`;
+    this.#o.changed();
   }
 
   #unavailable(hook: string, why: string): PluginCallError {
@@ -171,6 +171,10 @@ export class Pool {
   async #acquire(tenant: string, deadlineMs: number, hook: string): Promise<Slot> {
     if (["absent", "draining", "quarantined"].includes(this.state)) {
       throw this.#unavailable(hook, this.reason || `the plugin is ${this.state}`);
+    }
+    // Who cannot live to see the next instance is not kept waiting for it.
+    if (this.state === "backing-off" && this.#retryAt - performance.now() > deadlineMs) {
+      throw this.#unavailable(hook, this.reason);
     }
     const slot = this.state === "serving" && this.#queue.length === 0 ? this.#take(tenant) : undefined;
     if (slot) return slot.instance ? (slot as Slot) : this.#make(tenant, hook);
@@ -301,17 +305,13 @@ export class Pool {
     await slot.instance.discard();
   }
 
-  async #stopped(slot: Slot, error: unknown, hook: string): Promise<void> {
+  async #stopped(slot: Slot, error: unknown, hook: string, deadlineMs: number): Promise<void> {
     this.#o.metrics.restarts++;
     this.#stopsInARow++;
-    const kind = error instanceof EngineError ? error.kind : "trap";
-    this.reason = `stopped in ${hook} (${kind}): ${messageOf(error).slice(0, 500)}`;
-    this.#o.log.warn("a plugin's instance was stopped", {
-      plugin: this.#o.plugin,
-      hook,
-      kind,
-      error: messageOf(error),
-    });
+    const { plugin } = this.#o;
+    const { kind, why } = callErrorOf(plugin, hook, error, { ...this.spec.limits, deadlineMs });
+    this.reason = `stopped in ${hook} (${kind}): ${why.slice(0, REASON_CHARACTERS_MAX)}`;
+    this.#o.log.warn("a plugin's instance was stopped", { plugin, hook, kind, error: why });
     await this.#discard(slot);
     if (this.state === "draining") {
       if (this.#live === 0) this.#event("drained");
@@ -331,6 +331,7 @@ export class Pool {
     }
     clearTimeout(this.#timer);
     const wait = Math.min(BACKOFF_MS.max, BACKOFF_MS.first * 2 ** (this.#stopsInARow - 1));
+    this.#retryAt = performance.now() + wait;
     this.#timer = setTimeout(() => {
       this.#event("retry");
       void this.#bringUp();

@@ -55,6 +55,12 @@ const answering = (host: HostCall) => async (interfaceName: string, functionName
   }
 };
 
+/** Wasmtime puts the guest's frames before the cause: numbers of functions, which tell nobody anything. */
+const withoutBacktrace = (message: string): string => {
+  const lastFrame = /\n\s*\d+:\s+0x[0-9a-f]+ - .*?: ([^\n]*)$/.exec(message);
+  return lastFrame?.[1] ?? message;
+};
+
 class WasmtimeInstance implements Instance {
   cost: Cost = { micros: 0, memoryBytes: 0 };
   readonly #native: NativeInstance;
@@ -80,7 +86,7 @@ class WasmtimeInstance implements Instance {
       case "memory":
         throw new EngineError(tag, String(value));
       default:
-        throw new EngineError("trap", String(value));
+        throw new EngineError("trap", withoutBacktrace(String(value)));
     }
   }
   discard(): Promise<void> {

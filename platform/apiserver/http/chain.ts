@@ -22,6 +22,7 @@ import { impersonate, wantedUser } from "./impersonation.ts";
 import { Metrics } from "./metrics.ts";
 import { nameForAuthorization, parseRequest, type RequestInfo } from "./requestInfo.ts";
 import { type AnyResponse, encodedStatus, send, statusOf } from "./respond.ts";
+import { recordWarnings } from "./warnings.ts";
 import { isShared } from "./shared.ts";
 
 export interface ChainParts {
@@ -209,7 +210,7 @@ export class Chain {
     trace.warnings = warnings;
     const shared = isShared(scope, info);
     const tenant = scope === "*" || shared ? ROOT_TENANT : scope;
-    const warn = (text: string) => void (warnings.includes(text) || warnings.push(text));
+    const warn = recordWarnings(warnings);
     const context = { tenant, tenantName, user: as, now: clock.now(), requestId, signal, warn };
     const recorded = trace.audit ? { audit: trace.audit } : {};
     const what = { info, context, warnings, user: as, scope: shared ? ROOT_TENANT : scope, shared };

@@ -12,6 +12,14 @@ import type { RequestContext, ResourceEntry } from "./strategy.ts";
 
 const CREATE_ATTEMPTS_MAX = 8;
 
+/** The object's namespace is the request's, or none for a cluster-scoped kind. */
+function checkNamespace({ facts }: ResourceEntry, namespace: string, { metadata }: DynamicObject): void {
+  const wanted = facts.namespaced ? namespace : "";
+  if (metadata.namespace && metadata.namespace !== wanted)
+    throw badRequest("the namespace of the provided object does not match the namespace sent on the request");
+  if (facts.namespaced) metadata.namespace = namespace;
+}
+
 export class Creation {
   readonly #pipeline: Pipeline;
 
@@ -49,14 +57,7 @@ export class Creation {
   ): Promise<Written> {
     const { strategy, facts } = entry;
     const meta = object.metadata;
-    if (facts.namespaced) {
-      if (meta.namespace && meta.namespace !== namespace) {
-        throw badRequest("the namespace of the provided object does not match the namespace sent on the request");
-      }
-      meta.namespace = namespace;
-    } else if (meta.namespace) {
-      throw badRequest("the namespace of the provided object does not match the namespace sent on the request");
-    }
+    checkNamespace(entry, namespace, object);
     if (meta.resourceVersion) throw badRequest("resourceVersion should not be set on objects to be created");
     delete meta.deletionTimestamp;
     delete meta.deletionGracePeriodSeconds;
@@ -72,6 +73,8 @@ export class Creation {
       object: next,
       dryRun: options.dryRun,
     });
+    // Whoever mutates must not move the object to where its creator may not write.
+    checkNamespace(entry, namespace, next);
     this.#pipeline.applyDefaults(entry, next);
     if (strategy.generation) next.metadata.generation = 1;
     else delete next.metadata.generation;

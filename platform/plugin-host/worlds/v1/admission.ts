@@ -1,16 +1,21 @@
 /**
  * World admission: hooks with the manifest's match rules evaluated here, before anything crosses. A failure of the plugin itself (not
- * a denial) decides by its failure policy.
+ * a denial: it was stopped, or what it answers cannot be used) decides by its failure policy.
  */
-import type { Log } from "#platform/base/log.ts";
+import { type Log, messageOf } from "#platform/base/log.ts";
 import type { DynamicObject, GroupVersionResource } from "#sdk/api/object.ts";
 import { forbidden, internal, StatusError } from "#sdk/api/status.ts";
-import type { MatchRule, PluginSpec } from "#sdk/plugin/manifest.ts";
+import { type MatchRule, PLUGINS, type PluginSpec } from "#sdk/plugin/manifest.ts";
 import type { Mutation, Review } from "#sdk/plugin/types.ts";
 import { PluginCallError } from "../../errors.ts";
 import type { LoadedPlugin, PluginHost } from "../../host.ts";
-import { applyJsonPatch, type Operation } from "../../json-patch.ts";
+import { applyJsonPatch, parseJsonPatch } from "../../json-patch.ts";
 import { projector } from "../../projection.ts";
+
+/** As much as a request's body may have (limitRequestBody of the API server): nothing larger could be stored. */
+const PATCH_CHARACTERS_MAX = 3 * 1024 * 1024;
+/** Of one review. The response's own limit comes on top. */
+const WARNINGS_MAX = 64;
 
 /** The part of a request's attributes that admission is about; the API server's own type has more. */
 export interface AdmissionRequest {
@@ -50,14 +55,21 @@ export interface AdmissionPlugins {
   hooks(request: AdmissionRequest): readonly AdmissionHook[];
 }
 
-export function createAdmissionPlugins(host: PluginHost, context: ContextReader, log: Log): AdmissionPlugins {
+/** What a plugin made of the request's object, as an object of its kind; throws where it is none, naming the field. */
+export type ObjectCheck = (request: AdmissionRequest, object: DynamicObject) => DynamicObject;
+
+export interface AdmissionOptions {
+  context: ContextReader;
+  check: ObjectCheck;
+  log: Log;
+}
+
+export function createAdmissionPlugins(host: PluginHost, options: AdmissionOptions): AdmissionPlugins {
   let made = { generation: -1, hooks: [] as { spec: PluginSpec; hook: AdmissionHook }[] };
   return {
     hooks(request) {
       if (made.generation !== host.generation) {
-        const hooks = host
-          .loaded("admission")
-          .map((plugin) => ({ spec: plugin.spec, hook: hookOf(plugin, context, log) }));
+        const hooks = host.loaded("admission").map((plugin) => ({ spec: plugin.spec, hook: hookOf(plugin, options) }));
         made = { generation: host.generation, hooks };
       }
       return made.hooks.filter(({ spec }) => wantsReview(spec, request)).map(({ hook }) => hook);
@@ -65,8 +77,9 @@ export function createAdmissionPlugins(host: PluginHost, context: ContextReader,
   };
 }
 
-/** The manifest's match rules hold for the request. */
+/** The manifest's match rules hold for the request. Plugins are never asked about plugins: one that fails could not be turned off. */
 export const wantsReview = ({ match }: Pick<PluginSpec, "match">, request: AdmissionRequest): boolean =>
+  !(request.resource.group === PLUGINS.group && request.resource.resource === PLUGINS.resource) &&
   match.some((rule) => matches(rule, request));
 
 function matches(rule: MatchRule, request: AdmissionRequest): boolean {
@@ -80,7 +93,7 @@ function matches(rule: MatchRule, request: AdmissionRequest): boolean {
   );
 }
 
-function hookOf(plugin: LoadedPlugin, context: ContextReader, log: Log): AdmissionHook {
+function hookOf(plugin: LoadedPlugin, { context, check, log }: AdmissionOptions): AdmissionHook {
   const { spec, name } = plugin;
   const text = projector(spec.projection["object"]);
   const offered = spec.hooks.admission ?? ["mutate", "validate"];
@@ -112,11 +125,17 @@ function hookOf(plugin: LoadedPlugin, context: ContextReader, log: Log): Admissi
     };
   }
 
-  /** Undefined: nothing to say, or failed and ignored. */
-  async function ask<T>(hook: "mutate" | "validate", request: AdmissionRequest): Promise<T | undefined> {
+  /** Undefined: nothing to say, or failed and ignored. `read` throws where the answer cannot be used. */
+  async function ask<A, T>(
+    hook: "mutate" | "validate",
+    request: AdmissionRequest,
+    read: (answer: A) => T,
+  ): Promise<T | undefined> {
     try {
       const asked = await review(request);
-      return asked && ((await plugin.call("admission-hooks", hook, [asked], { tenant: request.tenantName })) as T);
+      if (!asked) return undefined;
+      const answer = (await plugin.call("admission-hooks", hook, [asked], { tenant: request.tenantName })) as A;
+      return usable(hook, () => read(answer));
     } catch (error) {
       if (error instanceof PluginCallError && error.kind === "failure" && error.reason !== "InternalError") {
         throw denial(error, request);
@@ -125,27 +144,41 @@ function hookOf(plugin: LoadedPlugin, context: ContextReader, log: Log): Admissi
         log.warn("an admission plugin failed and was ignored", { plugin: name, hook, error: String(error) });
         return undefined;
       }
-      throw internal(`admission by plugin "${name}" failed: ${error instanceof Error ? error.message : String(error)}`);
+      throw internal(`admission by plugin "${name}" failed: ${messageOf(error)}`);
     }
+  }
+
+  function usable<T>(hook: string, read: () => T): T {
+    try {
+      return read();
+    } catch (error) {
+      const why = `its answer cannot be used: ${messageOf(error)}`;
+      plugin.refused(hook, why);
+      throw new PluginCallError(name, hook, "invalid", why);
+    }
+  }
+
+  function mutated({ patch, warnings }: Mutation, request: AdmissionRequest) {
+    const shown = warnings.slice(0, WARNINGS_MAX);
+    if (!patch || !request.object) return { warnings: shown };
+    if (patch.length > PATCH_CHARACTERS_MAX)
+      throw new Error(`a patch of ${patch.length} characters, of at most ${PATCH_CHARACTERS_MAX}`);
+    return { object: check(request, applyJsonPatch(request.object, parseJsonPatch(patch))), warnings: shown };
   }
 
   return {
     name,
     ...(offered.includes("mutate")
       ? {
-          async mutate(request: AdmissionRequest) {
-            const mutation = await ask<Mutation>("mutate", request);
-            if (!mutation?.patch || !request.object) return { warnings: mutation?.warnings ?? [] };
-            const patch = JSON.parse(mutation.patch) as Operation[];
-            return { object: applyJsonPatch(request.object, patch), warnings: mutation.warnings };
-          },
+          mutate: async (request: AdmissionRequest) =>
+            (await ask("mutate", request, (answer: Mutation) => mutated(answer, request))) ?? { warnings: [] },
         }
       : {}),
     ...(offered.includes("validate")
       ? {
-          async validate(request: AdmissionRequest) {
-            return { warnings: (await ask<string[]>("validate", request)) ?? [] };
-          },
+          validate: async (request: AdmissionRequest) => ({
+            warnings: (await ask("validate", request, (answer: string[]) => answer.slice(0, WARNINGS_MAX))) ?? [],
+          }),
         }
       : {}),
   };
@@ -157,11 +190,21 @@ function denial(error: PluginCallError, request: AdmissionRequest): StatusError 
   const name = request.name || (request.object?.metadata.name ?? "");
   if (error.reason === "Forbidden") return forbidden(resource, name, error.message);
   const code = error.code >= 400 && error.code < 600 ? error.code : 403;
-  const details = error.details ? (JSON.parse(error.details) as object) : {};
+  const details = detailsOf(error.details);
   return new StatusError(code, error.reason, error.message, {
     ...(name ? { name } : {}),
     ...(resource.group ? { group: resource.group } : {}),
     kind: resource.resource,
     ...details,
   });
+}
+
+/** A component's own text: left out where it is no JSON object. */
+function detailsOf(text: string): object {
+  try {
+    const details: unknown = JSON.parse(text);
+    return typeof details === "object" && details !== null && !Array.isArray(details) ? details : {};
+  } catch {
+    return {};
+  }
 }

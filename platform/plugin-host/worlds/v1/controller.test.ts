@@ -36,6 +36,7 @@ function fakeHost(reconcile: (request: ReconcileRequest, tenant: string | undefi
       return reconcile(args[0] as ReconcileRequest, o?.tenant);
     },
     broadcast: async () => undefined,
+    refused: () => undefined,
   };
   const listeners: (() => void)[] = [];
   const state = { loaded: [plugin] };
