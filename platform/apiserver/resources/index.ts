@@ -5,6 +5,8 @@ import type { Authorizer } from "../authz/authorizer.ts";
 import type { Rbac } from "../authz/rbac.ts";
 import { groupResource } from "../registry/catalog.ts";
 import type { Strategy } from "../registry/strategy.ts";
+import { admissionPolicyBindingStrategy, admissionPolicyStrategy } from "./admissionregistration/policies.ts";
+import { webhookConfigurationStrategy } from "./admissionregistration/webhooks.ts";
 import { customResourceDefinitionStrategy } from "./apiextensions/customResourceDefinitions.ts";
 import { controllerRevisionStrategy } from "./apps/controllerrevisions.ts";
 import { daemonSetStrategy } from "./apps/daemonsets/strategy.ts";
@@ -64,6 +66,12 @@ function makers(c: ResourceConfig): Record<string, StrategyMaker> {
   return {
     bindings: bindingsStrategy,
     configmaps: configMapStrategy,
+    "mutatingadmissionpolicies.admissionregistration.k8s.io": admissionPolicyStrategy,
+    "mutatingadmissionpolicybindings.admissionregistration.k8s.io": admissionPolicyBindingStrategy,
+    "mutatingwebhookconfigurations.admissionregistration.k8s.io": webhookConfigurationStrategy,
+    "validatingadmissionpolicies.admissionregistration.k8s.io": admissionPolicyStrategy,
+    "validatingadmissionpolicybindings.admissionregistration.k8s.io": admissionPolicyBindingStrategy,
+    "validatingwebhookconfigurations.admissionregistration.k8s.io": webhookConfigurationStrategy,
     endpoints: endpointsStrategy,
     events: eventStrategy,
     limitranges: limitRangeStrategy,

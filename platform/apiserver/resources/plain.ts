@@ -15,12 +15,6 @@ const GENERATION = new Set([
   "podtemplates",
   "replicationcontrollers",
   "plugins.capstan.dev",
-  "mutatingadmissionpolicies.admissionregistration.k8s.io",
-  "mutatingadmissionpolicybindings.admissionregistration.k8s.io",
-  "mutatingwebhookconfigurations.admissionregistration.k8s.io",
-  "validatingadmissionpolicies.admissionregistration.k8s.io",
-  "validatingadmissionpolicybindings.admissionregistration.k8s.io",
-  "validatingwebhookconfigurations.admissionregistration.k8s.io",
   "customresourcedefinitions.apiextensions.k8s.io",
   "flowschemas.flowcontrol.apiserver.k8s.io",
   "prioritylevelconfigurations.flowcontrol.apiserver.k8s.io",
@@ -53,12 +47,6 @@ const RETURNS_DELETED = new Set([
 const CREATED_BY_PUT = new Set(["runtimeclasses.node.k8s.io"]);
 
 const CONDITIONAL_ONLY = new Set([
-  "mutatingadmissionpolicies.admissionregistration.k8s.io",
-  "mutatingadmissionpolicybindings.admissionregistration.k8s.io",
-  "mutatingwebhookconfigurations.admissionregistration.k8s.io",
-  "validatingadmissionpolicies.admissionregistration.k8s.io",
-  "validatingadmissionpolicybindings.admissionregistration.k8s.io",
-  "validatingwebhookconfigurations.admissionregistration.k8s.io",
   "customresourcedefinitions.apiextensions.k8s.io",
   "runtimeclasses.node.k8s.io",
   "poddisruptionbudgets.policy",
