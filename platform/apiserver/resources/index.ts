@@ -8,6 +8,7 @@ import type { Strategy } from "../registry/strategy.ts";
 import { admissionPolicyBindingStrategy, admissionPolicyStrategy } from "./admissionregistration/policies.ts";
 import { webhookConfigurationStrategy } from "./admissionregistration/webhooks.ts";
 import { customResourceDefinitionStrategy } from "./apiextensions/customResourceDefinitions.ts";
+import { apiServiceStrategy } from "./apiregistration/apiservices.ts";
 import { controllerRevisionStrategy } from "./apps/controllerrevisions.ts";
 import { daemonSetStrategy } from "./apps/daemonsets/strategy.ts";
 import { deploymentStrategy } from "./apps/deployments/strategy.ts";
@@ -65,6 +66,7 @@ type StrategyMaker = (facts: ResourceFacts) => Strategy;
 function makers(c: ResourceConfig): Record<string, StrategyMaker> {
   return {
     bindings: bindingsStrategy,
+    "apiservices.apiregistration.k8s.io": apiServiceStrategy,
     configmaps: configMapStrategy,
     "mutatingadmissionpolicies.admissionregistration.k8s.io": admissionPolicyStrategy,
     "mutatingadmissionpolicybindings.admissionregistration.k8s.io": admissionPolicyBindingStrategy,
