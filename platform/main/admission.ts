@@ -1,6 +1,7 @@
 /** What the API server's admission chain is made of. */
 
 import { tenantBoundary } from "#platform/apiserver/admission/boundary.ts";
+import { certificateRules } from "#platform/apiserver/admission/certificates.ts";
 import { admissionChain } from "#platform/apiserver/admission/chain.ts";
 import { type ExpectedPlugin, untilLoaded } from "#platform/apiserver/admission/gate.ts";
 import { namespaceLifecycle } from "#platform/apiserver/admission/namespaces.ts";
@@ -77,6 +78,7 @@ export function serverAdmission({
     defaultTolerations,
     notReadyTaint,
     storageProtection,
+    certificateRules(authorizer),
     tenantBoundary(store),
   ];
   const client = createWebhookClient({ resolve: serviceResolver(store), mayDial });

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { ruleAllows, subjectIs, uncovered } from "./rules.ts";
+import { compacted, ruleAllows, subjectIs, uncovered } from "./rules.ts";
 
 const pods = (verb: string, name = "", subresource = "") => ({
   verb,
@@ -35,4 +35,17 @@ test("a service account is a subject by namespace and name", () => {
   assert.ok(subjectIs({ kind: "ServiceAccount", name: "b", namespace: "a" }, user, ""));
   assert.ok(subjectIs({ kind: "ServiceAccount", name: "b" }, user, "a"));
   assert.ok(!subjectIs({ kind: "ServiceAccount", name: "b" }, user, "c"));
+});
+
+test("what is missing is told by the thing, with all its verbs", () => {
+  const missing = uncovered(
+    [],
+    [{ verbs: ["get", "list"], apiGroups: [""], resources: ["pods"], resourceNames: ["a"] }],
+  );
+  assert.equal(missing.length, 2);
+  assert.deepEqual(compacted(missing), [
+    { apiGroups: [""], resources: ["pods"], resourceNames: ["a"], verbs: ["get", "list"] },
+  ]);
+  const urls = [{ verbs: ["get"], nonResourceURLs: ["/a"] }];
+  assert.deepEqual(compacted(urls), urls);
 });

@@ -74,6 +74,22 @@ export function uncovered(owned: readonly PolicyRule[], wanted: readonly PolicyR
   return wanted.flatMap(breakdown).filter((part) => !owned.some((rule) => covers(rule, part)));
 }
 
+/** Rules on the same one thing as one rule of all their verbs (upstream's CompactRules). */
+export function compacted(rules: readonly PolicyRule[]): PolicyRule[] {
+  const simple = new Map<string, PolicyRule>();
+  const rest: PolicyRule[] = [];
+  for (const rule of rules) {
+    const { verbs = [], ...what } = rule;
+    if (what.nonResourceURLs || what.apiGroups?.length !== 1 || what.resources?.length !== 1) rest.push(rule);
+    else {
+      const key = JSON.stringify([what.apiGroups, what.resources, what.resourceNames ?? []]);
+      const before = simple.get(key);
+      simple.set(key, before ? { ...before, verbs: [...(before.verbs ?? []), ...verbs] } : { ...what, verbs });
+    }
+  }
+  return [...rest, ...simple.values()];
+}
+
 export function subjectIs(
   subject: Subject,
   user: { name: string; groups: readonly string[] },

@@ -83,3 +83,19 @@ export function requestParts(bytes: Buffer): RequestParts | undefined {
   // The first byte of a bit string counts its unused bits.
   return { signed: info.whole, publicKey: publicKey.whole, signature: signature.content.subarray(1), hash };
 }
+
+const ORGANIZATION = "55040a";
+
+/** The organizations of a request's subject; `base64` is the PEM as the API carries it. */
+export function organizationsOf(base64: string): string[] {
+  const [block] = pemBlocks(Buffer.from(base64, "base64").toString("latin1"));
+  const whole = block && element(block.bytes, 0);
+  const info = whole && children(whole.der.content)?.[0];
+  const subject = info && children(info.content)?.[1];
+  const names = subject ? (children(subject.content) ?? []) : [];
+  const parts = names.flatMap((set) => children(set.content) ?? []);
+  return parts.flatMap((part) => {
+    const [type, value] = children(part.content) ?? [];
+    return type?.content.toString("hex") === ORGANIZATION && value ? [value.content.toString("utf8")] : [];
+  });
+}

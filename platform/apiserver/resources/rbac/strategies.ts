@@ -2,10 +2,10 @@
 
 import type { DynamicObject } from "#sdk/api/object.ts";
 import type { ResourceFacts } from "#sdk/api/schema.ts";
-import { forbidden } from "#sdk/api/status.ts";
+import { forbidden, notFound } from "#sdk/api/status.ts";
 import type { Authorizer } from "../../authz/authorizer.ts";
 import { RBAC_GROUP, type Rbac } from "../../authz/rbac.ts";
-import { type PolicyRule, type Subject, uncovered } from "../../authz/rules.ts";
+import { compacted, type PolicyRule, type Subject, uncovered } from "../../authz/rules.ts";
 import { type Causes, invalidValue, notSupported, required } from "../../registry/causes.ts";
 import { genericStrategy } from "../../registry/generic.ts";
 import { nameIsPathSegment } from "../../registry/names.ts";
@@ -14,6 +14,7 @@ import { sorted } from "../as.ts";
 
 interface Role {
   rules?: PolicyRule[] | null;
+  aggregationRule?: { clusterRoleSelectors?: unknown[] };
 }
 interface Binding {
   subjects?: Subject[];
@@ -26,6 +27,15 @@ export interface Escalation {
 }
 
 const same = (a: unknown, b: unknown) => JSON.stringify(sorted(a ?? null)) === JSON.stringify(sorted(b ?? null));
+
+/** The collector must be able to end what nobody else may touch: owners and finalizers are no permissions. */
+function changesOnlyOwnership(object: DynamicObject, old: DynamicObject): boolean {
+  const bare = ({ metadata, ...rest }: DynamicObject) => {
+    const { ownerReferences: _o, finalizers: _f, managedFields: _m, resourceVersion: _r, ...kept } = metadata;
+    return { ...rest, metadata: kept };
+  };
+  return same(bare(object), bare(old));
+}
 
 async function may(
   context: RequestContext,
@@ -49,8 +59,8 @@ const ruleText = (rule: PolicyRule): string => {
   const fields: [string, string[] | undefined][] = [
     ["APIGroups", rule.apiGroups],
     ["Resources", rule.resources],
-    ["ResourceNames", rule.resourceNames],
     ["NonResourceURLs", rule.nonResourceURLs],
+    ["ResourceNames", rule.resourceNames],
     ["Verbs", rule.verbs],
   ];
   return `{${fields.flatMap(([k, v]) => (v?.length ? [`${k}:[${v.map((x) => JSON.stringify(x)).join(" ")}]`] : [])).join(", ")}}`;
@@ -64,12 +74,20 @@ function refuseEscalation(
 ): Error {
   const { user } = context;
   const groups = user.groups.map((g) => JSON.stringify(g)).join(" ");
+  const missed = [...new Set(compacted(missing).map(ruleText))].sort();
   return forbidden(
     facts,
     name,
-    `user ${JSON.stringify(user.name)} (groups=[${groups}]) is attempting to grant RBAC permissions not currently held:\n${missing.map(ruleText).join("\n")}`,
+    `user ${JSON.stringify(user.name)} (groups=[${groups}]) is attempting to grant RBAC permissions not currently held:\n${missed.join("\n")}`,
   );
 }
+
+const FULL_AUTHORITY: PolicyRule[] = [
+  { verbs: ["*"], apiGroups: ["*"], resources: ["*"] },
+  { verbs: ["*"], nonResourceURLs: ["*"] },
+];
+const aggregates = (object: DynamicObject): boolean =>
+  ((object as Role).aggregationRule?.clusterRoleSelectors?.length ?? 0) > 0;
 
 /** system:masters holds everything, though no rule says so. */
 const isMaster = (context: RequestContext) => context.user.groups.includes("system:masters");
@@ -114,11 +132,15 @@ export const roleStrategy =
         ((object as Role).rules ?? []).flatMap((r, i) => validateRule(r, `rules[${i}]`, facts.namespaced)),
       async authorizeWrite(object, old, context) {
         const { rules } = object as Role;
-        if (isMaster(context) || (old && same((old as Role).rules, rules))) return;
+        if (isMaster(context) || (old && changesOnlyOwnership(object, old))) return;
         const { name = "", namespace = "" } = object.metadata;
         if (await may(context, escalation, facts, "escalate", namespace, name)) return;
-        const missing = uncovered(escalation.rbac.heldRules(context.tenant, context.user, namespace), rules ?? []);
+        const held = escalation.rbac.heldRules(context.tenant, context.user, namespace);
+        const missing = uncovered(held, rules ?? []);
         if (missing.length > 0) throw refuseEscalation(context, facts, name, missing);
+        // It gathers whatever is labelled so, now and later.
+        if ((aggregates(object) || (old && aggregates(old))) && uncovered(held, FULL_AUTHORITY).length > 0)
+          throw forbidden(facts, name, "must have cluster-admin privileges to use the aggregationRule");
       },
     });
 
@@ -167,15 +189,14 @@ export const bindingStrategy =
           : [invalidValue("roleRef", (next as Binding).roleRef, "cannot change roleRef")]),
       ],
       async authorizeWrite(object, old, context) {
-        const { roleRef, subjects } = object as Binding;
+        const { roleRef } = object as Binding;
         if (!roleRef || isMaster(context)) return;
-        if (old && same((old as Binding).roleRef, roleRef) && same((old as Binding).subjects, subjects)) return;
+        if (old && changesOnlyOwnership(object, old)) return;
         const { name = "", namespace = "" } = object.metadata;
         const role = { ...facts, resource: roleRef.kind === "ClusterRole" ? "clusterroles" : "roles" };
         if (await may(context, escalation, role, "bind", namespace, roleRef.name)) return;
         const wanted = escalation.rbac.rulesOf(context.tenant, roleRef, namespace);
-        if (!wanted)
-          throw forbidden(facts, name, `${role.resource}.${RBAC_GROUP} ${JSON.stringify(roleRef.name)} not found`);
+        if (!wanted) throw notFound({ group: RBAC_GROUP, resource: role.resource }, roleRef.name);
         const missing = uncovered(escalation.rbac.heldRules(context.tenant, context.user, namespace), wanted);
         if (missing.length > 0) throw refuseEscalation(context, facts, name, missing);
       },
