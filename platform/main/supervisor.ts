@@ -10,7 +10,7 @@
  *   backoff         –             –          –            –                waiting      stopped
  *   stopped         –             –          –            –                –            –
  */
-import { existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { delay } from "#platform/base/clock.ts";
 import { type Log, messageOf } from "#platform/base/log.ts";
@@ -62,6 +62,9 @@ export function readReport(runDir: string): SupervisorReport | undefined {
     return undefined;
   }
 }
+
+/** What an earlier supervisor said last is no news once another one starts. */
+export const forgetReport = (runDir: string): void => rmSync(reportFile(runDir), { force: true });
 
 export class Supervisor {
   readonly #processes: Supervised[];

@@ -10,7 +10,7 @@ import { readReport } from "../supervisor.ts";
 const STOP_MS_MAX = 120_000;
 
 /** Stops everything of an instance, pods too; true when something ran. What was declared stays in the database. */
-export async function stopEverything(options: Options): Promise<boolean> {
+export async function stopEverything(options: Pick<Options, "dataDir">): Promise<boolean> {
   const { run, logs } = paths(options.dataDir);
   const anything = Object.keys(readReport(run) ?? {}).some((name) => isAlive(readIdentity(run, name)));
   let supervisor = readIdentity(run, "supervisor");

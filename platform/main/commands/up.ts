@@ -5,7 +5,7 @@ import { messageOf } from "#platform/base/log.ts";
 import { prepareArtifacts, prepareEngine } from "../artifacts.ts";
 import type { Command } from "../cli.ts";
 import { type Config, paths } from "../config.ts";
-import { prepareDatabase } from "../database.ts";
+import { prepareDatabase, refuseNewerSchema } from "../database.ts";
 import { checkDisk, checkPort, installPackages, isRoot, missingPackages, nodeImpossible } from "../host.ts";
 import { hostChanges } from "../host-changes.ts";
 import { loadOwnImages } from "../images.ts";
@@ -16,8 +16,9 @@ import { isAlive, launch, readIdentity } from "../processes.ts";
 import { instanceOf, makeConfig, type Options, writeConfig } from "../settings.ts";
 import { supervisorSpec } from "../specs.ts";
 import { step, UserError } from "../steps.ts";
-import { readReport } from "../supervisor.ts";
+import { forgetReport, readReport } from "../supervisor.ts";
 import { printWelcome } from "../welcome.ts";
+import { stopEverything } from "./down.ts";
 import { role } from "./role.ts";
 
 export const up: Command = {
@@ -113,7 +114,20 @@ async function start(config: Config): Promise<void> {
   if (isRoot()) await leaveOtherLayout(config);
   if (config.nodes.length > 1) await step("node networks", () => ensureNodeNetworks(config));
   const { run, logs } = paths(config.dataDir);
+  forgetReport(run);
   launch(supervisorSpec(config.dataDir), run, logs);
+  if (config.postgres) await checkSchema(config);
+}
+
+/** The embedded database can be asked only now. What was started is stopped again: there is nothing that it could do. */
+async function checkSchema(config: Config): Promise<void> {
+  await waitReady(config, "PostgreSQL", ["postgres"]);
+  try {
+    await refuseNewerSchema(config);
+  } catch (error) {
+    await stopEverything(config);
+    throw error;
+  }
 }
 
 const READY_MS_MAX = 120_000;
