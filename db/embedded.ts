@@ -19,10 +19,11 @@ import {
   writeFileSync,
 } from "node:fs";
 import { createRequire } from "node:module";
+import { userInfo } from "node:os";
 import { dirname, join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import pg from "pg";
-import { applyHostChanges, type HostChange, lookUpUser, planHost, SYSTEM_USER } from "./host.ts";
+import { applyHostChanges, type HostChange, type HostPlan, lookUpUser, planHost, SYSTEM_USER } from "./host.ts";
 
 export interface EmbeddedOptions {
   /** Absolute; the cluster is made in its folder `cluster`. It and everything in it will belong to the user that runs PostgreSQL. */
@@ -73,14 +74,20 @@ export function nativeDir(): string {
 
 /** What `prepare` would change on the host. Changes nothing. */
 export function plannedHostChanges(options: EmbeddedOptions): HostChange[] {
-  return planHost(options.dataDir, nativeDir()).changes;
+  return planOf(options).changes;
+}
+
+/** A cluster that somebody made before without root stays theirs: PostgreSQL runs as whoever owns its files. */
+function planOf({ dataDir }: EmbeddedOptions): HostPlan {
+  const owner = statSync(clusterDir(dataDir), { throwIfNoEntry: false });
+  return planHost(dataDir, nativeDir(), owner);
 }
 
 /** Makes the cluster if there is none, clears what a killed postmaster left, and says how to run it. Safe to repeat. */
 export async function prepare(options: EmbeddedOptions): Promise<PreparedPostgres> {
   mkdirSync(dirname(options.dataDir), { recursive: true });
   mkdirSync(options.dataDir, { recursive: true, mode: 0o700 });
-  const plan = planHost(options.dataDir, nativeDir());
+  const plan = planOf(options);
   await applyHostChanges(plan.changes);
   const runAs = plan.runAs === "new" ? lookUpUser(SYSTEM_USER) : plan.runAs;
   if (runAs) chownSync(options.dataDir, runAs.uid, runAs.gid);
@@ -139,6 +146,7 @@ function readPassword(file: string, mayCreate: boolean): string {
 
 /** initdb into a folder that gets its name only when complete, so that an interrupted one is no cluster. */
 async function initialize(dataDir: string, native: string, password: string, base: SpawnOptions, volatile: boolean) {
+  if (base.uid === undefined) requireUserName();
   const unfinished = join(dataDir, "cluster.new");
   const passwordFile = join(dataDir, "initial-password");
   rmSync(unfinished, { recursive: true, force: true });
@@ -159,6 +167,18 @@ async function initialize(dataDir: string, native: string, password: string, bas
     renameSync(unfinished, clusterDir(dataDir));
   } finally {
     rmSync(passwordFile, { force: true });
+  }
+}
+
+/** initdb looks up who runs it, whatever name it is given. */
+function requireUserName(): void {
+  try {
+    userInfo();
+  } catch {
+    throw new Error(
+      `the user id ${process.getuid?.()} has no name on this machine (no line in /etc/passwd), and PostgreSQL's initdb wants ` +
+        "one; run it as another user, or set DATABASE_URL to a PostgreSQL of your own",
+    );
   }
 }
 

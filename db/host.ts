@@ -61,10 +61,15 @@ const mounted = (target: string): boolean =>
     .split("\n")
     .some((line) => line.split(" ")[4] === target);
 
-/** What would have to change so that the system user can run `nativeDir`'s programs on `dataDir`. Changes nothing. */
-export function planHost(dataDir: string, nativeDir: string): HostPlan {
+/**
+ * What would have to change so that the system user can run `nativeDir`'s programs on `dataDir`. Changes nothing. `owner` is who owns the
+ * cluster that is there already: a person's own stays theirs, and needs nothing of the host.
+ */
+export function planHost(dataDir: string, nativeDir: string, owner?: SystemUser): HostPlan {
   if (process.getuid?.() !== 0) return { runAs: undefined, changes: [], dataDir, nativeDir };
   const user = lookUpUser(SYSTEM_USER);
+  if (owner && owner.uid !== 0 && owner.uid !== user?.uid)
+    return { runAs: { uid: owner.uid, gid: owner.gid }, changes: [], dataDir, nativeDir };
   const changes: HostChange[] = user ? [] : [{ type: "user", name: SYSTEM_USER }];
   // Before the user exists it can be asked for as one that owns nothing and belongs to no group.
   const asked = user ?? { uid: -1, gid: -1 };
