@@ -63,10 +63,11 @@ describe("up without root", { skip }, () => {
 
   /** Node runs the clone's command line as that somebody. */
   function capstan(...args: string[]): Promise<Finished> {
-    const command = [process.execPath, join(clone, "platform/main/cli.ts"), ...args, "--data-dir", dataDir];
+    const script = [join(clone, "platform/main/cli.ts"), ...args, "--data-dir", dataDir];
     const env = { ...process.env, HOME: join(base, "home") };
     const how = { cwd: clone, env, timeoutMs: 300_000 };
-    return isRoot() ? run("setpriv", [...as(NOBODY), ...command], how) : run(process.execPath, command.slice(1), how);
+    const node = process.execPath;
+    return isRoot() ? run("setpriv", [...as(NOBODY), node, ...script], how) : run(node, script, how);
   }
   const kubectl = (...args: string[]) =>
     run("kubectl", ["--kubeconfig", join(dataDir, "kubeconfig"), "--cache-dir", join(base, "cache"), ...args]);
@@ -88,7 +89,7 @@ describe("up without root", { skip }, () => {
   });
 
   it("says that a node needs root and how to get one, and starts all the rest", async () => {
-    assert.equal(started?.code, 0, started?.stderr);
+    assert.equal(started?.code, 0, started?.stderr ?? "");
     assert.match(started?.stdout ?? "", /! no node: a node needs root .*; run `sudo npm run up` for one/);
     assert.match(started?.stdout ?? "", /starting the control plane and the console/);
     assert.match(started?.stdout ?? "", /Capstan is ready[\s\S]*no node on this machine/);
