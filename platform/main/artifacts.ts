@@ -4,6 +4,7 @@ import { constants, copyFileSync, existsSync, mkdirSync, readdirSync, renameSync
 import { join } from "node:path";
 import { messageOf } from "#platform/base/log.ts";
 import { buildPlugins, compilePlugins } from "#plugins/build.ts";
+import { buildDescriptions } from "#sdk/api/generate/descriptions.ts";
 import { addonReady, buildAddon } from "#sdk/engine/addon.ts";
 import { buildConsole } from "#web/build.ts";
 import { type Config, type Engine, paths } from "./config.ts";
@@ -46,13 +47,16 @@ async function installCargo(dataDir: string, on: Step): Promise<void> {
 /** Built once a clone, whatever number of instances it serves. */
 const built = `${projectDir}/plugins/dist`;
 
-/** The first-party components and the console's pages, into the clone; answers what was made anew, for the step's line. */
+/** The first-party components, the console's pages and what `kubectl explain` says, into the clone; answers what was made anew, for the step's line. */
 export async function buildArtifacts(engine: Engine, on: Step): Promise<string> {
   const names = await buildPlugins(built, (name) => on.progress(`component ${name}`));
   await compilePlugins(built, engine, (name) => on.progress(`compiling ${name}`));
   on.progress("console");
   const console_ = await buildConsole();
-  return [...names, ...(console_ ? ["console"] : [])].join(" ") || "unchanged";
+  const descriptions = buildDescriptions();
+  return (
+    [...names, ...(console_ ? ["console"] : []), ...(descriptions ? ["descriptions"] : [])].join(" ") || "unchanged"
+  );
 }
 
 /** The same, and what this instance lacks of it into its data directory. */

@@ -1,4 +1,5 @@
 /** Writes the compact schemas as OpenAPI: v2 ("definitions") or v3 ("components/schemas"). */
+import { descriptionOf } from "#sdk/api/descriptions.ts";
 import { types } from "#sdk/api/facts.ts";
 import type { JsonObject } from "#sdk/api/object.ts";
 import type { Schema } from "#sdk/api/schema.ts";
@@ -32,6 +33,18 @@ function special(format: string | undefined, version: OpenApiVersion): JsonObjec
     return version === 2 ? { type: "string" } : { oneOf: [{ type: "string" }, { type: "number" }] };
   if (format === "micro-time") return { type: "string", format: "date-time" };
   return format === "raw" ? { type: "object" } : undefined;
+}
+
+/** A definition with what it and its fields are for. */
+export function renderDefinition(name: string, version: OpenApiVersion): JsonObject {
+  const out = render(types()[name] ?? {}, version);
+  const fields = (out["properties"] ?? {}) as Record<string, JsonObject>;
+  for (const [field, schema] of Object.entries(fields)) {
+    const description = descriptionOf(name, field);
+    if (description) fields[field] = { description, ...schema };
+  }
+  const description = descriptionOf(name);
+  return description ? { description, ...out } : out;
 }
 
 /** `property`: the schema is a named field; upstream's v3 wraps those references, as they have descriptions beside them. */
@@ -105,6 +118,6 @@ export function schemasFor(served: readonly Published[], version: OpenApiVersion
   }
   const own = Object.assign({}, ...served.map((r) => publishedDefinitions(r, version, (name) => refTo(name, version))));
   if (Object.keys(own).length > 0) for (const name of ["ObjectMeta", "ListMeta"]) visit(META + name, seen);
-  const known = Object.fromEntries([...seen].sort().map((name) => [name, render(types()[name] as Schema, version)]));
+  const known = Object.fromEntries([...seen].sort().map((name) => [name, renderDefinition(name, version)]));
   return { ...known, ...own };
 }

@@ -1,5 +1,6 @@
 /** The server-side tables that `kubectl get` shows: meta.k8s.io/v1 Table. */
 import type { DynamicObject, GroupVersionResource, KubeObject, ListMeta, ObjectMeta } from "#sdk/api/object.ts";
+import { describeColumn } from "./describe.ts";
 import { tablePrinters } from "./index.ts";
 import { type Cell, type Column, date, NAME, nameOf, type Printer, type RowCondition } from "./printer.ts";
 
@@ -52,7 +53,8 @@ export interface TableRequest {
 
 export function renderTable(request: TableRequest): Table {
   const { group, resource } = request.resource;
-  const printer = request.printer ?? tablePrinters.get(group === "" ? resource : `${resource}.${group}`) ?? FALLBACK;
+  const name = group === "" ? resource : `${resource}.${group}`;
+  const printer = request.printer ?? tablePrinters.get(name) ?? FALLBACK;
   const include = request.includeObject ?? "Metadata";
   const now = request.now.getTime();
   const row = (object: DynamicObject): TableRow => {
@@ -64,7 +66,9 @@ export function renderTable(request: TableRequest): Table {
     kind: "Table",
     apiVersion: "meta.k8s.io/v1",
     metadata: request.metadata,
-    columnDefinitions: request.noHeaders ? null : printer.columns.map((column) => ({ description: "", ...column })),
+    columnDefinitions: request.noHeaders
+      ? null
+      : printer.columns.map((column) => ({ description: describeColumn(name, column.name), ...column })),
     rows: request.objects.map(row),
   };
 }
