@@ -5,6 +5,8 @@ import { ROOT_TENANT, type TenantId } from "#platform/store/port.ts";
 import { bootstrap } from "#sdk/api/facts.ts";
 import type { DynamicObject } from "#sdk/api/object.ts";
 import { StatusError } from "#sdk/api/status.ts";
+import { LOOP_GROUPS } from "./authz/rbac.ts";
+import { reconciled } from "./authz/reconcile.ts";
 import type { Registry } from "./registry/registry.ts";
 import type { RequestContext, ResourceEntry } from "./registry/strategy.ts";
 
@@ -32,12 +34,11 @@ const clusterBinding = (name: string, role: string, groups: string[]): DynamicOb
   subjects: groups.map(group),
 });
 
-const CONTROLLERS = "capstan:controllers";
-const SCHEDULER = "capstan:scheduler";
+const [CONTROLLERS, SCHEDULER] = LOOP_GROUPS;
 
 /**
  * The platform's own loops hold upstream's roles for what they do, every controller's for the one process that runs them all; the scheduler is
- * bound by name in upstream's own bindings. Both report on the components they run.
+ * bound by name in upstream's own bindings. Both report on the components they run. These are root's, and hold in every tenant (authz/rbac.ts).
  */
 function loopRoles(): { roles: DynamicObject[]; bindings: DynamicObject[] } {
   const controllers = bootstrap()
@@ -72,17 +73,69 @@ function loopRoles(): { roles: DynamicObject[]; bindings: DynamicObject[] } {
   return { roles, bindings };
 }
 
+const AGGREGATE = "rbac.authorization.k8s.io/aggregate-to-";
+const aggregate = (labels: string[]) => ({
+  aggregationRule: { clusterRoleSelectors: labels.map((label) => ({ matchLabels: { [label]: "true" } })) },
+});
+
+/** Three roles ready for people: in a project (bound in its namespaces), for all of a project, and for a whole tenant. */
+function peopleRoles(): DynamicObject[] {
+  const described = (name: string, description: string, more: object): DynamicObject => ({
+    ...clusterRole(name, []),
+    metadata: { name, annotations: { "kubernetes.io/description": description } },
+    ...more,
+  });
+  const quotas = ["resourcequotas", "limitranges"];
+  const rules = [
+    { apiGroups: [""], resources: quotas, verbs: ["get", "list", "watch"] },
+    { apiGroups: [""], resources: ["limitranges"], verbs: ["create", "update", "patch", "delete"] },
+  ];
+  return [
+    described(
+      "capstan:developer",
+      "Developer: runs and debugs workloads in the namespaces it is bound in; no roles, no quotas.",
+      {
+        ...aggregate([`${AGGREGATE}edit`, `${AGGREGATE}view`, `${AGGREGATE}developer`]),
+      },
+    ),
+    described(
+      "capstan:project-admin",
+      "ProjectAdmin: a developer who also decides who may do what in the project, and its limits.",
+      {
+        ...aggregate([`${AGGREGATE}admin`, `${AGGREGATE}edit`, `${AGGREGATE}view`, `${AGGREGATE}project-admin`]),
+      },
+    ),
+    {
+      ...clusterRole("capstan:project-admin-limits", rules),
+      metadata: { name: "capstan:project-admin-limits", labels: { [`${AGGREGATE}project-admin`]: "true" } },
+    },
+    described("capstan:administrator", "Administrator: everything in the tenant; in root, the platform too.", {
+      rules: [
+        { apiGroups: ["*"], resources: ["*"], verbs: ["*"] },
+        { nonResourceURLs: ["*"], verbs: ["*"] },
+      ],
+    }),
+  ];
+}
+
 type Wanted = [group: string, resource: string, objects: readonly DynamicObject[]];
 
-function wanted(): Wanted[] {
+function wantedRbac(tenant: TenantId): Wanted[] {
   const facts = bootstrap();
-  const { roles, bindings } = loopRoles();
+  const { roles, bindings } = tenant === ROOT_TENANT ? loopRoles() : { roles: [], bindings: [] };
   return [
-    ["", "namespaces", NAMESPACES.map((name) => ({ metadata: { name } }))],
-    [RBAC, "clusterroles", [...facts.clusterRoles, ...roles]],
+    [RBAC, "clusterroles", [...facts.clusterRoles, ...peopleRoles(), ...roles]],
     [RBAC, "clusterrolebindings", [...facts.clusterRoleBindings, ...bindings]],
     [RBAC, "roles", facts.roles],
     [RBAC, "rolebindings", facts.roleBindings],
+  ];
+}
+
+function wanted(tenant: TenantId): Wanted[] {
+  const facts = bootstrap();
+  return [
+    ["", "namespaces", NAMESPACES.map((name) => ({ metadata: { name } }))],
+    ...wantedRbac(tenant),
     ["scheduling.k8s.io", "priorityclasses", facts.priorityClasses],
     ["flowcontrol.apiserver.k8s.io", "flowschemas", facts.flowSchemas],
     ["flowcontrol.apiserver.k8s.io", "prioritylevelconfigurations", facts.priorityLevelConfigurations],
@@ -125,7 +178,7 @@ export async function ensureTenant(
   log: Log,
 ): Promise<void> {
   const context = systemContext(tenant.id, tenant.name, now);
-  for (const [group, resource, objects] of wanted()) {
+  for (const [group, resource, objects] of wanted(tenant.id)) {
     const entry = registry.catalog.byName(group, resource);
     if (!entry) continue;
     try {
@@ -137,6 +190,29 @@ export async function ensureTenant(
         error: messageOf(error),
       });
       throw error;
+    }
+  }
+}
+
+/** Default roles and bindings that are there get what they lack (authz/reconcile.ts); those that are absent were somebody's to delete until the next start. */
+export async function reconcileTenant(
+  registry: Registry,
+  tenant: { id: TenantId; name: string },
+  now: number,
+): Promise<void> {
+  const context = systemContext(tenant.id, tenant.name, now);
+  for (const [group, resource, objects] of wantedRbac(tenant.id)) {
+    const entry = registry.catalog.byName(group, resource);
+    if (!entry) continue;
+    const scope = { tenant: tenant.id, resource: entry.storeResource };
+    const { objects: present } = await registry.store.list({ scope, freshness: { type: "atLeast", revision: 0 } });
+    const wantedByKey = new Map(objects.map((o) => [`${o.metadata.namespace ?? ""}/${o.metadata.name ?? ""}`, o]));
+    for (const { key, document } of present) {
+      const object = wantedByKey.get(`${key.namespace}/${key.name}`);
+      if (!object || !reconciled(JSON.parse(document) as DynamicObject, object)) continue;
+      const produce = (old: DynamicObject) => reconciled(old, object) ?? old;
+      const request = { namespace: key.namespace, name: key.name, subresource: "", retries: true, produce };
+      await registry.update(context, entry, request, { dryRun: false, fieldManager: "capstan" });
     }
   }
 }

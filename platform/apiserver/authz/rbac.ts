@@ -14,6 +14,8 @@ export const RBAC_GROUP = "rbac.authorization.k8s.io";
 const RESOURCES = ["roles", "rolebindings", "clusterroles", "clusterrolebindings"] as const;
 type Resource = (typeof RESOURCES)[number];
 const RETRY_MS = 500;
+/** Groups of root's certificates for the platform's own processes. */
+export const LOOP_GROUPS = ["capstan:controllers", "capstan:scheduler"] as const;
 
 interface Entry {
   namespace: string;
@@ -41,6 +43,18 @@ function entryOf(stored: StoredObject): Entry {
     subjects: object.subjects ?? [],
     ...(object.roleRef ? { roleRef: object.roleRef } : {}),
   };
+}
+
+type Judged = Pick<UserInfo, "name" | "groups"> & Partial<Pick<UserInfo, "tenant">>;
+
+/**
+ * Who acts in every tenant by root's roles alone, as root knows them: plugins by name (their groups are the tenant's when they are acted as), the
+ * platform's loops by their groups. A tenant's own roles neither widen nor break what they do.
+ */
+function knownToRoot({ tenant, name, groups }: Judged): Judged | undefined {
+  if (name.startsWith(PLUGIN_USER_PREFIX)) return { name, groups: [] };
+  const loop = tenant === ROOT_TENANT && LOOP_GROUPS.some((group) => groups.includes(group));
+  return loop ? { tenant, name, groups } : undefined;
 }
 
 export class Rbac implements Authorizer {
@@ -114,7 +128,7 @@ export class Rbac implements Authorizer {
   }
 
   /** Every rule that holds for the user in the namespace ("" for the cluster only). */
-  heldRules(tenant: TenantId, user: Pick<UserInfo, "name" | "groups">, namespace: string): PolicyRule[] {
+  heldRules(tenant: TenantId, user: Judged, namespace: string): PolicyRule[] {
     const rules: PolicyRule[] = [];
     this.#visit(tenant, user, namespace, (found) => {
       rules.push(...found);
@@ -135,13 +149,13 @@ export class Rbac implements Authorizer {
 
   #visit(
     tenant: TenantId,
-    user: Pick<UserInfo, "name" | "groups">,
+    user: Judged,
     namespace: string,
     done: (rules: PolicyRule[], binding: Entry) => boolean,
   ): boolean {
-    if (tenant !== ROOT_TENANT && user.name.startsWith(PLUGIN_USER_PREFIX)) {
-      // By name alone: groups mean each tenant's own.
-      return this.#visit(ROOT_TENANT, { name: user.name, groups: [] }, namespace, done);
+    if (tenant !== ROOT_TENANT) {
+      const asRoot = knownToRoot(user);
+      if (asRoot) return this.#visit(ROOT_TENANT, asRoot, namespace, done);
     }
     const index = this.#tenants.get(tenant);
     if (!index) return false;

@@ -9,7 +9,7 @@ import { TenantKeys } from "#platform/apiserver/authn/tenantKeys.ts";
 import { certificates, type TenantAuthorities } from "#platform/apiserver/authn/x509.ts";
 import { nodeAuthorizer } from "#platform/apiserver/authz/nodes.ts";
 import { Rbac } from "#platform/apiserver/authz/rbac.ts";
-import { ensureTenant } from "#platform/apiserver/bootstrap.ts";
+import { ensureTenant, reconcileTenant } from "#platform/apiserver/bootstrap.ts";
 import { CustomResources } from "#platform/apiserver/customresources/manager.ts";
 import { discoveryResponse, versionInfo } from "#platform/apiserver/discovery/discovery.ts";
 import { Fairness } from "#platform/apiserver/fairness/fairness.ts";
@@ -26,8 +26,9 @@ import { retireTenant } from "#platform/apiserver/tenants.ts";
 import { decoder, patcher, typeRules } from "#platform/apiserver/types.ts";
 import { type Clock, systemClock } from "#platform/base/clock.ts";
 import { expositionText } from "#platform/base/exposition.ts";
-import { messageOf } from "#platform/base/log.ts";
+import { type Log, messageOf } from "#platform/base/log.ts";
 import { createAccessPlugins } from "#platform/plugin-host/worlds/v1/access.ts";
+import type { TenantDirectory } from "#platform/store/tenants.ts";
 import { resources } from "#sdk/api/facts.ts";
 import { createClient } from "#sdk/client/client.ts";
 import { loadKubeconfig } from "#sdk/client/kubeconfig.ts";
@@ -89,6 +90,24 @@ const issuerDocuments = (keys: TenantKeys, address: string) => ({
     }),
   },
 });
+
+/** After the start, as upstream: nobody waits for what an older version left incomplete. Never rejects. */
+async function reconcileRoles(
+  registry: Registry,
+  tenants: TenantDirectory,
+  clock: Clock,
+  log: Log,
+  signal: AbortSignal,
+) {
+  for (const tenant of tenants.all()) {
+    if (signal.aborted) return;
+    try {
+      await reconcileTenant(registry, tenant, clock.now());
+    } catch (error) {
+      log.error("a tenant's default roles could not be completed", { tenant: tenant.name, error: messageOf(error) });
+    }
+  }
+}
 
 export const start: StartRole = async ({ config, log }) => {
   const clock = systemClock;
@@ -223,6 +242,7 @@ export const start: StartRole = async ({ config, log }) => {
     clock,
   });
   log.info("serving", { address: where });
+  const reconciling = reconcileRoles(registry, tenants, clock, log, stop.signal);
   const ready = plugins.load();
   ready.then(loaded.resolve, loaded.reject);
   ready.then(admissionLife.pluginsLoaded, (error: unknown) =>
@@ -232,6 +252,7 @@ export const start: StartRole = async ({ config, log }) => {
     ready,
     stop: async () => {
       stop.abort();
+      await reconciling;
       await plugins.host.close();
       users.close();
       client.close();

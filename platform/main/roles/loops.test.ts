@@ -8,7 +8,16 @@ import { after, before, describe, it } from "node:test";
 import { promisify } from "node:util";
 import { freePort, type TestDatabase, withTestDatabase } from "#db/testing.ts";
 import { createLog } from "#platform/base/log.ts";
-import type { Deployment, EndpointSlice, Endpoints, Node, Pod, ReplicaSet } from "#sdk/api/generated/types.ts";
+import type {
+  ClusterRole,
+  Deployment,
+  EndpointSlice,
+  Endpoints,
+  Node,
+  Pod,
+  ReplicaSet,
+} from "#sdk/api/generated/types.ts";
+import type { KubeObject } from "#sdk/api/object.ts";
 import { isReason } from "#sdk/api/status.ts";
 import { createClient } from "#sdk/client/client.ts";
 import { loadKubeconfig } from "#sdk/client/kubeconfig.ts";
@@ -168,6 +177,29 @@ describe("controllers and scheduler", () => {
     await kubectl("create", "deployment", "again", "--image=example", "--replicas=2");
     const bound = async () => (await pods()).filter((p) => p.metadata.labels?.["app"] === "again" && p.spec?.nodeName);
     await until(async () => (await bound()).length === 2, 30_000);
+  });
+
+  it("the roles for people gather upstream's, and an expired bootstrap token goes", async () => {
+    const roles = { group: "rbac.authorization.k8s.io", version: "v1", resource: "clusterroles" };
+    for (const name of ["capstan:developer", "capstan:project-admin"])
+      await until(async () => ((await client.get<ClusterRole>(roles, { name })).rules ?? []).length > 10);
+    const name = "bootstrap-token-aaaaaa";
+    const stringData = { "token-id": "aaaaaa", "token-secret": "0123456789abcdef", expiration: "2020-01-01T00:00:00Z" };
+    const metadata = { name, namespace: "kube-system" };
+    const type = "bootstrap.kubernetes.io/token";
+    await client.create(core("secrets"), {
+      apiVersion: "v1",
+      kind: "Secret",
+      metadata,
+      type,
+      stringData,
+    } as KubeObject);
+    await until(() =>
+      client.get(core("secrets"), metadata).then(
+        () => false,
+        (error: unknown) => isReason(error, "NotFound"),
+      ),
+    );
   });
 
   it("a second process takes over when the first one stops", async () => {
