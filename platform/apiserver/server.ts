@@ -5,7 +5,7 @@ import type { Log } from "#platform/base/log.ts";
 import { ROOT_TENANT, type Store } from "#platform/store/port.ts";
 import type { TenantDirectory } from "#platform/store/tenants.ts";
 import type { DynamicObject } from "#sdk/api/object.ts";
-import { methodNotSupported, StatusError } from "#sdk/api/status.ts";
+import { StatusError } from "#sdk/api/status.ts";
 import type { Audit } from "./audit/audit.ts";
 import type { AnonymousRule, Authenticator } from "./authn/authenticator.ts";
 import type { Authorizer } from "./authz/authorizer.ts";
@@ -14,6 +14,7 @@ import type { FeatureGates } from "./features/features.ts";
 import { Chain, type Trace } from "./http/chain.ts";
 import type { Exchange } from "./http/exchange.ts";
 import type { BodyDecoder, Patcher } from "./http/patches.ts";
+import { methodNotAllowed, PageNotFound } from "./http/refusals.ts";
 import { ResourceHandler } from "./http/resources.ts";
 import { statusOf } from "./http/respond.ts";
 import { type ListeningServer, listen } from "./http/server.ts";
@@ -94,7 +95,7 @@ export async function startServer(parts: ServerParts): Promise<ListeningServer> 
   const entryOf = async (exchange: Exchange): Promise<ResourceEntry> => {
     const { group, version, resource, subresource, namespace } = exchange.info;
     const entry = await registry.catalog.resolve(exchange.scope, group, version, resource);
-    if (!entry) throw notFoundResource();
+    if (!entry) throw registry.catalog.serves(exchange.scope, group, version) ? notFoundResource() : new PageNotFound();
     if (!entry.facts.namespaced && namespace !== "" && resource !== "namespaces") throw notFoundResource();
     if (subresource !== "" && !entry.facts.subresources.some((s) => s.name === subresource)) throw notFoundResource();
     exchange.served = true;
@@ -223,13 +224,6 @@ function checkVerb(entry: ResourceEntry, { info }: Exchange): void {
   if (facts.verbs.length === 0 && info.subresource === "") throw notFoundResource();
   throw methodNotAllowed();
 }
-
-const methodNotAllowed = () => {
-  const error = methodNotSupported({ group: "", resource: "" }, "");
-  error.status.message = "the server does not allow this method on the requested resource";
-  error.status.details = {};
-  return error;
-};
 
 interface NodeStatus {
   status?: {

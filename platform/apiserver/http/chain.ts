@@ -20,10 +20,11 @@ import { type AnyRequest, observeBody } from "./body.ts";
 import type { Exchange } from "./exchange.ts";
 import { impersonate, wantedUser } from "./impersonation.ts";
 import { Metrics } from "./metrics.ts";
+import { PageNotFound } from "./refusals.ts";
 import { nameForAuthorization, parseRequest, type RequestInfo } from "./requestInfo.ts";
-import { type AnyResponse, encodedStatus, send, statusOf } from "./respond.ts";
-import { recordWarnings } from "./warnings.ts";
+import { type AnyResponse, encodedStatus, send, sendText, statusOf } from "./respond.ts";
 import { isShared } from "./shared.ts";
+import { recordWarnings } from "./warnings.ts";
 
 export interface ChainParts {
   authenticator: Authenticator;
@@ -168,6 +169,7 @@ export class Chain {
     if (retryAfterSeconds) response.setHeader("Retry-After", retryAfterSeconds);
     if (status.code === 401) response.setHeader("WWW-Authenticate", 'Bearer realm="capstan"');
     trace.audit?.failed(status as unknown as JsonObject);
+    if (error instanceof PageNotFound) return sendText(response, 404, PageNotFound.text);
     const warnings = trace.warnings ?? [];
     const { content, encoding } = encodedStatus(status, request.headers.accept);
     const options = { code: status.code ?? 500, encoding, acceptGzip: false, warnings, requestId };

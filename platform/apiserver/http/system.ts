@@ -1,10 +1,11 @@
 /** Paths that are not resources: health, metrics, version, discovery, OpenAPI, and the token issuer's documents. */
 
-import { methodNotSupported, StatusError } from "#sdk/api/status.ts";
+import { StatusError } from "#sdk/api/status.ts";
 import type { Exchange } from "./exchange.ts";
 import { answer } from "./exchange.ts";
 import type { Metrics } from "./metrics.ts";
 import { negotiate } from "./negotiate.ts";
+import { methodNotAllowed, PageNotFound } from "./refusals.ts";
 import { sendText } from "./respond.ts";
 
 /** A document with its own headers (discovery, OpenAPI); `body` is "" for 304. */
@@ -41,7 +42,7 @@ const HEALTH = /^\/(healthz|livez|readyz)(?:\/([a-z0-9-]+))?$/;
 export async function serveSystem(exchange: Exchange, parts: SystemParts): Promise<void> {
   const { path } = exchange.info;
   if (exchange.method !== "GET" && exchange.method !== "HEAD") {
-    throw methodNotSupported({ group: "", resource: path }, exchange.method.toLowerCase());
+    throw methodNotAllowed();
   }
   const health = HEALTH.exec(path);
   if (health) return await serveHealth(exchange, parts, health[1] ?? "", health[2]);
@@ -59,7 +60,7 @@ export async function serveSystem(exchange: Exchange, parts: SystemParts): Promi
     return await answer(exchange, 200, JSON.stringify(fixed.body(exchange)), accepted);
   }
   const document = parts.documents(exchange);
-  if (!document) throw new StatusError(404, "NotFound", "the server could not find the requested resource", {});
+  if (!document) throw new PageNotFound();
   for (const [name, value] of Object.entries(document.headers)) exchange.response.setHeader(name, value);
   const type = document.headers["content-type"];
   if (type !== undefined && document.code === 200)

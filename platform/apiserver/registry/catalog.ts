@@ -55,6 +55,12 @@ export class Catalog {
     return this.own.find(tenant, group, version, resource);
   }
 
+  /** Whether there is anything of this group's version. */
+  serves(tenant: TenantId | "*", group: string, version: string): boolean {
+    const own = this.own && tenant !== "*" ? this.own.all(tenant) : [];
+    return [...this.entries, ...own].some(({ facts }) => facts.group === group && facts.version === version);
+  }
+
   /** The preferred version. */
   byName(group: string, resource: string): ResourceEntry | undefined {
     return this.#byName.get(`${group}/${resource}`);

@@ -13,6 +13,13 @@ export function checkPreconditions(entry: ResourceEntry, object: DynamicObject, 
   const { name = "", uid, resourceVersion } = object.metadata;
   const kind = { group: entry.facts.group, resource: entry.facts.kind };
   if (preconditions?.uid !== undefined && preconditions.uid !== uid) {
+    // Kinds whose content goes first have a deletion of their own, with words of its own.
+    if (entry.strategy.holdsDeletion)
+      throw conflict(
+        entry.facts,
+        name,
+        `Precondition failed: UID in precondition: ${preconditions.uid}, UID in object meta: ${uid}`,
+      );
     throw conflict(
       kind,
       name,
