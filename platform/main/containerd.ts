@@ -12,6 +12,7 @@ import { chmodSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, w
 import { join } from "node:path";
 import { type Config, type NodeConfig, paths } from "./config.ts";
 import { PAUSE_IMAGE } from "./images.ts";
+import { UserError } from "./steps.ts";
 
 /** sun_path of unix(7) is 108 bytes with its final zero. */
 const SOCKET_BYTES_MAX = 107;
@@ -33,13 +34,19 @@ export interface HostFeatures {
 const containerdDir = (config: Config, node: NodeConfig): string =>
   join(paths(config.dataDir).node(node.name), "containerd");
 
+/** Refuses a data directory whose sockets would have names that the kernel does not take. */
+export function checkSocketPaths({ nodes }: Config): void {
+  const long = nodes.find(({ containerdSocket }) => Buffer.byteLength(containerdSocket) > SOCKET_BYTES_MAX);
+  if (long)
+    throw new UserError(
+      `the socket path ${long.containerdSocket} is longer than ${SOCKET_BYTES_MAX} bytes`,
+      "npm run up -- --data-dir PATH   # a shorter one",
+    );
+}
+
 /** Writes the node's containerd configuration (idempotent) and answers the command the supervisor starts. Needs root. */
 export function containerdCommand(config: Config, node: NodeConfig): ContainerdCommand {
   const directory = containerdDir(config, node);
-  if (Buffer.byteLength(node.containerdSocket) > SOCKET_BYTES_MAX)
-    throw new Error(
-      `the socket path ${node.containerdSocket} is longer than ${SOCKET_BYTES_MAX} bytes: choose a shorter data directory (--data-dir)`,
-    );
   for (const name of ["root", "state", "cni/bin", "cni/conf"])
     mkdirSync(join(directory, name), { recursive: true, mode: 0o711 });
   mkdirSync(join(node.containerdSocket, ".."), { recursive: true });

@@ -90,18 +90,30 @@ export function checkDisk(dataDir: string): void {
     );
 }
 
-/** Refuses a port that somebody else listens on. */
-export async function checkPort(host: string, port: number, option: string): Promise<void> {
+/** Refuses a port that somebody else listens on. `instanceWith` is asked for the data directory of another Capstan that has it. */
+export async function checkPort(
+  host: string,
+  port: number,
+  option: string,
+  instanceWith: () => string | undefined,
+): Promise<void> {
   const failure = await new Promise<NodeJS.ErrnoException | undefined>((resolve) => {
     const server = createServer();
     server.once("error", resolve);
     server.listen({ host, port, exclusive: true }, () => server.close(() => resolve(undefined)));
   });
-  if (failure)
-    throw new UserError(
-      failure.code === "EADDRINUSE"
-        ? `port ${port} on ${host} is taken by another program`
-        : `port ${port} on ${host} cannot be used: ${failure.message}`,
-      `npm run up -- ${option} ${port + 1000}   # or find out who has it: ss -ltnp 'sport = :${port}'`,
-    );
+  if (!failure) return;
+  const instead = `npm run up -- ${option} ${port + 1000}`;
+  if (failure.code !== "EADDRINUSE")
+    throw new UserError(`port ${port} on ${host} cannot be used: ${failure.message}`, instead);
+  const dataDir = instanceWith();
+  throw dataDir === undefined
+    ? new UserError(
+        `port ${port} on ${host} is taken by another program`,
+        `${instead}   # or find out who has it: ss -ltnp 'sport = :${port}'`,
+      )
+    : new UserError(
+        `port ${port} on ${host} is taken by another Capstan, whose data is in ${dataDir}`,
+        `${instead}   # or stop the other: npm run down -- --data-dir ${dataDir}`,
+      );
 }

@@ -144,6 +144,14 @@ export function otherClaims(instance: string): Claim[] {
     .filter((claim) => existsSync(claim.dataDir));
 }
 
+/** Where another instance of this machine keeps its data, of those that were given this port. */
+export function dataDirWithPort(instance: string, port: number): string | undefined {
+  const has = ({ api, console: pages, postgres, nodes }: Config) =>
+    [api.port, pages.port, postgres?.port, ...nodes.map((node) => node.kubeletPort)].includes(port);
+  return otherClaims(instance).find(({ dataDir }) => existsSync(paths(dataDir).config) && has(readConfig(dataDir)))
+    ?.dataDir;
+}
+
 /** The first candidate that neither a route or rule of this host nor another instance uses. */
 function chooseRange(instance: string, candidates: readonly string[], taken: readonly string[]): string {
   const free = freeRange(candidates, [...hostRoutes(), ...foreignServiceRanges(instance), ...taken.map(cidrOf)]);

@@ -1,10 +1,11 @@
 /** From whatever this machine is to a running Capstan. Every step shows its name, its progress and its time. */
-import { existsSync, mkdirSync } from "node:fs";
+import { accessSync, constants, existsSync, mkdirSync } from "node:fs";
 import { delay } from "#platform/base/clock.ts";
 import { messageOf } from "#platform/base/log.ts";
 import { prepareArtifacts, prepareEngine } from "../artifacts.ts";
 import type { Command } from "../cli.ts";
 import { type Config, paths } from "../config.ts";
+import { checkSocketPaths } from "../containerd.ts";
 import { prepareDatabase, refuseNewerSchema } from "../database.ts";
 import { checkDisk, checkPort, installPackages, isRoot, missingPackages, nodeImpossible } from "../host.ts";
 import { hostChanges } from "../host-changes.ts";
@@ -12,8 +13,8 @@ import { loadOwnImages } from "../images.ts";
 import { ensureNodeNetworks, leaveOtherLayout } from "../nodes.ts";
 import { ensurePki } from "../pki.ts";
 import { installPlugins } from "../plugin-users.ts";
-import { isAlive, launch, readIdentity } from "../processes.ts";
-import { instanceOf, makeConfig, type Options, writeConfig } from "../settings.ts";
+import { forget, isAlive, launch, readIdentity, writeIdentity } from "../processes.ts";
+import { dataDirWithPort, instanceOf, makeConfig, type Options, writeConfig } from "../settings.ts";
 import { supervisorSpec } from "../specs.ts";
 import { step, UserError } from "../steps.ts";
 import { forgetReport, readReport } from "../supervisor.ts";
@@ -26,38 +27,69 @@ export const up: Command = {
   help: "install, build and start everything; ready when it returns",
   async run(options) {
     if (options.role) return role.run(options, [options.role]);
-    const started = Date.now();
-    const running = isAlive(readIdentity(paths(options.dataDir).run, "supervisor"));
-    mkdirSync(options.dataDir, { recursive: true, mode: 0o711 });
+    const { run } = paths(options.dataDir);
+    makeDataDir(options.dataDir);
     checkDisk(options.dataDir);
-    const withNode = await prepareHost(options);
-    const engine = await step(
-      "component engine",
-      (s) => prepareEngine(options.engine, options.dataDir, s),
-      (e) => e.describe,
-    );
-    const config = makeConfig(withNode ? options : { ...options, nodes: 0 }, engine.engine);
-    if (running) refuseChanges(options);
-    else await checkPorts(config);
-    await step(
-      "components and console",
-      (s) => prepareArtifacts(config, s),
-      (built) => built,
-    );
-    if (!running) await start(config);
-    const containerds = config.nodes.map((node) => `containerd-${node.name}`);
-    await waitReady(config, "API server", ["apiserver", ...containerds]);
-    await step(
-      "plugins",
-      () => installPlugins(config),
-      (names) => names.join(" "),
-    );
-    if (config.nodes.length) await step("images", () => loadOwnImages(config));
-    await waitReady(config, "roles");
-    printWelcome(config, Date.now() - started);
-    return 0;
+    takeTurn(run);
+    try {
+      return await bringUp(options, isAlive(readIdentity(run, "supervisor")));
+    } finally {
+      forget(run, "up");
+    }
   },
 };
+
+async function bringUp(options: Options, running: boolean): Promise<number> {
+  const started = Date.now();
+  const withNode = await prepareHost(options);
+  const engine = await step(
+    "component engine",
+    (s) => prepareEngine(options.engine, options.dataDir, s),
+    (e) => e.describe,
+  );
+  const config = makeConfig(withNode ? options : { ...options, nodes: 0 }, engine.engine);
+  checkSocketPaths(config);
+  if (running) refuseChanges(options);
+  else await checkPorts(config);
+  await step(
+    "components and console",
+    (s) => prepareArtifacts(config, s),
+    (built) => built,
+  );
+  if (!running) await start(config);
+  const containerds = config.nodes.map((node) => `containerd-${node.name}`);
+  await waitReady(config, "API server", ["apiserver", ...containerds]);
+  await step(
+    "plugins",
+    () => installPlugins(config),
+    (names) => names.join(" "),
+  );
+  if (config.nodes.length) await step("images", () => loadOwnImages(config));
+  await waitReady(config, "roles");
+  printWelcome(config, Date.now() - started);
+  return 0;
+}
+
+function makeDataDir(dataDir: string): void {
+  try {
+    mkdirSync(dataDir, { recursive: true, mode: 0o711 });
+    accessSync(dataDir, constants.W_OK);
+  } catch (error) {
+    throw new UserError(
+      `the data directory ${dataDir} cannot be used: ${messageOf(error)}`,
+      "npm run up -- --data-dir PATH   # one that you may write to",
+    );
+  }
+}
+
+/** One `up` at a time in a data directory. */
+function takeTurn(runDir: string): void {
+  const other = readIdentity(runDir, "up");
+  if (isAlive(other))
+    throw new UserError(`another up is at work there (pid ${other.pid})`, "wait until it is done, then: npm run up");
+  mkdirSync(runDir, { recursive: true });
+  writeIdentity(runDir, "up", process.pid);
+}
 
 /** Says what will change on the host, then changes it. False: no node can run here (and why was printed). */
 async function prepareHost(options: Options): Promise<boolean> {
@@ -98,11 +130,13 @@ async function checkPorts(config: Config): Promise<void> {
   // A killed supervisor leaves its processes running, on their ports: they are adopted.
   const report = readReport(paths(config.dataDir).run) ?? {};
   const alive = (name: string) => name in report && isAlive(readIdentity(paths(config.dataDir).run, name));
-  if (!alive("apiserver")) await checkPort(config.api.host, config.api.port, "--api-port");
-  if (!alive("console")) await checkPort(config.console.host, config.console.port, "--console-port");
-  if (config.postgres && !alive("postgres")) await checkPort("127.0.0.1", config.postgres.port, "--postgres-port");
+  const check = (host: string, port: number, option: string) =>
+    checkPort(host, port, option, () => dataDirWithPort(config.instance, port));
+  if (!alive("apiserver")) await check(config.api.host, config.api.port, "--api-port");
+  if (!alive("console")) await check(config.console.host, config.console.port, "--console-port");
+  if (config.postgres && !alive("postgres")) await check("127.0.0.1", config.postgres.port, "--postgres-port");
   for (const node of config.nodes)
-    if (!node.netns && !alive(`node-${node.name}`)) await checkPort("0.0.0.0", node.kubeletPort, "--kubelet-port");
+    if (!node.netns && !alive(`node-${node.name}`)) await check("0.0.0.0", node.kubeletPort, "--kubelet-port");
 }
 
 async function start(config: Config): Promise<void> {
@@ -138,6 +172,7 @@ async function waitReady(config: Config, title: string, names?: string[]): Promi
   const deadline = Date.now() + READY_MS_MAX;
   await step(title, async (s) => {
     for (;;) {
+      if (!isAlive(readIdentity(run, "supervisor"))) throw await notStarted(logs, "supervisor");
       const report = Object.entries(readReport(run) ?? {}).filter(([name]) => names?.includes(name) ?? true);
       const waiting = report.filter(([, p]) => p.state !== "ready");
       if (report.length > 0 && waiting.length === 0) return;
