@@ -20,8 +20,9 @@ import { createObserver, type Observer } from "./observe.ts";
 import type { Network, Runtime } from "./ports.ts";
 import { createProber } from "./probes.ts";
 import { createReferences } from "./references.ts";
+import { PODS } from "./status-writer.ts";
 import { createVolumes } from "./volumes.ts";
-import { createWorker, PODS, type PodWorker } from "./worker.ts";
+import { createWorker, type PodWorker } from "./worker.ts";
 
 const SERVICES: GroupVersionResource = { group: "", version: "v1", resource: "services" };
 const SERVICE_ACCOUNTS: GroupVersionResource = { group: "", version: "v1", resource: "serviceaccounts" };

@@ -17,7 +17,7 @@ export interface StatusInput {
   /** The sandbox is up and has its network. */
   sandboxReady: boolean;
   /** Why a container that does not run waits, by name: ErrImagePull, CrashLoopBackOff, CreateContainerConfigError … */
-  waiting: Map<string, { reason: string; message?: string }>;
+  waiting: ReadonlyMap<string, { reason: string; message?: string }>;
   /** By container id; undefined: there is no such probe, or no answer yet. */
   ready(container: Container, id: string): boolean;
   started(container: Container, id: string): boolean;

@@ -3,10 +3,8 @@
  * time. It keeps no truth of its own that a restarted agent would miss: that is in the API, the runtime and network.json.
  */
 import { rm } from "node:fs/promises";
-import { timeText } from "#platform/base/clock.ts";
 import { messageOf } from "#platform/base/log.ts";
-import type { Container, Pod, PodCondition, PodStatus } from "#sdk/api/generated/types.ts";
-import type { GroupVersionResource, JsonObject } from "#sdk/api/object.ts";
+import type { Container } from "#sdk/api/generated/types.ts";
 import { StatusError } from "#sdk/api/status.ts";
 import { tenantOf } from "#sdk/client/port.ts";
 import { isSidecar } from "./cgroups.ts";
@@ -20,11 +18,8 @@ import { isRuntimeNotFound } from "./ports.ts";
 import type { Prober } from "./probes.ts";
 import { createResizer, type Refusal } from "./resize.ts";
 import { addressesOf, createSandbox, readNetwork, type SandboxNetwork, stopSandbox } from "./sandbox.ts";
-import { OWN_CONDITIONS, podStatus } from "./status.ts";
-import { terminationMessage } from "./termination-message.ts";
+import { createStatusWriter, PODS } from "./status-writer.ts";
 import type { MountedVolumes, VolumeManager } from "./volumes.ts";
-
-export const PODS: GroupVersionResource = { group: "", version: "v1", resource: "pods" };
 
 /** Changed ConfigMaps and Secrets reach volumes within this time, tokens are renewed, lost changes found. */
 const RESYNC_MS = 30_000;
@@ -63,6 +58,7 @@ export function createWorker(parts: WorkerParts, first: NodePod): PodWorker {
   const { runtime, clock, log, recorder } = context;
   const uid = first.metadata.uid;
   const resizer = createResizer(context, parts.admitResize);
+  const writer = createStatusWriter(context, { observer, prober, resizer }, first);
   let pod = resizer.allocated(first);
   let observedGeneration = first.metadata.generation;
   let vanished = false;
@@ -71,10 +67,7 @@ export function createWorker(parts: WorkerParts, first: NodePod): PodWorker {
   let verdict: { reason: string; message: string } | undefined;
   let network: SandboxNetwork | undefined;
   let networkRead = false;
-  let startTime = first.status?.startTime;
   const waiting = new Map<string, { reason: string; message?: string }>();
-  let written = "";
-  let lastConditions: PodCondition[] = [];
   let timer: NodeJS.Timeout | undefined;
   let wanted = false;
   let stopping = false;
@@ -118,55 +111,11 @@ export function createWorker(parts: WorkerParts, first: NodePod): PodWorker {
     }
   };
 
-  /** The informer may still show what was before our last write: transition times are counted from what we wrote. */
-  const latest = (): NodePod => {
-    const others = (pod.status?.conditions ?? []).filter(
-      (one) => !lastConditions.some(({ type }) => type === one.type),
-    );
-    return lastConditions.length === 0
-      ? pod
-      : { ...pod, status: { ...pod.status, conditions: [...lastConditions, ...others] } };
-  };
-
-  const status = (seen: Observation, terminal: boolean): PodStatus =>
-    podStatus({
-      pod: latest(),
-      generation: observedGeneration,
-      resources: resizer.resources,
-      resizing: resizer.conditions(),
-      seen,
-      nodeAddress: context.settings.address,
-      podIPs: podIPs(),
-      sandboxReady: seen.sandboxes.some((one) => one.state === "SANDBOX_READY" && networked(one.id)),
-      waiting,
-      ready: (container, id) => container.readinessProbe === undefined || prober.readiness(id) === true,
-      started: (container, id) => container.startupProbe === undefined || prober.startup(id) === true,
-      terminationMessage: (container) => terminationMessage(context, pod, container),
-      now: clock.now(),
-      startTime: startTime ?? timeText(clock.now()),
-      terminal,
-      verdict,
-    });
-
-  /** A status that is already there is not written again. */
   const writeStatus = async (terminal = false): Promise<void> => {
     if (vanished) return;
-    startTime ??= timeText(clock.now());
-    const next = status(observer.get(uid), terminal);
-    const text = JSON.stringify(next);
-    if (text === written) return;
-    const body: JsonObject = { metadata: { uid }, status: cleared(pod.status, next) };
-    const name = { namespace: pod.metadata.namespace, name: pod.metadata.name };
-    try {
-      const client = context.client.tenant(tenantOf(pod));
-      const answer = await client.patch<Pod>(PODS, name, { type: "merge", body }, { subresource: "status" });
-      pod = { ...pod, status: answer.status };
-      written = text;
-      lastConditions = (next.conditions ?? []).filter((one) => OWN_CONDITIONS.has(one.type));
-    } catch (error) {
-      if (!(error instanceof StatusError) || (error.code !== 404 && error.code !== 409)) throw error;
-      // Deleted or replaced meanwhile: the informer tells.
-    }
+    const view = { pod, observedGeneration, podIPs: podIPs(), networked, waiting, verdict };
+    const answered = await writer.write(view, terminal);
+    if (answered) pod = { ...pod, status: answered };
   };
 
   const resize = async (): Promise<void> => {
@@ -189,6 +138,7 @@ export function createWorker(parts: WorkerParts, first: NodePod): PodWorker {
     }
     admitted = true;
     const deadline = pod.spec.activeDeadlineSeconds;
+    let startTime = writer.startTime();
     if (deadline !== undefined && startTime !== undefined && clock.now() - Date.parse(startTime) >= deadline * 1000) {
       const message = "Pod was active on the node longer than the specified deadline";
       recorder.event(pod, "Normal", "DeadlineExceeded", message);
@@ -205,6 +155,7 @@ export function createWorker(parts: WorkerParts, first: NodePod): PodWorker {
     const seen = observer.get(uid);
     watchProbes(seen);
     await writeStatus();
+    startTime = writer.startTime();
     const left =
       deadline === undefined || startTime === undefined
         ? RESYNC_MS
@@ -416,12 +367,4 @@ async function ignoreMissing(action: Promise<void>): Promise<void> {
   await action.catch((error: unknown) => {
     if (!isRuntimeNotFound(error)) throw error;
   });
-}
-
-/** A merge patch keeps what it does not name: what is no more is named null. */
-function cleared(before: PodStatus | undefined, next: PodStatus): JsonObject {
-  const own = ["reason", "message", "podIP", "podIPs", "initContainerStatuses", "containerStatuses"] as const;
-  const patch: JsonObject = JSON.parse(JSON.stringify(next));
-  for (const field of own) if (before?.[field] !== undefined && next[field] === undefined) patch[field] = null;
-  return patch;
 }
