@@ -53,6 +53,39 @@ describe("a second start", { skip: skipWithoutKubectl }, () => {
     );
   });
 
+  it("of one role runs it in the foreground beside the others, until it is told to stop", async () => {
+    const child = spawn(process.execPath, [cli, "up", "--role", "scheduler", "--data-dir", first.dataDir]);
+    const exit = once(child, "exit");
+    let said = "";
+    child.stderr.setEncoding("utf8").on("data", (text: string) => {
+      said += text;
+    });
+    try {
+      await eventually("the role to be ready", async () => said.includes('"message":"ready"'));
+    } finally {
+      child.kill("SIGTERM");
+    }
+    assert.deepEqual(await exit, [0, null], said);
+    assert.match((await first.capstan("status")).stdout, /^scheduler +ready/m);
+  });
+
+  it("is what npx capstan does, from anywhere", async () => {
+    const root = resolve(import.meta.dirname, "../..");
+    const how = { cwd: first.dataDir, timeoutMs: 120_000 };
+    const shown = await run("npx", ["--prefix", root, "capstan", "status", "--data-dir", first.dataDir], how);
+    assert.equal(shown.code, 0, shown.stderr);
+    assert.match(shown.stdout, /^apiserver +ready/m);
+  });
+
+  it("without a node has nowhere to load images to, and says so", async () => {
+    const { code, stderr } = await first.capstan("image", "load", cli);
+    assert.equal(code, 1);
+    assert.match(
+      stderr,
+      /there is no node on this machine to load images into\s+next: npm run down && npm run up -- --nodes 1/,
+    );
+  });
+
   it("elsewhere on the same ports names the instance that has them, and leaves it alone", () =>
     withDirectory(async (directory) => {
       const { api } = readConfig(first.dataDir);

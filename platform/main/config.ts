@@ -1,8 +1,9 @@
 /** What every role is started with. `up` writes it to DATA/config.json; a role reads it there and nowhere else. */
-import { readFileSync } from "node:fs";
+import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
-
+import { messageOf } from "#platform/base/log.ts";
 import type { ServerOptions } from "./server-options.ts";
+import { UserError } from "./steps.ts";
 
 export type Engine = "wasmtime" | "jco";
 
@@ -57,6 +58,17 @@ export const paths = (dataDir: string) => ({
   run: join(dataDir, "run"),
 });
 
+/** Throws UserError where there is no instance, or its file is broken. */
 export function readConfig(dataDir: string): Config {
-  return JSON.parse(readFileSync(paths(dataDir).config, "utf8")) as Config;
+  const { config } = paths(dataDir);
+  if (!existsSync(config))
+    throw new UserError(`there is no instance in ${dataDir}`, `npm run up -- --data-dir ${dataDir}`);
+  try {
+    return JSON.parse(readFileSync(config, "utf8")) as Config;
+  } catch (error) {
+    throw new UserError(
+      `${config} cannot be read: ${messageOf(error)}`,
+      `mend it, or start anew without its data: rm -r ${dataDir}`,
+    );
+  }
 }

@@ -9,7 +9,9 @@ import { dirname, join } from "node:path";
 import { buffer } from "node:stream/consumers";
 import { promisify } from "node:util";
 import { type Header, pack } from "tar-stream";
+import { messageOf } from "#platform/base/log.ts";
 import type { Config, NodeConfig } from "./config.ts";
+import { UserError } from "./steps.ts";
 
 export const PAUSE_IMAGE = "capstan.dev/pause:1";
 export const HELLO_IMAGE = "capstan.dev/hello:1";
@@ -158,14 +160,21 @@ export async function buildImages(dataDir: string): Promise<string[]> {
 /** Imports a docker or OCI archive into a containerd; answers the names that are new or changed. The archive may be compressed. */
 export async function loadImage(node: Pick<NodeConfig, "containerdSocket">, archive: string): Promise<string[]> {
   if (!existsSync(archive)) throw new Error(`there is no file ${archive}`);
-  const before = new Set(await imageLines(node));
+  const before = new Set(await imageLines(node).catch(notRunning));
   try {
     await ctr(node, "images", "import", "--no-unpack", archive);
   } catch (error) {
     const said = error instanceof Error && "stderr" in error ? String(error.stderr).trim() : String(error);
-    throw new Error(`containerd did not take ${archive}: ${said} (it must be a docker or OCI archive)`);
+    throw new UserError(
+      `containerd did not take ${archive}: ${said}`,
+      "docker save IMAGE -o FILE   # makes an archive that it takes; OCI archives are taken too",
+    );
   }
   return (await imageLines(node)).filter((line) => !before.has(line)).map((line) => line.split(/\s+/)[0] ?? "");
+}
+
+function notRunning(error: unknown): never {
+  throw new UserError(`the node's containerd does not answer: ${messageOf(error)}`, "npm run up");
 }
 
 async function ctr(node: Pick<NodeConfig, "containerdSocket">, ...args: string[]): Promise<string> {
@@ -181,6 +190,11 @@ async function imageLines(node: Pick<NodeConfig, "containerdSocket">): Promise<s
 
 /** `capstan image load FILE`: into the containerd of every node of this machine. */
 export async function imageLoad(config: Config, archive: string): Promise<string[]> {
+  if (config.nodes.length === 0)
+    throw new UserError(
+      "there is no node on this machine to load images into",
+      "npm run down && npm run up -- --nodes 1",
+    );
   const names = new Set<string>();
   for (const node of config.nodes) for (const name of await loadImage(node, archive)) names.add(name);
   return [...names];

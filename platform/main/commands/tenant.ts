@@ -1,6 +1,7 @@
 /** `capstan tenant create|list|delete [NAME]`: logical clusters, and a kubeconfig for the owner of a new one. */
+import { messageOf } from "#platform/base/log.ts";
 import type { Tenant } from "#sdk/api/generated/types.ts";
-import { isReason } from "#sdk/api/status.ts";
+import { isReason, StatusError } from "#sdk/api/status.ts";
 import { createClient } from "#sdk/client/client.ts";
 import { loadKubeconfig } from "#sdk/client/kubeconfig.ts";
 import type { Client } from "#sdk/client/port.ts";
@@ -18,14 +19,19 @@ export const tenant: Command = {
   async run(options, [verb, name]) {
     if (verb === undefined || !["create", "list", "delete"].includes(verb) || (verb !== "list" && !name))
       throw new UserError("tenant needs a verb and a name", USAGE);
+    const config = readConfig(options.dataDir);
     const client = createClient(loadKubeconfig(paths(options.dataDir).kubeconfig));
     try {
       if (verb === "list") await list(client);
       else if (verb === "delete") await client.delete(TENANTS, { name: name ?? "" });
       else {
         const { status } = await create(client, name ?? "");
-        process.stdout.write(await tenantKubeconfig(readConfig(options.dataDir), status?.id ?? 0, name ?? ""));
+        process.stdout.write(await tenantKubeconfig(config, status?.id ?? 0, name ?? ""));
       }
+    } catch (error) {
+      if (error instanceof UserError) throw error;
+      if (error instanceof StatusError) throw new UserError(error.message, USAGE);
+      throw new UserError(`the API server does not answer: ${messageOf(error)}`, "npm run up");
     } finally {
       client.close();
     }
