@@ -6,6 +6,7 @@ import { ROOT_TENANT, type Store } from "#platform/store/port.ts";
 import type { TenantDirectory } from "#platform/store/tenants.ts";
 import type { DynamicObject } from "#sdk/api/object.ts";
 import { StatusError } from "#sdk/api/status.ts";
+import type { Aggregation } from "./aggregation/aggregation.ts";
 import type { Audit } from "./audit/audit.ts";
 import type { AnonymousRule, Authenticator } from "./authn/authenticator.ts";
 import type { Authorizer } from "./authz/authorizer.ts";
@@ -45,6 +46,8 @@ export interface ServerParts {
   streaming?: Streaming;
   /** The same for pods/proxy, services/proxy and nodes/proxy. */
   proxy?: { credentials: NodeCredentials; podCIDR: string };
+  /** Absent where no other server answers for a part of the API. */
+  aggregation?: Aggregation;
   fairness: Fairness;
   /** Absent: every request without credentials is anonymous. */
   anonymous?: AnonymousRule;
@@ -126,6 +129,8 @@ export async function startServer(parts: ServerParts): Promise<ListeningServer> 
   };
 
   const dispatch = async (exchange: Exchange): Promise<void> => {
+    const remote = parts.aggregation?.find(exchange.scope, exchange.info.path);
+    if (remote) return await parts.aggregation?.forward(exchange, remote);
     if (!exchange.info.isResource) return await serveSystem(exchange, system);
     const entry = await entryOf(exchange);
     const { info } = exchange;
@@ -178,6 +183,8 @@ export async function startServer(parts: ServerParts): Promise<ListeningServer> 
     try {
       const exchange = await chain.admit(request, undefined as never, requestId, signal, trace);
       trace.audit?.stage("ResponseStarted", 101);
+      const remote = parts.aggregation?.find(exchange.scope, exchange.info.path);
+      if (remote) return await parts.aggregation?.forwardUpgrade(exchange, remote, socket, head);
       const entry = exchange.info.isResource ? await entryOf(exchange) : undefined;
       if (entry && exchange.info.subresource === "proxy") {
         checkVerb(entry, exchange);

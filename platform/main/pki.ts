@@ -3,7 +3,7 @@
  * missing, renews what is close to its end or no longer fits the configuration, and leaves the rest.
  *
  * Below DATA/pki: ca, apiserver (serving), apiserver-kubelet-client (the API server towards node agents), node-NAME (a node agent's
- * serving certificate), front-proxy-ca, each .crt and .key; sa.key and sa.pub (token issuer).
+ * serving certificate), front-proxy-ca, front-proxy-client (the API server towards extension servers), each .crt and .key; sa.key and sa.pub (token issuer).
  */
 import "reflect-metadata";
 import { createPublicKey, generateKeyPairSync, randomBytes, X509Certificate } from "node:crypto";
@@ -12,6 +12,7 @@ import { hostname, networkInterfaces } from "node:os";
 import { dirname, join } from "node:path";
 import * as x509 from "@peculiar/x509";
 import { stringify } from "yaml";
+import { FRONT_PROXY_NAME } from "#platform/apiserver/aggregation/authentication-config.ts";
 import { signingKey } from "#platform/apiserver/authn/jwt.ts";
 import { authorityName, TenantKeys } from "#platform/apiserver/authn/tenantKeys.ts";
 import { loadKubeconfig } from "#sdk/client/kubeconfig.ts";
@@ -266,6 +267,13 @@ async function tenantAuthority(root: Issued, keys: TenantKeys, tenant: number, n
   };
 }
 
+/** PEM of who signs a tenant's client certificates; made anew each time, over the same key. */
+export async function tenantAuthorityCertificate(config: Config, id: number, now = Date.now()): Promise<string> {
+  const read = (file: string) => readFileSync(join(paths(config.dataDir).pki, file), "utf8");
+  const root = { cert: read("ca.crt"), key: read("ca.key") };
+  return (await tenantAuthority(root, new TenantKeys(root.key, signingKey(read("sa.key"))), id, now)).cert;
+}
+
 /** The kubeconfig of a tenant's owner: a year's certificate of the tenant's own authority, with that authority's behind it. */
 export async function tenantKubeconfig(config: Config, id: number, name: string, now = Date.now()): Promise<string> {
   const { pki: dir, kubeconfig: adminPath } = paths(config.dataDir);
@@ -285,7 +293,8 @@ export async function ensurePki(config: Config, now = Date.now()): Promise<void>
   const { pki: dir, kubeconfig: adminPath, roleKubeconfig } = paths(config.dataDir);
   mkdirSync(dir, { recursive: true, mode: 0o700 });
   const authority = await Authority.open(dir, "ca", "capstan", now);
-  await Authority.open(dir, "front-proxy-ca", "capstan-front-proxy", now);
+  const frontProxy = await Authority.open(dir, "front-proxy-ca", "capstan-front-proxy", now);
+  await frontProxy.files("front-proxy-client", { commonName: FRONT_PROXY_NAME, usages: [CLIENT_AUTH] });
   await authority.files("apiserver", {
     commonName: "kube-apiserver",
     names: servingNames(config),

@@ -39,6 +39,11 @@ export class Mirror<T> {
     return sorted;
   }
 
+  /** Those that have had any. */
+  tenants(): Iterable<TenantId> {
+    return this.#tenants.keys();
+  }
+
   get(tenant: TenantId, name: string): T | undefined {
     return this.#tenants.get(tenant)?.get(name);
   }

@@ -5,7 +5,8 @@
 import { groups } from "#sdk/api/facts.ts";
 import type { ResourceFacts, SubresourceFacts } from "#sdk/api/schema.ts";
 
-type Served = readonly ResourceFacts[];
+/** `stale`: its server cannot be reached now. */
+type Served = readonly (ResourceFacts & { stale?: boolean })[];
 
 const groupVersion = (group: string, version: string): string => (group === "" ? version : `${group}/${version}`);
 
@@ -90,11 +91,11 @@ export function aggregatedDiscovery(served: Served, core: boolean, version: "v2"
     .filter((group) => (group.name === "") === core)
     .map((group) => ({
       metadata: core ? {} : { name: group.name },
-      versions: group.versions.map((v) => ({
-        version: v,
-        resources: served.filter((r) => r.group === group.name && r.version === v).map(aggregatedResource),
-        freshness: "Current",
-      })),
+      versions: group.versions.map((v) => {
+        const members = served.filter((r) => r.group === group.name && r.version === v);
+        const freshness = members.some((r) => r.stale) ? "Stale" : "Current";
+        return { version: v, resources: members.map(aggregatedResource), freshness };
+      }),
     }));
   return { kind: "APIGroupDiscoveryList", apiVersion: `apidiscovery.k8s.io/${version}`, metadata: {}, items };
 }

@@ -61,13 +61,14 @@ export function openApiV3(served: Served, path: string): OpenApiDocument | undef
 }
 
 /** `prefix` is the tenant's ("/tenants/NAME" or ""): clients follow the URLs as they stand. */
-export function openApiV3Index(served: Served, prefix = ""): OpenApiDocument {
-  return once(served, `v3 index ${prefix}`, () => {
+export function openApiV3Index(served: Served, prefix = "", elsewhere: readonly string[] = []): OpenApiDocument {
+  return once(served, `v3 index ${prefix} ${elsewhere}`, () => {
     const paths = [...new Set(served.map(pathOf))].map((path) => {
       const serverRelativeURL = `${prefix}/openapi/v3/${path}?hash=${openApiV3(served, path)?.hash ?? ""}`;
       return [path, { serverRelativeURL }];
     });
-    return { paths: Object.fromEntries(paths) };
+    const others = elsewhere.map((path) => [path, { serverRelativeURL: `${prefix}/openapi/v3/${path}` }]);
+    return { paths: Object.fromEntries([...paths, ...others]) };
   });
 }
 
@@ -76,6 +77,8 @@ export interface OpenApiRequest {
   path: string;
   /** The tenant's prefix, "" for none. */
   prefix: string;
+  /** "apis/G/V" whose schemas other servers tell. */
+  elsewhere?: readonly string[];
   accept?: string;
   ifNoneMatch?: string;
   /** The query's `hash`, "" for none. */
@@ -124,7 +127,11 @@ export function openApiResponse(served: Served, request: OpenApiRequest): OpenAp
   const group = path.startsWith("v3/") ? path.slice("v3/".length) : undefined;
   const find = (): OpenApiDocument | undefined => {
     if (group !== undefined) return openApiV3(served, group);
-    return path === "v2" ? openApiV2(served) : path === "v3" ? openApiV3Index(served, request.prefix) : undefined;
+    return path === "v2"
+      ? openApiV2(served)
+      : path === "v3"
+        ? openApiV3Index(served, request.prefix, request.elsewhere)
+        : undefined;
   };
   const protobuf = path === "v2" && wantsProtobuf(request.accept);
   if (!protobuf && !acceptsJson(request.accept)) return { code: 406, headers: { vary: "Accept" }, body: "" };

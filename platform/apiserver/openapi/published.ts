@@ -5,6 +5,10 @@ import type { ResourceFacts } from "#sdk/api/schema.ts";
 
 /** A served resource; `own` where its types are not among the API's facts. */
 export interface Published extends ResourceFacts {
+  /** An extension server's: its schemas are its own to tell. */
+  remote?: true;
+  /** That server cannot be reached now: this is what it served before. */
+  stale?: boolean;
   own?: { schema?: StructuralSchema; listKind: string; preserves: boolean };
 }
 

@@ -32,7 +32,7 @@ const OWN = new Set([
 
 type Headers = Record<string, string | string[]>;
 
-function carried(headers: IncomingMessage["headers"]): Headers {
+export function carried(headers: IncomingMessage["headers"]): Headers {
   const kept: Headers = {};
   for (const [name, value] of Object.entries(headers)) {
     if (value === undefined || name.startsWith(":") || OWN.has(name) || name.startsWith("impersonate-")) continue;
@@ -108,14 +108,19 @@ function open(
 const hostOf = (request: { headers: IncomingMessage["headers"] }): string =>
   String(request.headers[":authority"] ?? request.headers.host ?? "");
 
-function forwarded(exchange: Exchange, place: Place): Headers {
-  const { request } = exchange;
+/** Whom the request comes from, behind those it came through before. */
+export function forwardedFor(request: Exchange["request"]): { "x-forwarded-for": string } {
   const before = request.headers["x-forwarded-for"];
   const address = request.socket.remoteAddress ?? "";
+  return { "x-forwarded-for": before === undefined ? address : `${[before].flat().join(", ")}, ${address}` };
+}
+
+function forwarded(exchange: Exchange, place: Place): Headers {
+  const { request } = exchange;
   return {
     ...carried(request.headers),
     host: hostOf(request),
-    "x-forwarded-for": before === undefined ? address : `${[before].flat().join(", ")}, ${address}`,
+    ...forwardedFor(request),
     "x-forwarded-uri": place.prefix + place.rest,
   };
 }
@@ -192,11 +197,21 @@ export async function proxyUpgrade(
   const upgrade = String(request.headers.upgrade ?? "");
   const headers = { ...forwarded(exchange, place), connection: "Upgrade", upgrade };
   const sent = open(location, credentials, method, (place.rest || "/") + place.query, headers);
+  await joinStreams(sent, socket, head, (error) => unreachable(error, location));
+}
+
+/** Sends an upgrade that is opened already and ties both sides together; rejects with what `refusal` makes of a failed connection. */
+export async function joinStreams(
+  sent: ClientRequest,
+  socket: Duplex,
+  head: Buffer,
+  refusal: (error: NodeJS.ErrnoException) => Error,
+): Promise<void> {
   const { answer, other, rest } = await new Promise<{ answer: IncomingMessage; other?: Duplex; rest?: Buffer }>(
     (resolve, reject) => {
       sent.on("upgrade", (message, duplex, first) => resolve({ answer: message, other: duplex, rest: first }));
       sent.on("response", (message) => resolve({ answer: message }));
-      sent.on("error", (error) => reject(unreachable(error, location)));
+      sent.on("error", (error) => reject(refusal(error)));
       socket.on("close", () => sent.destroy());
       sent.end();
     },

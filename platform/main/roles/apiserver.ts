@@ -3,6 +3,8 @@ import { readFileSync } from "node:fs";
 import { hostname, networkInterfaces } from "node:os";
 import { join } from "node:path";
 import { quotaAccounting } from "#platform/apiserver/admission/quota.ts";
+import { Aggregation } from "#platform/apiserver/aggregation/aggregation.ts";
+import { ensureAuthenticationConfig } from "#platform/apiserver/aggregation/authentication-config.ts";
 import { keySet, signingKey } from "#platform/apiserver/authn/jwt.ts";
 import { ISSUER, serviceAccountTokens } from "#platform/apiserver/authn/serviceAccounts.ts";
 import { TenantKeys } from "#platform/apiserver/authn/tenantKeys.ts";
@@ -17,6 +19,7 @@ import { FeatureGates } from "#platform/apiserver/features/features.ts";
 import type { Exchange } from "#platform/apiserver/http/exchange.ts";
 import { type ApiAddress, ensureKubernetesService } from "#platform/apiserver/kubernetesService.ts";
 import { openApiResponse } from "#platform/apiserver/openapi/openapi.ts";
+import type { Published } from "#platform/apiserver/openapi/published.ts";
 import { Catalog } from "#platform/apiserver/registry/catalog.ts";
 import { Registry } from "#platform/apiserver/registry/registry.ts";
 import { strategies } from "#platform/apiserver/resources/index.ts";
@@ -24,10 +27,12 @@ import { startServer } from "#platform/apiserver/server.ts";
 import { createStreaming } from "#platform/apiserver/streaming/streaming.ts";
 import { retireTenant } from "#platform/apiserver/tenants.ts";
 import { decoder, patcher, typeRules } from "#platform/apiserver/types.ts";
+import { mayDial, serviceResolver } from "#platform/apiserver/webhook/services.ts";
 import { type Clock, systemClock } from "#platform/base/clock.ts";
 import { expositionText } from "#platform/base/exposition.ts";
 import { type Log, messageOf } from "#platform/base/log.ts";
 import { createAccessPlugins } from "#platform/plugin-host/worlds/v1/access.ts";
+import { ROOT_TENANT } from "#platform/store/port.ts";
 import type { TenantDirectory } from "#platform/store/tenants.ts";
 import { resources } from "#sdk/api/facts.ts";
 import { createClient } from "#sdk/client/client.ts";
@@ -38,12 +43,13 @@ import { auditOf } from "../audit.ts";
 import { authorizationOf } from "../authorization.ts";
 import { type Config, paths } from "../config.ts";
 import { identityOf } from "../identity.ts";
-import { firstAddress } from "../pki.ts";
+import { firstAddress, tenantAuthorityCertificate } from "../pki.ts";
 import { pluginClients } from "../plugin-users.ts";
 import { rolePlugins } from "../plugins.ts";
 import type { StartRole } from "../role.ts";
 import { createStore } from "../store.ts";
 
+const NONE: readonly Published[] = [];
 const STOP_GRACE_MS = 5_000;
 
 /** How pods reach this server: never by a loopback address. */
@@ -57,16 +63,18 @@ function advertised({ api, serviceCIDR }: Config): ApiAddress {
   return { clusterIP: firstAddress(serviceCIDR), addresses: address ? [address] : [], port: api.port };
 }
 
-function documents(address: string, clock: Clock, custom: CustomResources) {
+function documents(address: string, clock: Clock, custom: CustomResources, aggregation: Aggregation) {
   return ({ info, request, query, scope }: Exchange) => {
-    const served = custom.served(scope, resources());
+    const own = custom.served(scope, resources());
     const headers = { accept: request.headers.accept, ifNoneMatch: request.headers["if-none-match"] };
     const { path } = info;
-    if (!path.startsWith("/openapi/")) return discoveryResponse(served, { path, ...headers, serverAddress: address });
+    if (!path.startsWith("/openapi/"))
+      return discoveryResponse(aggregation.served(scope, own), { path, ...headers, serverAddress: address });
     const prefix = info.tenant === undefined ? "" : `/tenants/${info.tenant}`;
-    return openApiResponse(served, {
+    return openApiResponse(own, {
       path,
       prefix,
+      elsewhere: aggregation.schemaPaths(scope),
       ...headers,
       hash: query.get("hash") ?? "",
       now: new Date(clock.now()),
@@ -174,6 +182,11 @@ export const start: StartRole = async ({ config, log }) => {
   const complete = async (tenant: { id: number; name: string }) => {
     await ensureTenant(registry, tenant, clock.now(), log);
     await ensureKubernetesService(registry, tenant, address, clock.now());
+    const authorities = {
+      clientCa: async () => (tenant.id === ROOT_TENANT ? pem("ca.crt") : tenantAuthorityCertificate(config, tenant.id)),
+      frontProxyCa: pem("front-proxy-ca.crt"),
+    };
+    await ensureAuthenticationConfig(registry, tenant, authorities, clock.now());
   };
   const maker = {
     create: async (name: string) => {
@@ -202,12 +215,25 @@ export const start: StartRole = async ({ config, log }) => {
     catalog,
     clock,
   });
+  const aggregation = new Aggregation({
+    store,
+    resolve: serviceResolver(store),
+    mayDial,
+    proxy: { cert: pem("front-proxy-client.crt"), key: pem("front-proxy-client.key") },
+    registry: () => registry,
+    custom: (tenant) => custom.served(tenant, NONE),
+    tenants: () => tenants.all().map(({ id }) => id),
+    tenantName: (tenant) => tenants.byId(tenant)?.name ?? "",
+    clock,
+    log,
+  });
   await Promise.all([rbac.start(stop.signal), admissionLife.start(stop.signal)]);
   const fairness = new Fairness(log);
   fairness.start(store, stop.signal);
   const audit = auditOf(config.dataDir, serverOptions, clock, log);
   for (const tenant of tenants.all()) await complete(tenant);
   await custom.start(stop.signal);
+  await aggregation.start(stop.signal);
 
   const nodeCredentials = {
     ca: pem("ca.crt"),
@@ -228,6 +254,7 @@ export const start: StartRole = async ({ config, log }) => {
     streaming: createStreaming(nodeCredentials),
     proxy: { credentials: nodeCredentials, podCIDR: config.podCIDR },
     fairness,
+    aggregation,
     features: new FeatureGates(serverOptions.featureGates),
     ...(audit ? { audit } : {}),
     liveness: [{ name: "ping", check: async () => undefined }],
@@ -236,7 +263,7 @@ export const start: StartRole = async ({ config, log }) => {
       ...(encryption ? [{ name: "kms-providers", check: opened.checkEncryption }] : []),
     ],
     exposition: () => expositionText(opened.metrics()),
-    documents: documents(where, clock, custom),
+    documents: documents(where, clock, custom, aggregation),
     fixed: issuerDocuments(keys, where),
     log,
     clock,
