@@ -275,6 +275,23 @@ describe("kubectl apply to real containers", { skip: skipWithoutNode }, () => {
       }),
     );
     await capstan.kubectl("run", "unknown", "--image=registry.invalid/unknown:1");
+    await capstan.kubectl(
+      "run",
+      "sick",
+      `--image=${image}`,
+      "--overrides",
+      overrides("sick", {
+        image,
+        imagePullPolicy: "Never",
+        command: ["sh", "-c", "trap 'exit 0' TERM; while :; do sleep 1; done"],
+        livenessProbe: {
+          exec: { command: ["sh", "-c", "echo broken; exit 1"] },
+          periodSeconds: 1,
+          failureThreshold: 3,
+        },
+        readinessProbe: { httpGet: { port: 81, path: "/" }, periodSeconds: 1 },
+      }),
+    );
     const sees = (name: string, pattern: RegExp) =>
       eventually(
         `${name} showing ${pattern}`,
@@ -285,8 +302,42 @@ describe("kubectl apply to real containers", { skip: skipWithoutNode }, () => {
     await sees("unknown", /ErrImagePull|ImagePullBackOff/);
     await sees("crash", /CrashLoopBackOff/);
     await sees("wrong", /RunContainerError|StartError|CrashLoopBackOff/);
-    await sees("hungry", /OOMKilled/);
-    await capstan.kubectl("delete", "pod", "absent", "unknown", "crash", "wrong", "hungry", "--now");
+    await sees("hungry", /"exitCode":137,.*"reason":"OOMKilled"/);
+    await sees("sick", /"restartCount":[1-9]/);
+    const tells = (name: string, ...patterns: RegExp[]) =>
+      eventually(`events of ${name}`, async () => {
+        const columns = "custom-columns=type:.type,reason:.reason,message:.message";
+        const events = await capstan.kubectl(
+          "get",
+          "events",
+          "--field-selector",
+          `involvedObject.name=${name}`,
+          "-o",
+          columns,
+        );
+        for (const pattern of patterns) assert.match(events, pattern);
+        return true;
+      });
+    await tells(
+      "absent",
+      /Warning +ErrImageNeverPull +Container image "docker.io\/library\/absent:1" is not present with pull policy of Never/,
+    );
+    await tells(
+      "unknown",
+      /Normal +Pulling +Pulling image "registry.invalid\/unknown:1"/,
+      /Warning +Failed +Failed to pull image "registry.invalid\/unknown:1": /,
+      /Warning +Failed +Error: ErrImagePull/,
+      /Normal +BackOff +Back-off pulling image "registry.invalid\/unknown:1"/,
+    );
+    await tells("crash", /Warning +BackOff +Back-off restarting failed container crash in pod crash_default\(/);
+    await tells("wrong", /Warning +Failed +Error: .*\/no\/such\/program.*no such file or directory/);
+    await tells(
+      "sick",
+      /Warning +Unhealthy +Liveness probe failed: broken/,
+      /Warning +Unhealthy +Readiness probe failed: Get "http:\/\/\S+:81\/": dial tcp \S+:81: connect: connection refused/,
+      /Normal +Killing +Container sick failed liveness probe, will be restarted/,
+    );
+    await capstan.kubectl("delete", "pod", "absent", "unknown", "crash", "wrong", "hungry", "sick", "--now");
   });
 
   it("delete takes everything away", async () => {
