@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
-import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { after, before, describe, it } from "node:test";
@@ -11,6 +11,7 @@ import { isRoot } from "#platform/main/host.ts";
 import { writeIdentity } from "#platform/main/processes.ts";
 import { type Finished, findProgram, run } from "#platform/main/run.ts";
 import { eventually, type Instance, skipWithoutKubectl, skipWithoutNode, startInstance } from "../support/instance.ts";
+import { pathWithout } from "../support/path.ts";
 
 const cli = resolve(import.meta.dirname, "../../platform/main/cli.ts");
 const capstan = (args: string[], env: NodeJS.ProcessEnv = process.env): Promise<Finished> =>
@@ -124,12 +125,7 @@ describe("a second start", { skip: skipWithoutKubectl }, () => {
 
   it("without kubectl on the PATH says what to install", () =>
     withDirectory(async (directory) => {
-      const path = join(directory, "bin");
-      mkdirSync(path);
-      for (const folder of (process.env["PATH"] ?? "").split(":").filter(existsSync))
-        for (const name of readdirSync(folder))
-          if (!name.startsWith("kubectl") && !existsSync(join(path, name)))
-            symlinkSync(join(folder, name), join(path, name));
+      const path = pathWithout(["kubectl"], join(directory, "bin"));
       const { code, stdout } = await capstan(["up", "--data-dir", first.dataDir], { ...process.env, PATH: path });
       assert.equal(code, 0);
       assert.match(stdout, /kubectl is not on the PATH: install any kubectl from 1\.30 on, or use the console/);

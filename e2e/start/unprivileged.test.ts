@@ -21,7 +21,8 @@ import { freePort } from "#db/testing.ts";
 import { isRoot } from "#platform/main/host.ts";
 import { type Finished, findProgram, run } from "#platform/main/run.ts";
 import { addonReady } from "#sdk/engine/addon.ts";
-import { skipWithoutKubectl } from "../support/instance.ts";
+import { eventually, skipWithoutKubectl } from "../support/instance.ts";
+import { pathWithout } from "../support/path.ts";
 
 const root = resolve(import.meta.dirname, "../..");
 /** Has a name, as PostgreSQL's initdb wants, and owns nothing. */
@@ -62,9 +63,10 @@ describe("up without root", { skip }, () => {
   let started: Finished | undefined;
 
   /** Node runs the clone's command line as that somebody. */
+  let path = process.env["PATH"] ?? "";
   function capstan(...args: string[]): Promise<Finished> {
     const script = [join(clone, "platform/main/cli.ts"), ...args, "--data-dir", dataDir];
-    const env = { ...process.env, HOME: join(base, "home") };
+    const env = { ...process.env, HOME: join(base, "home"), PATH: path };
     const how = { cwd: clone, env, timeoutMs: 300_000 };
     const node = process.execPath;
     return isRoot() ? run("setpriv", [...as(NOBODY), node, ...script], how) : run(node, script, how);
@@ -116,11 +118,34 @@ describe("up without root", { skip }, () => {
     assert.match((await kubectl("get", "deployments")).stdout, /^web /m);
   });
 
+  it("without the addon and without cargo serves with the engine jco, and says what is missing", {
+    skip: !isRoot() && "the clone is not the test's own",
+  }, async () => {
+    await capstan("down");
+    rmSync(join(clone, "sdk/engine/wasmtime/capstan-wasmtime.node"), { force: true });
+    path = pathWithout(["cargo"], join(base, "bin"));
+    const refused = await capstan("up", "--engine", "wasmtime");
+    assert.equal(refused.code, 1);
+    assert.match(
+      refused.stderr,
+      /the wasmtime addon cannot be built: there is no cargo on this machine\s+next: install cargo and rustc/,
+    );
+    const started = await capstan("up");
+    assert.equal(started.code, 0, started.stderr);
+    assert.match(
+      started.stdout,
+      /✓ component engine .* jco\s+! slower, and less strict: .*there is no cargo on this machine\s+install cargo and rustc/,
+    );
+    await eventually("components on jco", async () =>
+      /^node-resources .*jco +serving/m.test((await kubectl("get", "plugins")).stdout),
+    );
+  });
+
   it("lets root take over the same data", { skip: !isRoot() && "needs root" }, async () => {
     await capstan("down");
     const cli = [join(clone, "platform/main/cli.ts")];
     const where = ["--data-dir", dataDir];
-    const up = await run(process.execPath, [...cli, "up", "--nodes", "0", ...where], { cwd: clone });
+    const up = await run(process.execPath, [...cli, "up", "--nodes", "0", "--engine", "jco", ...where], { cwd: clone });
     try {
       assert.equal(up.code, 0, up.stdout + up.stderr);
       assert.match((await kubectl("get", "deployments")).stdout, /^web /m);
