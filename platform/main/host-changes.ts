@@ -6,7 +6,8 @@ import {
   hostChanges as networkChanges,
   undoHostChanges as undoNetworkChanges,
 } from "#platform/network/host/changes.ts";
-import type { Config } from "./config.ts";
+import { removeHostPorts } from "#platform/network/host/host-ports.ts";
+import { type Config, paths } from "./config.ts";
 import { describeDatabaseChange, plannedDatabaseChanges } from "./database.ts";
 import { isRoot, missingPackages } from "./host.ts";
 import { removeNodeNetworks } from "./nodes.ts";
@@ -14,6 +15,8 @@ import { run } from "./run.ts";
 import { otherClaims, releaseClaim } from "./settings.ts";
 
 const CGROUPS = "/sys/fs/cgroup";
+/** Where containerd's CNI library remembers the placeholder network of each sandbox. */
+const CNI_CACHE = "/var/lib/cni/results";
 
 const file = (dataDir: string) => join(dataDir, "host-changes.json");
 
@@ -44,6 +47,8 @@ export async function undoHost(config: Config): Promise<string[]> {
   const { dataDir, instance } = config;
   const lines = isRoot()
     ? [
+        ...((await releaseHostPorts(config)) ? ["iptables rules for host ports of pods are removed"] : []),
+        ...forgetSandboxes(config),
         ...(await removeNodeNetworks(config)),
         ...(await undoNetworkChanges({ instance, dataDir })),
         ...(await unmountBelow(dataDir)),
@@ -57,6 +62,24 @@ export async function undoHost(config: Config): Promise<string[]> {
   rmSync(file(dataDir), { force: true });
   releaseClaim(instance);
   return [...lines, ...database.map((c) => describeDatabaseChange(c)).map((text) => `${text}: removed`)];
+}
+
+/** Sandboxes that the network component has connected and not disconnected since. */
+function connected({ dataDir, nodes }: Config): string[] {
+  const folders = nodes.map(({ name }) => join(paths(dataDir).node(name), "cni", "results")).filter(existsSync);
+  return folders.flatMap((folder) => readdirSync(folder)).map((name) => name.split("@")[0] ?? "");
+}
+
+/** Host ports of pods that do not run any more are free for others. A node in a namespace of its own has its rules there. */
+export const releaseHostPorts = (config: Config): Promise<boolean> =>
+  removeHostPorts(new Set(connected({ ...config, nodes: config.nodes.filter((node) => !node.netns) })));
+
+function forgetSandboxes(config: Config): string[] {
+  const ids = new Set(connected(config));
+  const files = existsSync(CNI_CACHE) ? readdirSync(CNI_CACHE) : [];
+  const ours = files.filter((name) => ids.has(/-([0-9a-f]{64})-[^-]+$/.exec(name)?.[1] ?? ""));
+  for (const name of ours) rmSync(join(CNI_CACHE, name), { force: true });
+  return ours.length ? [`${ours.length} files of pods in ${CNI_CACHE} are removed`] : [];
 }
 
 /** Mounts that pods' sandboxes and volumes left below the data directory, the innermost first. */

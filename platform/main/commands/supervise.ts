@@ -1,8 +1,9 @@
 /** The supervisor's own process. SIGTERM: stop everything in order, pods too. */
-import { createLog } from "#platform/base/log.ts";
+import { createLog, messageOf } from "#platform/base/log.ts";
 import { stopBalancers } from "#platform/network/host/balancer.ts";
 import type { Command } from "../cli.ts";
 import { paths, readConfig } from "../config.ts";
+import { releaseHostPorts } from "../host-changes.ts";
 import { stopPods } from "../pods.ts";
 import { forget, isAlive, readIdentity, writeIdentity } from "../processes.ts";
 import { processSpecs } from "../specs.ts";
@@ -31,7 +32,12 @@ export const supervise: Command = {
       const node = config.nodes.find((n) => `node-${n.name}` === name);
       if (node) await stopPods(node, log);
     });
-    if (config.nodes.length) await stopBalancers(config.dataDir);
+    if (config.nodes.length) {
+      await stopBalancers(config.dataDir);
+      await releaseHostPorts(config).catch((error: unknown) =>
+        log.warn("host ports of stopped pods could not be released", { error: messageOf(error) }),
+      );
+    }
     forget(run, "supervisor");
     return 0;
   },

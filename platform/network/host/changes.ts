@@ -15,6 +15,7 @@ export function hostChanges(o: { instance: string; nodes: number }): string[] {
     "kernel setting net.ipv4.ip_forward = 1 (packets are forwarded to and from pods)",
     "kernel setting net.bridge.bridge-nf-call-iptables = 1, where the kernel has it",
     `interface ${names.balancerLink} with the addresses of load balancers, once there are any`,
+    "iptables rules of the CNI program portmap, for pods that ask for ports of the host",
     "where the policy of iptables' FORWARD or INPUT is DROP: rules that except the interfaces named here",
   ];
   return o.nodes > 1
