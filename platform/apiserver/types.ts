@@ -1,8 +1,8 @@
 /** Bodies, defaults, patches and field ownership by the API's facts: fills the ports that http and registry declare. */
-import { parseDocument } from "yaml";
-import { DecodeError, decode, strictMessages } from "#platform/rules/schema/decode.ts";
+import { parseDocument, type YAMLParseError } from "yaml";
+import { DecodeError, decode } from "#platform/rules/schema/decode.ts";
 import { applyDefaults, fillZeros } from "#platform/rules/schema/fill.ts";
-import { DEPTH_MAX, scanJson } from "#platform/rules/schema/scan.ts";
+import { DEPTH_MAX, duplicateField, inTextOrder, scanJson, unknownField } from "#platform/rules/schema/scan.ts";
 import { definitionOf, typeOf, types } from "#sdk/api/facts.ts";
 import {
   apiVersionOf,
@@ -37,9 +37,10 @@ function definition(gvk: GroupVersionKind): string {
 const isObject = (value: unknown): value is JsonObject =>
   typeof value === "object" && value !== null && !Array.isArray(value);
 
-interface Parsed {
+export interface Parsed {
   value: unknown;
-  duplicates: string[];
+  /** All that strict decoding refuses, when these fields are unknown. */
+  strict(unknown: readonly string[]): string[];
 }
 
 /** Go's words for a text that ends too early or goes wrong. */
@@ -75,10 +76,10 @@ export function parse(text: string, encoding: "json" | "yaml", kind: string): Pa
     }
     const { duplicates, depth } = scanJson(text);
     if (depth > DEPTH_MAX) throw badRequest(`exceeded max depth of ${DEPTH_MAX}`);
-    return { value, duplicates };
+    return { value, strict: (unknown) => strictlyJson(text, duplicates, unknown) };
   }
   const document = parseDocument(text, { uniqueKeys: true });
-  const duplicates = document.errors.filter((e) => e.code === "DUPLICATE_KEY");
+  const twice = yamlDuplicates(text, document.errors);
   const failure = document.errors.find((e) => e.code !== "DUPLICATE_KEY");
   if (failure) throw badRequest(`error converting YAML to JSON: yaml: ${failure.message.split("\n")[0]}`);
   let value: unknown;
@@ -88,14 +89,30 @@ export function parse(text: string, encoding: "json" | "yaml", kind: string): Pa
     // Aliases that would grow beyond measure, or that nothing anchors.
     throw badRequest(`error converting YAML to JSON: yaml: ${error instanceof Error ? error.message : String(error)}`);
   }
-  return { value, duplicates: duplicates.map((e) => e.message) };
+  return { value, strict: (unknown) => [...(twice ? [twice] : []), ...unknown.map(unknownField)] };
+}
+
+const strictlyJson = (text: string, duplicates: readonly string[], unknown: readonly string[]): string[] =>
+  duplicates.length > 0 && unknown.length > 0
+    ? inTextOrder(text, duplicates, unknown)
+    : [...duplicates.map(duplicateField), ...unknown.map(unknownField)];
+
+/** Keys that stand twice, in the words of Go's YAML decoder; undefined where none does. */
+export function yamlDuplicates(text: string, errors: readonly YAMLParseError[]): string | undefined {
+  const lines = errors
+    .filter(({ code }) => code === "DUPLICATE_KEY")
+    .map(({ pos, linePos }) => {
+      const key = /^(?:"((?:[^"\\]|\\.)*)"|'([^']*)'|([^:\s]+))/.exec(text.slice(pos[0])) ?? [];
+      return `  line ${linePos?.[0].line ?? 0}: key ${JSON.stringify(key[1] ?? key[2] ?? key[3] ?? "")} already set in map`;
+    });
+  return lines.length > 0 ? `yaml: unmarshal errors:\n${lines.join("\n")}` : undefined;
 }
 
 /** Checks kind and version, then decodes by the schema. What strict decoding refuses is refused, told or ignored. */
 function decodeObject(
   gvk: GroupVersionKind,
   value: unknown,
-  duplicates: string[],
+  strict: Parsed["strict"],
   validation: FieldValidation,
   warn: (text: string) => void,
   text: string,
@@ -123,7 +140,7 @@ function decodeObject(
   }
   try {
     const { object, unknown } = decode(value, definition(gvk));
-    report(strictMessages(duplicates, unknown), validation, refused, warn);
+    report(strict(unknown), validation, refused, warn);
     object.kind = gvk.kind;
     object.apiVersion = wanted;
     object.metadata ??= {};
@@ -155,12 +172,29 @@ function groupVersion(apiVersion: string): { group: string; version: string } {
 
 const goName = (apiVersion: string, kind: string) => `${groupVersion(apiVersion).version}.${kind}`;
 
+/** An applied configuration, as it was sent: what is wrong with its fields is apply's to say. Throws StatusError 400. */
+export function parseApplied(text: string): { applied: unknown; duplicates: string | undefined } {
+  const document = parseDocument(text, { uniqueKeys: true });
+  const failure = document.errors.find((e) => e.code !== "DUPLICATE_KEY");
+  const failed = (why: string) => badRequest(`error decoding YAML: error converting YAML to JSON: yaml: ${why}`);
+  if (failure) throw failed(failure.message.split("\n")[0] ?? "");
+  try {
+    const applied: unknown = document.toJS({ maxAliasCount: 100 });
+    return { applied, duplicates: yamlDuplicates(text, document.errors) };
+  } catch (error) {
+    throw failed(error instanceof Error ? error.message : String(error));
+  }
+}
+
+/** Of what is no text: nothing can stand twice in it. */
+export const unknownOnly: Parsed["strict"] = (unknown) => unknown.map(unknownField);
+
 export const decoder: BodyDecoder = {
   decode(gvk, text, encoding, validation, warn) {
-    const { value, duplicates } = parse(text, encoding, gvk.kind);
-    return decodeObject(gvk, value, duplicates, validation, warn, text);
+    const { value, strict } = parse(text, encoding, gvk.kind);
+    return decodeObject(gvk, value, strict, validation, warn, text);
   },
-  check: (gvk, value, validation, warn) => decodeObject(gvk, value, [], validation, warn, ""),
+  check: (gvk, value, validation, warn) => decodeObject(gvk, value, unknownOnly, validation, warn, ""),
 };
 
 /** Kinds of which an endpoint writes more than the usual itself. */

@@ -1,5 +1,5 @@
 /** Bodies, patches, defaults and field ownership of one version of a custom resource, by its own schema. */
-import { decode, strictMessages } from "#platform/rules/schema/decode.ts";
+import { decode } from "#platform/rules/schema/decode.ts";
 import { DecodeError } from "#platform/rules/schema/values.ts";
 import type { StructuralSchema } from "#platform/rules/structural/schema.ts";
 import { applyDefaults, dropNulls, embeddedObjects, prune } from "#platform/rules/structural/shape.ts";
@@ -19,7 +19,7 @@ import type { ApplyType } from "../apply/types.ts";
 import type { FieldValidation } from "../http/options.ts";
 import type { BodyDecoder, Patcher } from "../http/patches.ts";
 import { type TypeRules, Undecodable } from "../registry/ports.ts";
-import { compile, parse, report } from "../types.ts";
+import { compile, type Parsed, parse, report, unknownOnly } from "../types.ts";
 
 const META = "io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta";
 
@@ -79,7 +79,7 @@ export function codecOf(parts: CodecParts): { rules: TypeRules; decoder: BodyDec
 
   function shape(
     value: unknown,
-    duplicates: string[],
+    strict: Parsed["strict"],
     validation: FieldValidation,
     warn: (text: string) => void,
   ): DynamicObject {
@@ -108,7 +108,7 @@ export function codecOf(parts: CodecParts): { rules: TypeRules; decoder: BodyDec
       });
       if (!parts.preserves) unknown.push(...prune(rest, schema, true));
       dropNulls(rest, schema);
-      report(strictMessages(duplicates, unknown), validation, refused, warn);
+      report(strict(unknown), validation, refused, warn);
       const { kind: _, apiVersion: __, ...fields } = rest;
       return { kind: gvk.kind, apiVersion: wanted, metadata, ...fields } as unknown as DynamicObject;
     } catch (error) {
@@ -119,10 +119,10 @@ export function codecOf(parts: CodecParts): { rules: TypeRules; decoder: BodyDec
 
   const decoder: BodyDecoder = {
     decode(_gvk, text, encoding, validation, warn) {
-      const { value, duplicates } = parse(text, encoding, gvk.kind);
-      return shape(value, duplicates, validation, warn);
+      const { value, strict } = parse(text, encoding, gvk.kind);
+      return shape(value, strict, validation, warn);
     },
-    check: (_gvk, value, validation, warn) => shape(structuredClone(value), [], validation, warn),
+    check: (_gvk, value, validation, warn) => shape(structuredClone(value), unknownOnly, validation, warn),
   };
   const resetFields = (subresource: string): string[][] => {
     if (subresource === "status") return [["metadata"], ["spec"]].slice(1);

@@ -1,9 +1,10 @@
 /** Bodies and patches, made into objects of a kind. */
 import type { DynamicObject, JsonObject } from "#sdk/api/object.ts";
-import { badRequest, invalid, unsupportedMediaType } from "#sdk/api/status.ts";
+import { badRequest, invalid, StatusError, unsupportedMediaType } from "#sdk/api/status.ts";
 import { invalidValue } from "../registry/causes.ts";
 import { type BodyDecoder, type Patcher, Undecodable } from "../registry/ports.ts";
 import type { ResourceEntry } from "../registry/strategy.ts";
+import { parseApplied } from "../types.ts";
 import type { Exchange } from "./exchange.ts";
 import * as options from "./options.ts";
 
@@ -20,25 +21,8 @@ export function patchProducer(
   kind: { group: string; version: string; kind: string } = entry.facts,
 ): (old: DynamicObject | undefined) => DynamicObject {
   const gvk = { group: kind.group, version: kind.version, kind: kind.kind };
-  const { info, context } = exchange;
-  if (type === APPLY) {
-    const applied = decoder.decode(gvk, text, "yaml", validation, context.warn);
-    if (applied.metadata.managedFields?.length) throw badRequest("metadata.managedFields must be nil");
-    applied.metadata.name ??= info.name;
-    if (applied.metadata.name !== info.name) {
-      throw badRequest(
-        `the name of the object (${applied.metadata.name}) does not match the name on the URL (${info.name})`,
-      );
-    }
-    if (entry.facts.namespaced) applied.metadata.namespace ??= info.namespace;
-    const o = {
-      manager: exchange.query.get("fieldManager") ?? "",
-      force: options.flag(exchange.query, "force"),
-      subresource: info.subresource,
-      now: context.now,
-    };
-    return (old) => patcher.apply(gvk, old, structuredClone(applied), o);
-  }
+  const { context } = exchange;
+  if (type === APPLY) return applyProducer({ decoder, patcher }, gvk, text, validation, exchange);
   const patch = parsePatch(text);
   return (old) => {
     const document = old as unknown as JsonObject;
@@ -55,6 +39,47 @@ export function patchProducer(
       // What a patch makes of an object is judged like an invalid object, of no kind in particular.
       const cause = invalidValue("patch", JSON.stringify(patched), error.why);
       throw invalid({ group: "", kind: "" }, "", [cause]);
+    }
+  };
+}
+
+/** Apply judges the configuration by itself first; strictness is about its text alone (KEP-555, KEP-2885). */
+function applyProducer(
+  { decoder, patcher }: { decoder: BodyDecoder; patcher: Patcher },
+  gvk: { group: string; version: string; kind: string },
+  text: string,
+  validation: options.FieldValidation,
+  { info, context, query }: Exchange,
+): (old: DynamicObject | undefined) => DynamicObject {
+  const { applied, duplicates } = parseApplied(text);
+  const object = asObject(applied) as unknown as DynamicObject;
+  object.metadata = asObject(object.metadata ?? {});
+  if (object.metadata.managedFields?.length) throw badRequest("metadata.managedFields must be nil");
+  object.metadata.name ??= info.name;
+  if (object.metadata.name !== info.name) {
+    throw badRequest(
+      `the name of the object (${object.metadata.name}) does not match the name on the URL (${info.name})`,
+    );
+  }
+  const o = {
+    manager: query.get("fieldManager") ?? "",
+    force: options.flag(query, "force"),
+    subresource: info.subresource,
+    now: context.now,
+  };
+  return (old) => {
+    const merged = patcher.apply(gvk, old, structuredClone(object), o);
+    if (duplicates && validation === "Strict")
+      throw badRequest(`error strict decoding YAML: error converting YAML to JSON: ${duplicates}`);
+    if (duplicates && validation === "Warn") context.warn(`error converting YAML to JSON: ${duplicates}`);
+    try {
+      return decoder.check(gvk, merged as unknown as JsonObject, "Ignore", context.warn);
+    } catch (error) {
+      if (!(error instanceof Undecodable)) throw error;
+      const kind = `${gvk.group}/${gvk.version}, Kind=${gvk.kind}`;
+      const name = `${object.metadata.namespace ?? ""}/${info.name}; ${kind}`;
+      const why = `unable to convert unstructured object to ${kind}: ${error.why}`;
+      throw new StatusError(500, "", `failed to convert new object (${name}) to proper version: ${why}`);
     }
   };
 }

@@ -41,7 +41,7 @@ function publishedSchema(schema: StructuralSchema, version: 2 | 3): JsonObject {
   return out;
 }
 
-/** The definitions of a custom resource and of its list, by name. */
+/** The definitions of a custom resource and of its list, by name. In v2 one that keeps unknown fields is an object, no more. */
 export function publishedDefinitions(
   r: Published,
   version: 2 | 3,
@@ -69,7 +69,6 @@ export function publishedDefinitions(
           },
         }
       : {}),
-    ...(free && version === 2 ? { "x-kubernetes-preserve-unknown-fields": true } : {}),
     "x-kubernetes-group-version-kind": gvk(r.kind),
   };
   const list: JsonObject = {

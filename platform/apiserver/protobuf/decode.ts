@@ -174,8 +174,15 @@ function message(type: string, bytes: Buffer, depth: number): Json {
     const code = codes[String(field.number)];
     if (code) put(object, code, field, depth);
   }
-  return object;
+  return type === SCHEMA ? withoutZeros(object) : object;
 }
+
+/** Go's encoder writes every plain field. Where the kind's own schema ends (below `items`) nothing else would take the empty ones away. */
+function withoutZeros(schema: JsonObject): JsonObject {
+  const kept = Object.entries(schema).filter(([name, v]) => SCHEMA_VALUES.has(name) || (v !== "" && v !== false));
+  return Object.fromEntries(kept);
+}
+const SCHEMA_VALUES = new Set(["default", "example", "additionalProperties", "additionalItems"]);
 
 function put(object: JsonObject, [name, type, repeated]: FieldCode, field: RawField, depth: number): void {
   if (type.startsWith("map:")) {

@@ -1,9 +1,9 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { JsonObject } from "#sdk/api/object.ts";
-import { DecodeError, decode, strictMessages } from "./decode.ts";
+import { DecodeError, decode } from "./decode.ts";
 import { applyDefaults, fillZeros } from "./fill.ts";
-import { scanJson } from "./scan.ts";
+import { inTextOrder, scanJson, unknownField } from "./scan.ts";
 import { validateSchema } from "./validate.ts";
 
 const POD = "io.k8s.api.core.v1.Pod";
@@ -56,7 +56,7 @@ test("wrong types are told as encoding/json tells them, embedded structs and nam
 test("unknown fields are dropped and told with their paths", () => {
   const { object, unknown } = decode({ ...container({ foo: 1 }), bar: null }, POD);
   assert.deepEqual(object, container({}));
-  assert.deepEqual(strictMessages([], unknown), ['unknown field "spec.containers[0].foo"', 'unknown field "bar"']);
+  assert.deepEqual(unknown.map(unknownField), ['unknown field "spec.containers[0].foo"', 'unknown field "bar"']);
 });
 
 test("nulls and empty values that Go does not write are dropped; pointers and written zeros are kept", () => {
@@ -123,4 +123,13 @@ test("our own kinds are checked and defaulted by their schema", () => {
       "spec.capabilities[0].name: Required value",
     ],
   );
+});
+
+test("what strict decoding refuses is told in the order of the text", () => {
+  const text = '{"spec":{"unknown":1,"replicas":2,"replicas":3,"last":[{"odd":1}]}}';
+  assert.deepEqual(inTextOrder(text, ["spec.replicas"], ["spec.last[0].odd", "spec.unknown"]), [
+    'unknown field "spec.unknown"',
+    'duplicate field "spec.replicas"',
+    'unknown field "spec.last[0].odd"',
+  ]);
 });

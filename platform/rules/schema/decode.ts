@@ -218,9 +218,3 @@ export function decode(value: JsonObject, definition: string): Decoded {
   if (decoder.wrongType !== undefined) throw new DecodeError(decoder.wrongType);
   return { object, unknown: decoder.unknown };
 }
-
-/** Upstream's message for what strict decoding refuses and a lenient one warns of, each by itself. */
-export const strictMessages = (duplicates: readonly string[], unknown: readonly string[]): string[] => [
-  ...duplicates.map((path) => `duplicate field "${path}"`),
-  ...unknown.map((path) => `unknown field "${path}"`),
-];

@@ -42,9 +42,9 @@ function keyOf(literal: string): string {
   return literal.includes("\\") ? (JSON.parse(literal) as string) : literal.slice(1, -1);
 }
 
-export function scanJson(text: string): Scan {
+/** Visits every key of the text's objects in its order, until `visit` has seen enough; answers how deep it went. */
+function walk(text: string, visit: (levels: readonly Level[], key: string, again: boolean) => void): number {
   const levels: Level[] = [];
-  const duplicates = new Set<string>();
   let depth = 0;
   let expectKey = false;
   for (let at = 0; at < text.length; at += 1) {
@@ -55,7 +55,7 @@ export function scanJson(text: string): Scan {
         expectKey = text.charCodeAt(at) === 123;
         levels.push({ keys: expectKey ? new Set() : undefined, key: "", index: 0 });
         depth = Math.max(depth, levels.length);
-        if (depth > DEPTH_MAX) return { duplicates: [...duplicates], depth };
+        if (depth > DEPTH_MAX) return depth;
         break;
       case 125: // }
       case 93: // ]
@@ -70,7 +70,7 @@ export function scanJson(text: string): Scan {
         const end = stringEnd(text, at);
         if (expectKey && level?.keys) {
           level.key = keyOf(text.slice(at, end));
-          if (level.keys.has(level.key) && duplicates.size < DUPLICATES_MAX) duplicates.add(pathOf(levels, level.key));
+          visit(levels, level.key, level.keys.has(level.key));
           level.keys.add(level.key);
           expectKey = false;
         }
@@ -79,5 +79,29 @@ export function scanJson(text: string): Scan {
       }
     }
   }
+  return depth;
+}
+
+export function scanJson(text: string): Scan {
+  const duplicates = new Set<string>();
+  const depth = walk(text, (levels, key, again) => {
+    if (again && duplicates.size < DUPLICATES_MAX) duplicates.add(pathOf(levels, key));
+  });
   return { duplicates: [...duplicates], depth };
 }
+
+/** What strict decoding refuses, in the order in which it stands in the text. */
+export function inTextOrder(text: string, duplicates: readonly string[], unknown: readonly string[]): string[] {
+  const found = new Set<string>();
+  const [twice, strange] = [new Set(duplicates), new Set(unknown)];
+  walk(text, (levels, key, again) => {
+    const path = pathOf(levels, key);
+    if (strange.has(path)) found.add(unknownField(path));
+    if (again && twice.has(path)) found.add(duplicateField(path));
+  });
+  // What has another path in the text (an embedded object's) comes last.
+  return [...new Set([...found, ...unknown.map(unknownField)])];
+}
+
+export const duplicateField = (path: string): string => `duplicate field "${path}"`;
+export const unknownField = (path: string): string => `unknown field "${path}"`;
