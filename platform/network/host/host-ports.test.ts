@@ -23,19 +23,27 @@ const nat = (...entries: string[]) =>
     "COMMIT",
   ].join("\n");
 
+const deletion = (rule: string) => rule.replace("-A", "-D");
+
 test("what another has stays, and the chains that lead there", () => {
   const saved = nat(entry("aa", "CNI-DN-one"), entry("bb", "CNI-DN-two"));
-  const expected = [entry("aa", "CNI-DN-one").replace("-A", "-D"), "-F CNI-DN-one", "-X CNI-DN-one"];
-  assert.deepEqual(hostPortRemoval(saved, new Set(["aa", "cc"])), expected);
-  assert.deepEqual(hostPortRemoval(saved, new Set(["cc"])), []);
+  assert.deepEqual(hostPortRemoval(saved, new Set(["aa", "cc"])), {
+    rules: [deletion(entry("aa", "CNI-DN-one")), "-F CNI-DN-one"],
+    chains: ["-X CNI-DN-one"],
+  });
+  assert.deepEqual(hostPortRemoval(saved, new Set(["cc"])), { rules: [], chains: [] });
 });
 
 test("with the last one all of it goes, and nothing else", () => {
-  assert.deepEqual(hostPortRemoval(nat(entry("aa", "CNI-DN-one")), new Set(["aa"])).slice(3), [
-    "-D PREROUTING -m addrtype --dst-type LOCAL -j CNI-HOSTPORT-DNAT",
-    '-D POSTROUTING -m comment --comment "CNI portfwd requiring masquerade" -j CNI-HOSTPORT-MASQ',
-    ...["-F CNI-HOSTPORT-DNAT", "-F CNI-HOSTPORT-MASQ", "-F CNI-HOSTPORT-SETMARK"],
-    ...["-X CNI-HOSTPORT-DNAT", "-X CNI-HOSTPORT-MASQ", "-X CNI-HOSTPORT-SETMARK"],
-  ]);
-  assert.deepEqual(hostPortRemoval("", new Set(["aa"])), []);
+  const chains = ["CNI-DN-one", "CNI-HOSTPORT-DNAT", "CNI-HOSTPORT-MASQ", "CNI-HOSTPORT-SETMARK"];
+  assert.deepEqual(hostPortRemoval(nat(entry("aa", "CNI-DN-one")), new Set(["aa"])), {
+    rules: [
+      deletion(entry("aa", "CNI-DN-one")),
+      "-D PREROUTING -m addrtype --dst-type LOCAL -j CNI-HOSTPORT-DNAT",
+      '-D POSTROUTING -m comment --comment "CNI portfwd requiring masquerade" -j CNI-HOSTPORT-MASQ',
+      ...chains.map((chain) => `-F ${chain}`),
+    ],
+    chains: chains.map((chain) => `-X ${chain}`),
+  });
+  assert.deepEqual(hostPortRemoval("", new Set(["aa"])), { rules: [], chains: [] });
 });

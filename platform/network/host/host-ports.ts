@@ -11,38 +11,43 @@ const SHARED = /^CNI-HOSTPORT-/;
 
 const target = (rule: string): string => / -j (\S+)/.exec(rule)?.[1] ?? "";
 const chainOf = (rule: string): string => rule.split(" ")[1] ?? "";
-const deletion = (rule: string): string => rule.replace(/^-A/, "-D");
 
-/** What iptables-restore --noflush must be told, line by line; none when nothing of these sandboxes is there. `saved`: iptables-save -t nat. */
-export function hostPortRemoval(saved: string, sandboxIds: ReadonlySet<string>): string[] {
+/** Two lists for iptables-restore --noflush, one after the other; empty when nothing of these sandboxes is there. */
+export interface Removal {
+  /** Rules: from here on the ports are free. */
+  rules: string[];
+  /** The chains that are empty then. In one transaction with their rules the kernel may still call them busy. */
+  chains: string[];
+}
+
+/** `saved`: what iptables-save -t nat printed. */
+export function hostPortRemoval(saved: string, sandboxIds: ReadonlySet<string>): Removal {
   const rules = saved.split("\n").filter((line) => line.startsWith("-A "));
   const entries = rules.filter((rule) => chainOf(rule) === ENTRY);
   const ours = entries.filter((rule) => sandboxIds.has(/ id: \\?"(\w+)\\?"/.exec(rule)?.[1] ?? ""));
-  if (ours.length === 0) return [];
-  const chains = [...new Set(ours.map(target))];
-  const lines = [
-    ...ours.map(deletion),
-    ...chains.map((chain) => `-F ${chain}`),
-    ...chains.map((chain) => `-X ${chain}`),
-  ];
-  if (ours.length < entries.length) return lines;
-  // Nobody has a host port any more: the way into these chains goes too.
-  const shared = saved.split("\n").flatMap((line) => /^:(CNI-HOSTPORT-\S+)/.exec(line)?.[1] ?? []);
-  const jumps = rules.filter((rule) => SHARED.test(target(rule)) && !chainOf(rule).startsWith("CNI-"));
-  return [
-    ...lines,
-    ...jumps.map(deletion),
-    ...shared.map((chain) => `-F ${chain}`),
-    ...shared.map((chain) => `-X ${chain}`),
-  ];
+  if (ours.length === 0) return { rules: [], chains: [] };
+  // With the last one the way into these chains goes too.
+  const last = ours.length === entries.length;
+  const shared = last ? saved.split("\n").flatMap((line) => /^:(CNI-HOSTPORT-\S+)/.exec(line)?.[1] ?? []) : [];
+  const jumps = last ? rules.filter((rule) => SHARED.test(target(rule)) && !chainOf(rule).startsWith("CNI-")) : [];
+  const chains = [...new Set(ours.map(target)), ...shared];
+  return {
+    rules: [...[...ours, ...jumps].map((rule) => rule.replace(/^-A/, "-D")), ...chains.map((chain) => `-F ${chain}`)],
+    chains: chains.map((chain) => `-X ${chain}`),
+  };
 }
+
+const transaction = (lines: readonly string[]): string => ["*nat", ...lines, "COMMIT", ""].join("\n");
 
 /** Removes the rules of these sandboxes from the host's namespace; answers whether there were any. Throws in iptables' words. */
 export async function removeHostPorts(sandboxIds: ReadonlySet<string>, run: RunProgram = runProgram): Promise<boolean> {
   if (sandboxIds.size === 0) return false;
   const { code, stdout } = await run("iptables-save", ["-t", "nat"]);
-  const lines = code === 0 ? hostPortRemoval(stdout, sandboxIds) : [];
-  if (lines.length === 0) return false;
-  await mustRun(run, "iptables-restore", ["--noflush"], ["*nat", ...lines, "COMMIT", ""].join("\n"));
+  if (code !== 0) return false;
+  const { rules, chains } = hostPortRemoval(stdout, sandboxIds);
+  if (rules.length === 0) return false;
+  await mustRun(run, "iptables-restore", ["--noflush"], transaction(rules));
+  // An empty chain harms nobody: somebody else's rule may have come into a shared one meanwhile.
+  await run("iptables-restore", ["--noflush"], { input: transaction(chains) });
   return true;
 }
