@@ -30,6 +30,7 @@ import type {
 } from "../port.ts";
 import { Dispatch } from "./dispatch.ts";
 import { type Budget, History, type HistoryLimits } from "./history.ts";
+import { Horizon } from "./horizon.ts";
 import { listAt, listNow } from "./list.ts";
 import { type CacheFigures, cacheMetrics } from "./metrics.ts";
 import { Shelf } from "./shelf.ts";
@@ -95,6 +96,7 @@ export class WatchCache implements Store {
   #loadedAt: Revision = 0;
   /** From here on the log was read back: watches may begin here. */
   #floor: Revision = 0;
+  readonly #horizon: Horizon;
   #budget: Budget = { bytes: 0, bytesMax: HISTORY_BYTES_MAX };
   #follower: Follower | undefined;
   #loadAgain: (() => void) | undefined;
@@ -106,6 +108,7 @@ export class WatchCache implements Store {
       bookmarkMs: 10_000,
       ...options,
     };
+    this.#horizon = new Horizon(this.#options.history.ageMs);
     this.loaded = new Promise((resolve) => {
       this.#onLoaded = resolve;
     });
@@ -182,7 +185,7 @@ export class WatchCache implements Store {
   }
 
   #exact(request: ListRequest, revision: Revision): ListResult {
-    this.#checkFloor(request.scope.resource, revision, this.#loadedAt);
+    this.#checkFloor(request.scope.resource, revision, Math.max(this.#loadedAt, this.#horizon.revision));
     const { shelf, history } = this.#resources.get(request.scope.resource) ?? {};
     return listAt(shelf, history?.differencesAt(revision) ?? new Map(), request, revision);
   }
@@ -389,6 +392,7 @@ export class WatchCache implements Store {
   #tick(): void {
     if (this.#state !== "following") return;
     const now = this.#options.clock.now();
+    this.#horizon.note(now, this.#position.revision);
     for (const { history } of this.#resources.values()) history.expire(now);
     for (const watcher of this.#allWatchers())
       if (watcher.bookmarks && now - watcher.bookmarkedAt >= this.#options.bookmarkMs)
