@@ -46,10 +46,13 @@ export const jobStrategy = (facts: ResourceFacts): Strategy =>
       job.spec ??= {} as JobSpec;
       defaultJobSpec(job.spec);
       defaultTemplate(job.spec);
+      const labels = job.spec.template?.metadata?.labels;
+      if (labels && Object.keys(job.metadata.labels ?? {}).length === 0) job.metadata.labels = { ...labels };
     },
     prepareForCreate(object) {
       const job = as<Job>(object);
       generateSelector(job);
+      // Without labels of its own a job is read with its template's, which are the server's by now.
       job.metadata.labels ??= { ...job.spec?.template?.metadata?.labels };
     },
     validate: (object) => validateJobSpec(as<Job>(object).spec, "spec"),

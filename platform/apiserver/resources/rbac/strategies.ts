@@ -175,8 +175,10 @@ export const bindingStrategy =
       validateName: nameIsPathSegment,
       allowCreateOnUpdate: true,
       applyDefaults(object) {
-        const { roleRef, subjects } = object as Binding;
-        if (roleRef) roleRef.apiGroup ||= RBAC_GROUP;
+        const binding = object as Binding;
+        binding.roleRef ??= { kind: "", name: "" };
+        binding.roleRef.apiGroup ||= RBAC_GROUP;
+        const { subjects } = binding;
         for (const subject of subjects ?? []) {
           if (subject.kind === "User" || subject.kind === "Group") subject.apiGroup ||= RBAC_GROUP;
         }
