@@ -1,4 +1,6 @@
 /** Structured logs: one JSON line each on stderr. Values are never secrets; the caller passes names and ids only. */
+import { writeSync } from "node:fs";
+
 export type Level = "debug" | "info" | "warn" | "error";
 export type Fields = Record<string, string | number | boolean | null | undefined>;
 
@@ -13,11 +15,16 @@ export interface Log {
 
 const order: Record<Level, number> = { debug: 0, info: 1, warn: 2, error: 3 };
 
-export function createLog(
-  level: Level,
-  fields: Fields = {},
-  write = (line: string) => void process.stderr.write(line),
-): Log {
+/** A line that cannot be written (a full disk) is lost; as a stream's error it would end the process. */
+function toStderr(line: string): void {
+  try {
+    writeSync(2, line);
+  } catch {
+    // there is no other place to say it
+  }
+}
+
+export function createLog(level: Level, fields: Fields = {}, write: (line: string) => void = toStderr): Log {
   const at = (lineLevel: Level) => (message: string, more?: Fields) => {
     if (order[lineLevel] < order[level]) return;
     write(`${JSON.stringify({ time: new Date().toISOString(), level: lineLevel, message, ...fields, ...more })}\n`);

@@ -110,11 +110,16 @@ const LOG_BYTES_MAX = 16 * 1024 * 1024;
 /** Keeps a log bounded: past 16 MiB its content moves to NAME.log.1 and it goes on empty (writers append). */
 export function boundLog(path: string): void {
   if (!existsSync(path) || statSync(path).size < LOG_BYTES_MAX) return;
-  copyFileSync(path, `${path}.1`);
+  try {
+    copyFileSync(path, `${path}.1`);
+  } catch {
+    // A full disk: what is old has to go without a copy.
+    rmSync(`${path}.1`, { force: true });
+  }
   truncateSync(path, 0);
 }
 
-/** Starts a process in a session of its own, its output appended to LOGS/NAME.log. */
+/** Starts a process in a session of its own, its output appended to LOGS/NAME.log. Throws where its files cannot be written. */
 export function launch(
   spec: ProcessSpec,
   runDir: string,
@@ -139,6 +144,12 @@ export function launch(
   });
   child.unref();
   if (child.pid === undefined) return undefined;
-  writeIdentity(runDir, spec.name, child.pid);
+  try {
+    writeIdentity(runDir, spec.name, child.pid);
+  } catch (error) {
+    // Nobody would know of it.
+    child.kill("SIGKILL");
+    throw error;
+  }
   return { pid: child.pid, exited };
 }

@@ -161,7 +161,14 @@ export class Supervisor {
   }
 
   #launch(p: Supervised): void {
-    const started = launch(p.spec, this.#runDir, this.#logsDir);
+    let started: ReturnType<typeof launch>;
+    try {
+      started = launch(p.spec, this.#runDir, this.#logsDir);
+    } catch (error) {
+      p.lastExit = messageOf(error);
+      this.#ended(p, Date.now());
+      return;
+    }
     p.startedAt = Date.now();
     p.state = "starting";
     p.who = readIdentity(this.#runDir, p.spec.name);
@@ -227,8 +234,12 @@ export class Supervisor {
       };
     const text = JSON.stringify(report);
     if (text === this.#published && existsSync(reportFile(this.#runDir))) return;
-    this.#published = text;
-    writeFileSync(`${reportFile(this.#runDir)}.new`, text);
-    renameSync(`${reportFile(this.#runDir)}.new`, reportFile(this.#runDir));
+    try {
+      writeFileSync(`${reportFile(this.#runDir)}.new`, text);
+      renameSync(`${reportFile(this.#runDir)}.new`, reportFile(this.#runDir));
+      this.#published = text;
+    } catch {
+      // A full disk: the next tick tries again. What is supervised matters more than what is said of it.
+    }
   }
 }
