@@ -1,5 +1,4 @@
 /** An extension server (a fake, small enough to see what reaches it) behind an APIService: discovery, identity, streams, failures. */
-import "reflect-metadata";
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import type { IncomingMessage, ServerResponse } from "node:http";
@@ -8,7 +7,7 @@ import { type AddressInfo, isIPv4 } from "node:net";
 import { networkInterfaces } from "node:os";
 import { after, before, describe, it } from "node:test";
 import type { TLSSocket } from "node:tls";
-import * as x509 from "@peculiar/x509";
+import { selfSigned } from "../support/certificate.ts";
 import { Cluster } from "../support/cluster.ts";
 import { eventually } from "../support/instance.ts";
 
@@ -18,21 +17,6 @@ const address = Object.values(networkInterfaces())
   .flatMap((list) => list ?? [])
   .find((a) => isIPv4(a.address) && !a.internal)?.address;
 const skip = address ? false : "this machine has no address but loopback: an endpoint must have another";
-
-/** A serving certificate that signs itself. */
-async function selfSigned(name: string): Promise<{ cert: string; key: string }> {
-  const algorithm = { name: "ECDSA", namedCurve: "P-256", hash: "SHA-256" };
-  const keys = await crypto.subtle.generateKey(algorithm, true, ["sign", "verify"]);
-  const certificate = await x509.X509CertificateGenerator.createSelfSigned({
-    name: `CN=${name}`,
-    keys,
-    signingAlgorithm: algorithm,
-    notAfter: new Date(Date.now() + 3_600_000),
-    extensions: [new x509.SubjectAlternativeNameExtension([{ type: "dns", value: name }])],
-  });
-  const key = Buffer.from(await crypto.subtle.exportKey("pkcs8", keys.privateKey)).toString("base64");
-  return { cert: certificate.toString("pem"), key: `-----BEGIN PRIVATE KEY-----\n${key}\n-----END PRIVATE KEY-----\n` };
-}
 
 const RESOURCES = {
   kind: "APIResourceList",

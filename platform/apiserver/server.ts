@@ -107,10 +107,11 @@ export async function startServer(parts: ServerParts): Promise<ListeningServer> 
 
   const target = async (exchange: Exchange, entry: ResourceEntry): Promise<StreamingTarget> => {
     const { info, context, query } = exchange;
-    const pod = registry.toVersion(
+    const pod = (await registry.toVersion(
+      context,
       entry,
       await registry.get(context, entry, info.namespace, info.name),
-    ) as unknown as PodForStreaming;
+    )) as unknown as PodForStreaming;
     await registry.validateAction(context, entry, {
       operation: "CONNECT",
       subresource: info.subresource,

@@ -9,8 +9,10 @@ import type { Causes } from "../registry/causes.ts";
 import { genericStrategy } from "../registry/generic.ts";
 import { sorted } from "../registry/meta.ts";
 import type { ResourceEntry, StorageForm, Strategy } from "../registry/strategy.ts";
+import type { WebhookClient } from "../webhook/client.ts";
 import { codecOf } from "./codec.ts";
 import { printerOf } from "./columns.ts";
+import { conversionOf } from "./conversion.ts";
 import type { Definition, DefinitionVersion } from "./definition.ts";
 import { findAll, parsePath } from "./json-path.ts";
 import { scaleAction } from "./scale.ts";
@@ -78,12 +80,14 @@ function metadataCauses(object: DynamicObject, schema: StructuralSchema): Causes
   return metadata ? validateValue(object.metadata as unknown as Json, metadata, "metadata") : [];
 }
 
-/** Conversion without a webhook: the name of the version changes, and its schema shapes what is read. */
-function storageForm(definition: Definition, version: DefinitionVersion): StorageForm {
+/** The name of the version changes, and its schema shapes what is read; the rest is a webhook's to change, where there is one. */
+function storageForm(definition: Definition, version: DefinitionVersion, client?: WebhookClient): StorageForm {
   const { spec } = definition;
   const stored = spec.versions.find((v) => v.storage) ?? version;
   const schema = schemaOf(version);
+  const convert = conversionOf(definition, client);
   return {
+    ...(convert ? { convert } : {}),
     group: spec.group,
     version: stored.name,
     resource: spec.names.plural,
@@ -97,7 +101,12 @@ function storageForm(definition: Definition, version: DefinitionVersion): Storag
   };
 }
 
-export function strategyOf(definition: Definition, version: DefinitionVersion, facts: ResourceFacts): Strategy {
+export function strategyOf(
+  definition: Definition,
+  version: DefinitionVersion,
+  facts: ResourceFacts,
+  client?: WebhookClient,
+): Strategy {
   const schema = schemaOf(version);
   const judge = validator(schema);
   const hasStatus = version.subresources?.status !== undefined;
@@ -108,7 +117,7 @@ export function strategyOf(definition: Definition, version: DefinitionVersion, f
   const scale = version.subresources?.scale;
   const generic = genericStrategy(facts, {
     generation: true,
-    storage: storageForm(definition, version),
+    storage: storageForm(definition, version, client),
     validate: (object) => judge(object, undefined),
     validateUpdate: (next, old) => judge(next, old),
     // Without the subresource, status is content like any other.
@@ -137,7 +146,7 @@ export function strategyOf(definition: Definition, version: DefinitionVersion, f
   };
 }
 
-export function entryOf(definition: Definition, version: DefinitionVersion): ResourceEntry {
+export function entryOf(definition: Definition, version: DefinitionVersion, client?: WebhookClient): ResourceEntry {
   const { spec } = definition;
   const facts = factsOf(definition, version);
   const gvk = { group: spec.group, version: version.name, kind: spec.names.kind };
@@ -149,7 +158,7 @@ export function entryOf(definition: Definition, version: DefinitionVersion): Res
   });
   return {
     facts,
-    strategy: strategyOf(definition, version, facts),
+    strategy: strategyOf(definition, version, facts, client),
     storeResource: `${spec.names.plural}.${spec.group}`,
     own: { ...codec, printer: printerOf(version), metadataOverTenants: true },
   };

@@ -15,6 +15,7 @@ import type { TenantResources } from "../registry/catalog.ts";
 import { decode } from "../registry/document.ts";
 import type { Registry } from "../registry/registry.ts";
 import type { ResourceEntry } from "../registry/strategy.ts";
+import type { WebhookClient } from "../webhook/client.ts";
 import { CLEANUP_FINALIZER, compareVersions, type Definition, holds, setCondition } from "./definition.ts";
 import { entryOf, schemaOf } from "./entry.ts";
 import { acceptNames } from "./names.ts";
@@ -36,6 +37,8 @@ export interface CustomResourceParts {
   store: Store;
   tenants: TenantDirectory;
   registry: () => Registry;
+  /** Absent where nobody converts. */
+  webhooks?: WebhookClient;
   log: Log;
   clock: Clock;
 }
@@ -155,7 +158,9 @@ export class CustomResources implements TenantResources {
     const text = JSON.stringify([definition.spec, definition.status?.acceptedNames]);
     const found = this.#compiled.get(text);
     if (found) return found;
-    const made = definition.spec.versions.filter((v) => v.served).map((v) => entryOf(definition, v));
+    const made = definition.spec.versions
+      .filter((v) => v.served)
+      .map((v) => entryOf(definition, v, this.#parts.webhooks));
     if (this.#compiled.size >= COMPILED_MAX) this.#compiled.clear();
     this.#compiled.set(text, made);
     return made;

@@ -9,6 +9,7 @@ import { decodeProtobuf } from "../protobuf/decode.ts";
 import { encodeProtobuf } from "../protobuf/encode.ts";
 import { messageOf } from "../protobuf/messages.ts";
 import { decodeToken, encodeToken, expiredContinue } from "../registry/continueToken.ts";
+import { inVersion, type Versioned } from "../registry/conversion.ts";
 import type { Written } from "../registry/document.ts";
 import type { Registry } from "../registry/registry.ts";
 import { matcherOf } from "../registry/selectors.ts";
@@ -121,7 +122,14 @@ export class ResourceHandler {
     const version = exchange.query.get("resourceVersion") ?? "";
     const atLeast = version === "" ? undefined : options.parseResourceVersion(version);
     const stored = await this.#parts.registry.get(context, entry, info.namespace, info.name, atLeast);
-    await answer(exchange, 200, renderObject(this.#render(exchange, entry, accepted), stored), accepted);
+    const [ready = stored] = await this.#ready(exchange, entry, accepted, [stored]);
+    await answer(exchange, 200, renderObject(this.#render(exchange, entry, accepted), ready), accepted);
+  }
+
+  /** In the version asked for, where a webhook makes it; metadata alone is the same in all. */
+  async #ready(exchange: Exchange, entry: ResourceEntry, accepted: Accepted, stored: readonly Versioned[]) {
+    if (accepted.shape === "metadata" || exchange.scope === "*") return stored;
+    return await inVersion(entry, exchange.scope, stored);
   }
 
   async #list(exchange: Exchange, entry: ResourceEntry): Promise<void> {
@@ -168,7 +176,11 @@ export class ResourceHandler {
     await answer(
       exchange,
       200,
-      renderList(this.#render(exchange, entry, accepted), result.objects, metadata),
+      renderList(
+        this.#render(exchange, entry, accepted),
+        await this.#ready(exchange, entry, accepted, result.objects),
+        metadata,
+      ),
       accepted,
     );
   }
@@ -180,7 +192,8 @@ export class ResourceHandler {
     accepted: Accepted,
     code: number,
   ): Promise<void> {
-    await answer(exchange, code, renderObject(this.#render(exchange, entry, accepted), written), accepted);
+    const [ready = written] = await this.#ready(exchange, entry, accepted, [written]);
+    await answer(exchange, code, renderObject(this.#render(exchange, entry, accepted), ready), accepted);
   }
 
   async #decode(
@@ -335,7 +348,9 @@ export class ResourceHandler {
     await answer(
       exchange,
       200,
-      renderList(render, result.objects, { resourceVersion: String(result.revision) }),
+      renderList(render, await this.#ready(exchange, entry, accepted, result.objects), {
+        resourceVersion: String(result.revision),
+      }),
       accepted,
     );
   }

@@ -1,11 +1,12 @@
 /** Watch: frames of JSON, one a line, or of protobuf, each after its length, until the client, the server or the timeout ends it. */
 import { once } from "node:events";
 import { setTimeout as after } from "node:timers";
-import type { Change, Matcher, Store, StoredObject, WatchEvent } from "#platform/store/port.ts";
+import type { Change, Matcher, Store, StoredObject, TenantId, WatchEvent } from "#platform/store/port.ts";
 import { requiredValue } from "#sdk/api/fields.ts";
 import { apiVersionOf } from "#sdk/api/object.ts";
 import { badRequest, StatusError } from "#sdk/api/status.ts";
 import { encodeProtobuf, watchFrame } from "../protobuf/encode.ts";
+import { inVersion, isConverted, type Versioned } from "../registry/conversion.ts";
 import { matcherOf } from "../registry/selectors.ts";
 import type { ResourceEntry } from "../registry/strategy.ts";
 import type { Exchange } from "./exchange.ts";
@@ -88,6 +89,7 @@ async function* frames(
     ...(exchange.info.name || name ? { name: exchange.info.name || name } : {}),
   };
   let first = true;
+  let ready: ReadonlyMap<StoredObject, Versioned> = new Map();
   const encode = (event: WatchEvent): Buffer => {
     if (event.type === "bookmark") {
       if (event.initialEnd ? !mode.marksEnd : !p.allowWatchBookmarks) return NOTHING;
@@ -95,7 +97,8 @@ async function* frames(
     }
     const type = seenAs(event.change, matcher);
     if (!type) return NOTHING;
-    const object = renderObject(r, deletedAt(event.change), first);
+    const stored = deletedAt(event.change);
+    const object = renderObject(r, ready.get(stored) ?? stored, first);
     first = false;
     return typeof object === "string"
       ? Buffer.from(`{"type":"${type}","object":${object}}\n`)
@@ -108,10 +111,23 @@ async function* frames(
     bookmarks: p.allowWatchBookmarks,
     signal,
   });
+  const converts = isConverted(r.entry) && exchange.scope !== "*" && r.accepted.shape !== "metadata";
   for await (const events of watch) {
+    if (converts) ready = await convertedIn(r.entry, exchange.scope as TenantId, events);
     const chunk = Buffer.concat(events.map(encode));
     if (chunk.length > 0) yield chunk;
   }
+}
+
+/** What the events show, in the version that is watched. */
+async function convertedIn(
+  entry: ResourceEntry,
+  tenant: TenantId,
+  events: readonly WatchEvent[],
+): Promise<Map<StoredObject, Versioned>> {
+  const stored = events.flatMap((event) => (event.type === "change" ? [deletedAt(event.change)] : []));
+  const ready = await inVersion(entry, tenant, stored);
+  return new Map(stored.map((of, i) => [of, ready[i] ?? of]));
 }
 
 /** A deleted object is shown with the revision of its deletion. */

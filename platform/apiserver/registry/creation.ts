@@ -111,7 +111,7 @@ export class Creation {
         object,
         dryRun: options.dryRun,
       });
-      const document = encode(this.#pipeline.toStorage(entry, object), entry.strategy);
+      const document = encode(await this.#pipeline.toStorage(context, entry, object), entry.strategy);
       if (options.dryRun) {
         if (await this.#pipeline.store.get(key, { type: "consistent" })) throw alreadyExists(entry.facts, name);
         return { document: document.document, revision: 0, created: true };

@@ -1,8 +1,9 @@
 /** The steps that creates, updates and deletes share: defaults, field owners, admission, and what the store is told. */
-import type { Key, Operation, Store, StoredObject, Write } from "#platform/store/port.ts";
+import type { Key, Operation, Store, Write } from "#platform/store/port.ts";
 import type { DynamicObject, GroupVersionKind } from "#sdk/api/object.ts";
 import type { Admission, AdmissionAttributes } from "./admission.ts";
 import type { Catalog } from "./catalog.ts";
+import { inVersion, isConverted, type Versioned } from "./conversion.ts";
 import { decode } from "./document.ts";
 import type { MetaRules } from "./meta.ts";
 import { wantsKnownFinalizers } from "./meta-checks.ts";
@@ -61,8 +62,9 @@ export class Pipeline {
   }
 
   /** In the entry's own version. */
-  toVersion(entry: ResourceEntry, stored: Pick<StoredObject, "document" | "revision">): DynamicObject {
-    const object = decode(stored);
+  async toVersion(context: RequestContext, entry: ResourceEntry, stored: Versioned): Promise<DynamicObject> {
+    const [ready = stored] = isConverted(entry) ? await inVersion(entry, context.tenant, [stored]) : [];
+    const object = decode(ready);
     return entry.strategy.storage ? entry.strategy.storage.fromStorage(object) : object;
   }
 
@@ -107,8 +109,13 @@ export class Pipeline {
     });
   }
 
-  toStorage(entry: ResourceEntry, object: DynamicObject): DynamicObject {
-    return entry.strategy.storage ? entry.strategy.storage.toStorage(object) : object;
+  async toStorage(context: RequestContext, entry: ResourceEntry, object: DynamicObject): Promise<DynamicObject> {
+    const { storage } = entry.strategy;
+    if (!storage) return object;
+    const { group, version } = storage;
+    if (!storage.convert || version === entry.facts.version) return storage.toStorage(object);
+    const [converted = object] = await storage.convert(context.tenant, [object], `${group}/${version}`);
+    return converted;
   }
 
   transaction(operation: Operation, effects: Effects, guards: NonNullable<Write["guards"]>): Write {

@@ -46,8 +46,12 @@ export class Registry implements RegistryAccess {
   }
 
   /** In the entry's own version. */
-  toVersion(entry: ResourceEntry, stored: Pick<StoredObject, "document" | "revision">): DynamicObject {
-    return this.#pipeline.toVersion(entry, stored);
+  toVersion(
+    context: RequestContext,
+    entry: ResourceEntry,
+    stored: Pick<StoredObject, "document" | "revision">,
+  ): Promise<DynamicObject> {
+    return this.#pipeline.toVersion(context, entry, stored);
   }
 
   create(
@@ -87,7 +91,7 @@ export class Registry implements RegistryAccess {
     name: string,
   ): Promise<DynamicObject> {
     const entry = this.#entry(context, group, resource);
-    return this.toVersion(entry, await this.get(context, entry, namespace, name));
+    return await this.toVersion(context, entry, await this.get(context, entry, namespace, name));
   }
 
   async modify(context: RequestContext, request: Parameters<RegistryAccess["modify"]>[1]): Promise<DynamicObject> {
@@ -103,7 +107,7 @@ export class Registry implements RegistryAccess {
       { namespace, name, subresource, produce, retries: true, raw: request.raw ?? false, managedAs: request.managedAs },
       { dryRun, fieldManager },
     );
-    return this.toVersion(entry, written);
+    return await this.toVersion(context, entry, written);
   }
 
   async remove(context: RequestContext, request: Parameters<RegistryAccess["remove"]>[1]): Promise<void> {

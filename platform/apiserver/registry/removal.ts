@@ -33,7 +33,7 @@ export class Removal {
     for (let attempt = 1; ; attempt++) {
       const stored = await this.#pipeline.store.get(key, { type: "consistent" });
       if (!stored) throw notFound(entry.facts, name);
-      const old = this.#pipeline.toVersion(entry, stored);
+      const old = await this.#pipeline.toVersion(context, entry, stored);
       checkPreconditions(entry, old, options);
       entry.strategy.checkDelete?.(old, context);
       if (!admitted) {
@@ -50,7 +50,7 @@ export class Removal {
           written: { document: stored.document, revision: stored.revision, created: false },
           uid: stored.uid,
         };
-      const document = encode(this.#pipeline.toStorage(entry, object), entry.strategy);
+      const document = encode(await this.#pipeline.toStorage(context, entry, object), entry.strategy);
       if (options.dryRun)
         return {
           removed,

@@ -121,6 +121,8 @@ export interface StorageForm {
   resource: string;
   toStorage(object: DynamicObject): DynamicObject;
   fromStorage(object: DynamicObject): DynamicObject;
+  /** Objects of one version as objects of another, in the same order, where more than the name differs. */
+  convert?(tenant: TenantId, objects: readonly DynamicObject[], apiVersion: string): Promise<DynamicObject[]>;
 }
 
 export interface Strategy {

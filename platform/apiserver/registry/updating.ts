@@ -70,7 +70,7 @@ export class Updating {
     stored: StoredObject,
   ): Promise<{ written: Written } | { versioned: boolean; allocation: boolean }> {
     const { strategy, facts } = entry;
-    const old = this.#pipeline.toVersion(entry, stored);
+    const old = await this.#pipeline.toVersion(context, entry, stored);
     let next = await request.produce(structuredClone(old));
     this.#checkIdentity(entry, request, next, old);
     const versioned =
@@ -124,7 +124,7 @@ export class Updating {
       old,
       dryRun: options.dryRun,
     });
-    const document = encode(this.#pipeline.toStorage(entry, next), strategy);
+    const document = encode(await this.#pipeline.toStorage(context, entry, next), strategy);
     if (options.dryRun) return { written: { document: document.document, revision: stored.revision, created: false } };
     const expected = { uid: stored.uid, revision: stored.revision };
     const result = await this.#pipeline.store.write(
@@ -149,7 +149,7 @@ export class Updating {
     old: DynamicObject,
     options: WriteOptions,
   ): Promise<{ written: Written } | { versioned: boolean; allocation: boolean }> {
-    const document = encode(this.#pipeline.toStorage(entry, next), entry.strategy);
+    const document = encode(await this.#pipeline.toStorage(context, entry, next), entry.strategy);
     if (options.dryRun) return { written: { document: document.document, revision: stored.revision, created: false } };
     const effects = await this.#pipeline.effects(context, entry, {
       operation: "delete",

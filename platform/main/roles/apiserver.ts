@@ -27,6 +27,7 @@ import { startServer } from "#platform/apiserver/server.ts";
 import { createStreaming } from "#platform/apiserver/streaming/streaming.ts";
 import { retireTenant } from "#platform/apiserver/tenants.ts";
 import { decoder, patcher, typeRules } from "#platform/apiserver/types.ts";
+import { createWebhookClient } from "#platform/apiserver/webhook/client.ts";
 import { mayDial, serviceResolver } from "#platform/apiserver/webhook/services.ts";
 import { type Clock, systemClock } from "#platform/base/clock.ts";
 import { expositionText } from "#platform/base/exposition.ts";
@@ -205,7 +206,8 @@ export const start: StartRole = async ({ config, log }) => {
     tenants: maker,
   });
   const catalog = new Catalog(resources(), strategyFor);
-  const custom = new CustomResources({ store, tenants, registry: () => registry, log, clock });
+  const webhooks = createWebhookClient({ resolve: serviceResolver(store), mayDial });
+  const custom = new CustomResources({ store, tenants, registry: () => registry, webhooks, log, clock });
   catalog.own = custom;
   const registry = new Registry({
     store,
