@@ -42,6 +42,8 @@ describe("a second start", { skip: skipWithoutKubectl }, () => {
   it("on the same data directory finds everything running, and starts nothing", async () => {
     const before = pids((await first.capstan("status")).stdout);
     assert.match(await first.up(), /Capstan is ready/);
+    const same = await first.capstan("up", "--nodes", "0", "--api-port", String(readConfig(first.dataDir).api.port));
+    assert.equal(same.code, 0, same.stderr);
     assert.deepEqual(pids((await first.capstan("status")).stdout), before);
   });
 

@@ -113,6 +113,7 @@ describe("up without root", { skip }, () => {
   it("goes down and comes up again with what was declared", async () => {
     assert.equal((await capstan("down")).code, 0);
     assert.equal((await kubectl("get", "namespaces", "--request-timeout=2s")).code, 1);
+    assert.match((await capstan("tenant", "list")).stderr, /the API server does not answer: .*\s+next: npm run up/);
     const again = await capstan("up");
     assert.equal(again.code, 0, again.stderr);
     assert.match((await kubectl("get", "deployments")).stdout, /^web /m);

@@ -30,7 +30,8 @@ export const tenant: Command = {
       }
     } catch (error) {
       if (error instanceof UserError) throw error;
-      if (error instanceof StatusError) throw new UserError(error.message, USAGE);
+      if (error instanceof StatusError && error.reason !== "ServiceUnavailable")
+        throw new UserError(error.message, USAGE);
       throw new UserError(`the API server does not answer: ${messageOf(error)}`, "npm run up");
     } finally {
       client.close();

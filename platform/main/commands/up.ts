@@ -4,7 +4,7 @@ import { delay } from "#platform/base/clock.ts";
 import { messageOf } from "#platform/base/log.ts";
 import { prepareArtifacts, prepareEngine } from "../artifacts.ts";
 import type { Command } from "../cli.ts";
-import { type Config, paths } from "../config.ts";
+import { type Config, paths, readConfig } from "../config.ts";
 import { checkSocketPaths } from "../containerd.ts";
 import { prepareDatabase, refuseNewerSchema } from "../database.ts";
 import { checkDisk, checkPort, installPackages, isRoot, missingPackages, nodeImpossible } from "../host.ts";
@@ -115,10 +115,24 @@ async function prepareHost(options: Options): Promise<boolean> {
 }
 
 function refuseChanges(options: Options): void {
-  const changing = (
-    ["apiPort", "consolePort", "kubeletPort", "postgresPort", "databaseUrl", "nodes", "podCIDR", "serviceCIDR"] as const
-  ).filter((name) => options[name] !== undefined && !(name === "databaseUrl" && process.env["DATABASE_URL"]));
-  changing.push(...(Object.keys(options.server ?? {}) as (typeof changing)[number][]));
+  const now = readConfig(options.dataDir);
+  const present = {
+    apiPort: now.api.port,
+    consolePort: now.console.port,
+    kubeletPort: now.nodes[0]?.kubeletPort,
+    postgresPort: now.postgres?.port,
+    databaseUrl: now.databaseUrl,
+    nodes: now.nodes.length,
+    podCIDR: now.podCIDR,
+    serviceCIDR: now.serviceCIDR,
+  };
+  const changing: string[] = (Object.keys(present) as (keyof typeof present)[]).filter(
+    (name) =>
+      options[name] !== undefined &&
+      options[name] !== present[name] &&
+      !(name === "databaseUrl" && process.env["DATABASE_URL"]),
+  );
+  changing.push(...Object.keys(options.server ?? {}));
   if (changing.length)
     throw new UserError(
       `Capstan is running; ${changing.join(", ")} can only change while it is down`,
