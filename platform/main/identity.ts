@@ -32,6 +32,7 @@ export interface IdentityParts {
   store: Store;
   tenants: TenantDirectory;
   certificates: Authenticator;
+  frontProxy: Authenticator;
   tokens: Authenticator & TokenReviewer;
   /** Those that plugins bring. */
   more: readonly Authenticator[];
@@ -74,7 +75,7 @@ export function identityOf(parts: IdentityParts): Identity {
     ...(webhook ? [webhookTokens({ remote: remoteOf(webhook), ttlMs, audiences: [ISSUER], log })] : []),
   ];
   return {
-    authenticator: firstOf([certificates, tokens, ...others]),
+    authenticator: firstOf([parts.frontProxy, certificates, tokens, ...others]),
     anonymous: configured.anonymous,
     reviewer: tokenReviewer(tokens, firstOf(others), [ISSUER]),
   };

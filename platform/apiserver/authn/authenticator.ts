@@ -1,4 +1,5 @@
 /** Who is asking. Declares its port: everything that knows credentials implements `Authenticator`. */
+import type { IncomingHttpHeaders } from "node:http";
 import { StatusError } from "#sdk/api/status.ts";
 import type { UserInfo } from "../registry/admission.ts";
 
@@ -6,7 +7,9 @@ export interface Credentials {
   /** DER of the client's certificate, when one was sent. */
   certificate?: Buffer;
   bearer?: string;
-  /** Name of the tenant in the request's path: where tokens that name no tenant are looked for. Absent: root. */
+  /** Of the request, when they name a user (X-Remote-User). */
+  headers?: IncomingHttpHeaders;
+  /** Name of the tenant in the request's path: where credentials that name no tenant are looked for. Absent: root. */
   tenantName?: string;
 }
 

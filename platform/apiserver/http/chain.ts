@@ -229,9 +229,15 @@ export class Chain {
     const certificate = peerCertificate(request, socket);
     const header = String(request.headers.authorization ?? "");
     const bearer = /^bearer +(\S+)$/i.exec(header)?.[1];
-    const tenantName = bearer === undefined ? undefined : info.tenant;
+    const headers = request.headers["x-remote-user"] === undefined ? undefined : request.headers;
+    const tenantName = bearer === undefined && !headers ? undefined : info.tenant;
     const user = await this.#parts.authenticator.authenticate(
-      { ...(certificate ? { certificate } : {}), ...(bearer ? { bearer } : {}), ...(tenantName ? { tenantName } : {}) },
+      {
+        ...(certificate ? { certificate } : {}),
+        ...(bearer ? { bearer } : {}),
+        ...(headers ? { headers } : {}),
+        ...(tenantName ? { tenantName } : {}),
+      },
       this.#parts.clock.now(),
     );
     if (user) return user;

@@ -4,7 +4,8 @@ import { hostname, networkInterfaces } from "node:os";
 import { join } from "node:path";
 import { quotaAccounting } from "#platform/apiserver/admission/quota.ts";
 import { Aggregation } from "#platform/apiserver/aggregation/aggregation.ts";
-import { ensureAuthenticationConfig } from "#platform/apiserver/aggregation/authentication-config.ts";
+import { ensureAuthenticationConfig, FRONT_PROXY_NAME } from "#platform/apiserver/aggregation/authentication-config.ts";
+import { frontProxy } from "#platform/apiserver/authn/front-proxy.ts";
 import { keySet, signingKey } from "#platform/apiserver/authn/jwt.ts";
 import { ISSUER, serviceAccountTokens } from "#platform/apiserver/authn/serviceAccounts.ts";
 import { TenantKeys } from "#platform/apiserver/authn/tenantKeys.ts";
@@ -156,6 +157,7 @@ export const start: StartRole = async ({ config, log }) => {
     store,
     tenants,
     certificates: certificates(pem("ca.crt"), authorities),
+    frontProxy: frontProxy({ ca: pem("front-proxy-ca.crt"), allowedNames: [FRONT_PROXY_NAME], tenants }),
     tokens,
     more: [componentAuthenticator(access)],
     log,
