@@ -14,6 +14,7 @@ import { garbageCollector } from "./garbage-collector/controller.ts";
 import { jobController } from "./job/controller.ts";
 import { namespaceController } from "./namespace/controller.ts";
 import { nodeLifecycleController } from "./node-lifecycle/controller.ts";
+import { persistentVolumeBinder } from "./persistentvolume-binder/controller.ts";
 import { podGarbageCollector } from "./pod-gc/controller.ts";
 import { replicaSetController } from "./replicaset/controller.ts";
 import { replicationController } from "./replicationcontroller/controller.ts";
@@ -45,6 +46,7 @@ export const controllers: readonly Controller[] = [
   tokenCleaner,
   bootstrapSigner,
   resourceQuotaController,
+  persistentVolumeBinder,
   claimProtection,
   volumeProtection,
   volumeAttributesClassProtection,
