@@ -108,10 +108,10 @@ function containerStatus(input: StatusInput, container: Container, init: boolean
   const state = running
     ? { running: { startedAt: time(newest.startedAt) } }
     : isWaiting
-      ? { waiting: why ?? { reason: defaultWaiting(input, init) } }
+      ? { waiting: why ?? { reason: defaultWaiting(input) } }
       : newest?.state === "CONTAINER_EXITED"
         ? terminated(input, newest)
-        : neverStarted(input, init, why);
+        : neverStarted(input, why);
   const last = isWaiting ? ended[0] : ended.find((one) => one !== newest);
   const lastState = last === undefined ? {} : terminated(input, last);
   const started = running && input.started(container, newest.id);
@@ -135,20 +135,14 @@ function containerStatus(input: StatusInput, container: Container, init: boolean
   };
 }
 
-const defaultWaiting = (input: StatusInput, init: boolean): string =>
-  (input.pod.spec.initContainers ?? []).length > 0 && (!init || input.sandboxReady)
-    ? "PodInitializing"
-    : "ContainerCreating";
+const defaultWaiting = (input: StatusInput): string =>
+  (input.pod.spec.initContainers ?? []).length > 0 ? "PodInitializing" : "ContainerCreating";
 
 /** A container of a pod that is over, of which the runtime knows nothing. */
-function neverStarted(
-  input: StatusInput,
-  init: boolean,
-  why: { reason: string; message?: string } | undefined,
-): ContainerState {
+function neverStarted(input: StatusInput, why: { reason: string; message?: string } | undefined): ContainerState {
   const before = [...(input.pod.status?.containerStatuses ?? []), ...(input.pod.status?.initContainerStatuses ?? [])];
   if (before.every((one) => one.state?.running === undefined))
-    return { waiting: why ?? { reason: defaultWaiting(input, init) } };
+    return { waiting: why ?? { reason: defaultWaiting(input) } };
   return {
     terminated: {
       exitCode: 137,

@@ -118,10 +118,12 @@ export function priorities(store: Store): AdmissionRule {
 
 const LOST_NODE_SECONDS = 300;
 
-/** A pod stays five minutes on a node that is lost, unless it says otherwise. */
+/** A pod stays five minutes on a node that is lost, unless it says otherwise. An update that leaves them out gets them again. */
 export const defaultTolerations: AdmissionRule = {
   async mutate(attributes) {
-    if (!isPodCreate(attributes)) return;
+    const { operation, resource, subresource } = attributes;
+    const isPod = resource.group === "" && resource.resource === "pods" && subresource === "";
+    if (!isPod || (operation !== "CREATE" && operation !== "UPDATE")) return;
     const { spec } = podOf(attributes.object);
     const tolerated = (key: string) =>
       (spec.tolerations ?? []).some((t) => (!t.key || t.key === key) && (!t.effect || t.effect === "NoExecute"));

@@ -1,5 +1,6 @@
 /** Schemas of custom resources as OpenAPI tells them. */
 import type { StructuralSchema } from "#platform/rules/structural/schema.ts";
+import { descriptionOf } from "#sdk/api/descriptions.ts";
 import type { JsonObject } from "#sdk/api/object.ts";
 import type { ResourceFacts } from "#sdk/api/schema.ts";
 
@@ -52,10 +53,11 @@ export function publishedDefinitions(
   const name = publishedName(r.group, r.version, r.kind);
   const gvk = (kind: string) => [{ group: r.group, version: r.version, kind }];
   const meta = "io.k8s.apimachinery.pkg.apis.meta.v1.";
-  const types: JsonObject = {
-    apiVersion: { type: "string" },
-    kind: { type: "string" },
+  const typed = (field: string): JsonObject => {
+    const description = descriptionOf(`${meta}Status`, field);
+    return { ...(description ? { description } : {}), type: "string" };
   };
+  const types: JsonObject = { apiVersion: typed("apiVersion"), kind: typed("kind") };
   const free = preserves || schema?.["x-kubernetes-preserve-unknown-fields"] === true;
   const body = schema && !(version === 2 && free) ? publishedSchema(schema, version) : { type: "object" };
   const own: JsonObject = {
