@@ -1,6 +1,6 @@
 /** JSON over HTTPS to a server that a file of the operator names: issuers of tokens, webhooks that authenticate and authorize. */
-import { request as httpRequest } from "node:http";
-import { request as httpsRequest } from "node:https";
+import { Agent as HttpAgent, request as httpRequest } from "node:http";
+import { Agent as HttpsAgent, request as httpsRequest } from "node:https";
 import { delay } from "#platform/base/clock.ts";
 import type { Json } from "#sdk/api/object.ts";
 
@@ -19,6 +19,9 @@ export interface Ask {
   timeoutMs: number;
 }
 
+/** Connections are kept for the next question; idle ones keep no process alive. */
+const KEPT = { keepAlive: true, maxSockets: 32, maxFreeSockets: 8, timeout: 60_000 };
+const [plainAgent, secureAgent] = [new HttpAgent(KEPT), new HttpsAgent(KEPT)];
 const BYTES_MAX = 4 * 1024 * 1024;
 const ATTEMPTS = 5;
 const BACKOFF_MS = 500;
@@ -32,12 +35,12 @@ export function askOnce(remote: Remote, { method, body, timeoutMs }: Ask): Promi
   const { promise, resolve, reject } = Promise.withResolvers<unknown>();
   const text = body === undefined ? undefined : JSON.stringify(body);
   const { url, ca, cert, key, token } = remote;
-  const send = url.startsWith("http:") ? httpRequest : httpsRequest;
+  const [send, agent] = url.startsWith("http:") ? [httpRequest, plainAgent] : [httpsRequest, secureAgent];
   const outgoing = send(
     url,
     {
       method,
-      agent: false,
+      agent,
       signal: AbortSignal.timeout(timeoutMs),
       headers: {
         accept: "application/json, */*",

@@ -35,6 +35,7 @@ export class IssuerKeys {
     if (performance.now() - this.#readAt < REFRESH_MS_MIN) return this.#keys;
     this.#reading ??= this.#read().finally(() => {
       this.#reading = undefined;
+      this.#readAt = performance.now();
     });
     await this.#reading;
     return this.#keys;
@@ -61,7 +62,6 @@ export class IssuerKeys {
         return [];
       }
     });
-    this.#readAt = performance.now();
   }
 
   async #discover(): Promise<string> {
