@@ -10,6 +10,8 @@ import { deploymentController } from "./deployment/controller.ts";
 import { disruptionController } from "./disruption/controller.ts";
 import { endpointsController } from "./endpoints/controller.ts";
 import { endpointSliceController } from "./endpointslice/controller.ts";
+import { endpointSliceMirroringController } from "./endpointslice-mirroring/controller.ts";
+import { ephemeralVolumeController } from "./ephemeral-volume/controller.ts";
 import { garbageCollector } from "./garbage-collector/controller.ts";
 import { jobController } from "./job/controller.ts";
 import { namespaceController } from "./namespace/controller.ts";
@@ -39,6 +41,7 @@ export const controllers: readonly Controller[] = [
   disruptionController,
   clusterRoleAggregationController,
   endpointSliceController,
+  endpointSliceMirroringController,
   endpointsController,
   namespaceController,
   serviceAccountController,
@@ -47,6 +50,7 @@ export const controllers: readonly Controller[] = [
   bootstrapSigner,
   resourceQuotaController,
   persistentVolumeBinder,
+  ephemeralVolumeController,
   claimProtection,
   volumeProtection,
   volumeAttributesClassProtection,
