@@ -129,6 +129,33 @@ describe("a node with containerd, through its components", { skip: why ?? false,
     }
   });
 
+  it("speaks to older WebSocket clients: errors in words, base64, ports in channels", async () => {
+    const gate = await startGate(node, node.api.get<Pod>("pods", "default", "web") as unknown as PodForStreaming);
+    const speak = (path: string, protocols: string[], send: (socket: WebSocket) => void) =>
+      new Promise<string[]>((resolve, reject) => {
+        const socket = new WebSocket(`wss://127.0.0.1:${GATE}/${path}`, protocols, { rejectUnauthorized: false });
+        const got: string[] = [];
+        socket.on("message", (data: Buffer) => got.push(data.toString("latin1")));
+        socket.once("open", () => send(socket));
+        socket.once("error", reject);
+        socket.once("close", () => resolve(got));
+      });
+    try {
+      const fails = "exec?stdout=1&stderr=1&command=sh&command=-c&command=echo%20hi;exit%203";
+      const first = await speak(fails, ["channel.k8s.io"], () => undefined);
+      assert.deepEqual(first, ["\u0001", "\u0001hi\n", "\u0003command terminated with non-zero exit code"]);
+      const base64 = await speak(fails, ["base64.channel.k8s.io"], () => undefined);
+      assert.equal(base64[1], `1${btoa("hi\n")}`);
+      const page = await speak("portforward?port=8080", ["v4.channel.k8s.io"], (socket) =>
+        socket.send(Buffer.from("\u0000GET / HTTP/1.0\r\n\r\n")),
+      );
+      assert.deepEqual(page.slice(0, 2), ["\u0000\u0090\u001f", "\u0001\u0090\u001f"]);
+      assert.match(page.slice(2).join(""), /Moin from web/);
+    } finally {
+      gate.close();
+    }
+  });
+
   it("gives two tenants' pods of one name each their own place", async () => {
     put(podOf("web", {}), "blue");
     const other = await until("web", isReady, "blue");

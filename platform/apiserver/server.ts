@@ -17,9 +17,10 @@ import type { Exchange } from "./http/exchange.ts";
 import type { BodyDecoder, Patcher } from "./http/patches.ts";
 import { methodNotAllowed, PageNotFound } from "./http/refusals.ts";
 import { ResourceHandler } from "./http/resources.ts";
-import { statusOf } from "./http/respond.ts";
+import { type AnyResponse, statusOf } from "./http/respond.ts";
 import { type ListeningServer, listen } from "./http/server.ts";
 import { type HealthCheck, type SystemDocument, serveSystem } from "./http/system.ts";
+import { isWebSocket, WebSocketResponse } from "./http/websocket.ts";
 import { locate } from "./proxy/location.ts";
 import { proxyRequest, proxyUpgrade } from "./proxy/proxy.ts";
 import type { Registry } from "./registry/registry.ts";
@@ -181,8 +182,9 @@ export async function startServer(parts: ServerParts): Promise<ListeningServer> 
     const trace: Trace = {};
     const { signal, gone } = chain.begin();
     socket.on("close", gone);
+    const answer = isWebSocket(request) ? new WebSocketResponse(request, socket, head) : undefined;
     try {
-      const exchange = await chain.admit(request, undefined as never, requestId, signal, trace);
+      const exchange = await chain.admit(request, answer?.response as AnyResponse, requestId, signal, trace);
       trace.audit?.stage("ResponseStarted", 101);
       const remote = parts.aggregation?.find(exchange.scope, exchange.info.path);
       if (remote) return await parts.aggregation?.forwardUpgrade(exchange, remote, socket, head);
@@ -192,6 +194,8 @@ export async function startServer(parts: ServerParts): Promise<ListeningServer> 
         const { location, credentials } = await proxied(exchange, entry);
         return await proxyUpgrade(exchange, socket, head, location, credentials);
       }
+      const { verb, subresource: of } = exchange.info;
+      if (entry && answer && (verb === "watch" || of === "log")) return await dispatch(exchange);
       if (entry?.storeResource !== "pods" || !STREAMING.has(exchange.info.subresource)) throw notFoundResource();
       await chain.alsoMay(exchange, "create");
       const subresource = exchange.info.subresource as StreamingSubresource;

@@ -25,6 +25,7 @@ import { nameForAuthorization, parseRequest, type RequestInfo } from "./requestI
 import { type AnyResponse, encodedStatus, send, sendText, statusOf } from "./respond.ts";
 import { isShared } from "./shared.ts";
 import { recordWarnings } from "./warnings.ts";
+import { bearerOfProtocols } from "./websocket.ts";
 
 export interface ChainParts {
   authenticator: Authenticator;
@@ -228,7 +229,7 @@ export class Chain {
     const socket = request.socket as TLSSocket;
     const certificate = peerCertificate(request, socket);
     const header = String(request.headers.authorization ?? "");
-    const bearer = /^bearer +(\S+)$/i.exec(header)?.[1];
+    const bearer = /^bearer +(\S+)$/i.exec(header)?.[1] ?? bearerOfProtocols(request);
     const headers = request.headers["x-remote-user"] === undefined ? undefined : request.headers;
     const tenantName = bearer === undefined && !headers ? undefined : info.tenant;
     const user = await this.#parts.authenticator.authenticate(

@@ -48,6 +48,21 @@ export function streamsOf(query: URLSearchParams, isAttach: boolean): CommandStr
   return streams;
 }
 
+/** The ports that a WebSocket client without a tunnel asks for: `port` several times, or several in one. */
+export function portsOf(query: URLSearchParams): number[] {
+  const asked = query.getAll("port");
+  if (asked.length === 0) throw badRequest('query parameter "port" is required');
+  return asked.flatMap((text) => {
+    if (text === "") throw badRequest('query parameter "port" cannot be empty');
+    return text.split(",").map((one) => {
+      const port = /^\d{1,5}$/.test(one) ? Number(one) : Number.NaN;
+      if (!(port <= 65535)) throw badRequest(`unable to parse ${JSON.stringify(text)} as a port`);
+      if (port < 1) throw badRequest(`port ${JSON.stringify(text)} must be > 0`);
+      return port;
+    });
+  });
+}
+
 const segment = encodeURIComponent;
 
 /** The node agent's path for an upgrade (platform/node/server.ts). */

@@ -1,17 +1,18 @@
 /**
- * exec and attach for a WebSocket client, towards a node that speaks SPDY (KEP-4006). A message's first byte is its channel:
- * 0 stdin, 1 stdout, 2 stderr, 3 error (a Status as JSON), 4 resize; in v5 255 closes the channel that its next byte names.
+ * exec, attach and port-forward for a WebSocket client, towards a node that speaks SPDY (KEP-4006). exec's channels: 0 stdin,
+ * 1 stdout, 2 stderr, 3 error, 4 resize.
  */
 import type { Duplex } from "node:stream";
 import type { WebSocket } from "ws";
+import type { Status } from "#sdk/api/status.ts";
+import type { Channels } from "./channels.ts";
 import type { SpdyConnection, SpdyStream } from "./spdy.ts";
 
-export const V5 = "v5.channel.k8s.io";
-export const V4 = "v4.channel.k8s.io";
 /** What the node is asked to speak: errors are a Status as JSON. */
 export const NODE_PROTOCOL = "v4.channel.k8s.io";
 
 const CHANNELS = ["stdin", "stdout", "stderr", "error", "resize"] as const;
+const ERROR = 3;
 const CLOSE = 255;
 /** The client is slow beyond this: reading from the node stops until it has caught up. */
 const BUFFERED_BYTES_MAX = 1 << 20;
@@ -25,12 +26,8 @@ export interface CommandStreams {
 }
 
 /** Resolves when either side is done; both are closed by then. */
-export function translate(
-  client: WebSocket,
-  node: SpdyConnection,
-  protocol: string,
-  streams: CommandStreams,
-): Promise<void> {
+export function translate(client: Channels, node: SpdyConnection, streams: CommandStreams): Promise<void> {
+  const { halfClose, statusErrors } = client.protocol;
   const wanted = {
     error: true,
     stdin: streams.stdin,
@@ -46,52 +43,88 @@ export function translate(
     byChannel.set(CHANNELS.indexOf(name), stream);
     byStream.set(stream, CHANNELS.indexOf(name));
   }
-  // Who waits for the connection sees it on the first channel he can read.
-  const first = streams.stdout ? 1 : streams.stderr ? 2 : 3;
-  client.send(Buffer.from([first]));
-
   const send = (channel: number, data: Buffer) => {
-    client.send(Buffer.concat([Buffer.from([channel]), data]), () => {
-      if (client.bufferedAmount < BUFFERED_BYTES_MAX) node.resume();
-    });
-    if (client.bufferedAmount >= BUFFERED_BYTES_MAX) node.pause();
+    if (!client.send(channel, data, () => node.resume())) node.pause();
   };
+  // Who waits for the connection sees it on the first channel he can read.
+  send(streams.stdout ? 1 : streams.stderr ? 2 : ERROR, Buffer.alloc(0));
+
+  const said: Buffer[] = [];
   node.on("data", (stream, data) => {
     const channel = byStream.get(stream);
-    if (channel !== undefined) send(channel, data);
+    if (channel === ERROR && !statusErrors) said.push(data);
+    else if (channel !== undefined) send(channel, data);
   });
   node.on("drain", () => client.resume());
-  client.on("message", (message: Buffer) => {
-    const channel = message[0];
-    if (channel === undefined) return;
-    if (channel === CLOSE && protocol === V5) byChannel.get(message[1] ?? CLOSE)?.end();
-    else if (channel === 0 || channel === 4) {
-      if (byChannel.get(channel)?.write(message.subarray(1)) === false) client.pause();
-    }
+  client.onMessage((channel, data) => {
+    if (channel === CLOSE && halfClose) byChannel.get(data[0] ?? CLOSE)?.end();
+    else if ((channel === 0 || channel === 4) && byChannel.get(channel)?.write(data) === false) client.pause();
   });
-  return finished(client, node, () => {
-    // The error stream's end is the command's end: what comes after it is nothing.
-    const error = byChannel.get(3);
-    return error?.remoteClosed === true && [1, 2].every((channel) => byChannel.get(channel)?.remoteClosed !== false);
-  });
+  return finished(
+    client,
+    node,
+    () => {
+      // The error stream's end is the command's end: what comes after it is nothing.
+      const error = byChannel.get(ERROR);
+      return error?.remoteClosed === true && [1, 2].every((channel) => byChannel.get(channel)?.remoteClosed !== false);
+    },
+    () => {
+      const words = inWords(Buffer.concat(said).toString());
+      if (words !== "") send(ERROR, Buffer.from(words));
+    },
+  );
 }
 
-function finished(client: WebSocket, node: SpdyConnection, done: () => boolean): Promise<void> {
+/** What a Status says to a client that knows none: nothing of success. */
+function inWords(status: string): string {
+  if (status === "") return "";
+  const { status: outcome, message = "" } = JSON.parse(status) as Status;
+  return outcome === "Success" ? "" : message;
+}
+
+function finished(client: Channels, node: SpdyConnection, done: () => boolean, last: () => void): Promise<void> {
   return new Promise((resolve) => {
-    const ping = setInterval(() => client.ping(), PING_MS);
     const end = () => {
-      clearInterval(ping);
       node.destroy();
-      client.close(1000);
+      client.close();
       resolve();
     };
     node.on("end", () => {
-      if (done()) end();
+      if (!done()) return;
+      last();
+      end();
     });
     node.on("close", end);
-    client.on("close", end);
-    client.on("error", end);
+    client.onClose(end);
   });
+}
+
+/** A pair of channels for each port, data and errors; each begins with its port in two bytes, the lower one first. */
+export function forwardPorts(client: Channels, node: SpdyConnection, ports: readonly number[]): Promise<void> {
+  const streams = ports.flatMap((port, i) => {
+    const headers = { port: String(port), requestid: String(i) };
+    const error = node.open({ ...headers, streamtype: "error" });
+    return [node.open({ ...headers, streamtype: "data" }), error];
+  });
+  const send = (channel: number, data: Buffer) => {
+    if (!client.send(channel, data, () => node.resume())) node.pause();
+  };
+  streams.forEach((_, channel) => {
+    const port = Buffer.alloc(2);
+    port.writeUInt16LE(ports[channel >> 1] ?? 0);
+    send(channel, port);
+  });
+  node.on("data", (stream, data) => send(streams.indexOf(stream), data));
+  node.on("drain", () => client.resume());
+  client.onMessage((channel, data) => {
+    if (channel % 2 === 0 && streams[channel]?.write(data) === false) client.pause();
+  });
+  return finished(
+    client,
+    node,
+    () => streams.every((stream) => stream.remoteClosed),
+    () => undefined,
+  );
 }
 
 /** Port-forward's tunnel (KEP-4006, SPDY/3.1+portforward.k8s.io): the messages' bytes are the SPDY connection's. */

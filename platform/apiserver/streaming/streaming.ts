@@ -2,53 +2,36 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import type { Duplex } from "node:stream";
 import { text } from "node:stream/consumers";
-import { type WebSocket, WebSocketServer } from "ws";
 import { badRequest, StatusError } from "#sdk/api/status.ts";
+import { isWebSocket, offeredProtocols, takeOver } from "../http/websocket.ts";
+import { type ChannelProtocol, COMMAND_PROTOCOLS, channelsOf, chooseChannels, FORWARD_PROTOCOLS } from "./channels.ts";
 import { createNodeConnections, type NodeConnections } from "./node-connection.ts";
-import { logPath, nodeOf, nodePath, streamsOf } from "./options.ts";
+import { logPath, nodeOf, nodePath, portsOf, streamsOf } from "./options.ts";
 import type { NodeCredentials, Streaming, StreamingSubresource, StreamingTarget } from "./port.ts";
-import { NODE_PROTOCOL, translate, tunnel, V4, V5 } from "./remote-command.ts";
+import { forwardPorts, NODE_PROTOCOL, translate, tunnel } from "./remote-command.ts";
 import { SpdyConnection } from "./spdy.ts";
 
 const TUNNEL = "SPDY/3.1+portforward.k8s.io";
 const PORT_FORWARD = "portforward.k8s.io";
-const MESSAGE_BYTES_MAX = 32 << 20;
 
 export function createStreaming(credentials: NodeCredentials): Streaming {
   const nodes = createNodeConnections(credentials);
-  const sockets = new WebSocketServer({
-    noServer: true,
-    maxPayload: MESSAGE_BYTES_MAX,
-    perMessageDeflate: false,
-  });
-  // The tunnel's name has a slash, which ws takes for a syntax error: the header is answered here, not by ws.
-  const chosen = new WeakMap<IncomingMessage, string>();
-  sockets.on("headers", (headers, request) => headers.push(`Sec-WebSocket-Protocol: ${chosen.get(request) ?? ""}`));
-
-  const accept = (request: IncomingMessage, socket: Duplex, head: Buffer, protocol: string): Promise<WebSocket> => {
-    chosen.set(request, protocol);
-    delete request.headers["sec-websocket-protocol"];
-    return new Promise((resolve) => sockets.handleUpgrade(request, socket, head, resolve));
-  };
-
   return {
     async handleUpgrade(request, socket, head, subresource, target) {
       const node = nodeOf(target);
       const path = nodePath(subresource === "portforward" ? "portForward" : subresource, target);
       socket.on("error", () => socket.destroy());
-      if (/^websocket$/i.test(request.headers.upgrade ?? "")) {
-        const protocol = chooseProtocol(request, subresource);
-        const wanted = protocol === TUNNEL ? PORT_FORWARD : NODE_PROTOCOL;
-        const answer = await upgradeNode(nodes, node, path, { "x-stream-protocol-version": wanted });
-        const client = await accept(request, socket, head, protocol);
-        if (protocol === TUNNEL) await tunnel(client, answer);
-        else {
-          const streams = streamsOf(target.query, subresource === "attach");
-          await translate(client, new SpdyConnection(answer.socket, answer.head), protocol, streams);
-        }
-        return;
-      }
-      await passThrough(nodes, request, socket, head, path, target);
+      if (!isWebSocket(request)) return await passThrough(nodes, request, socket, head, path, target);
+      const protocol = chooseProtocol(request, subresource);
+      const forwards = subresource === "portforward";
+      const ports = forwards && protocol !== TUNNEL ? portsOf(target.query) : [];
+      const wanted = forwards ? PORT_FORWARD : NODE_PROTOCOL;
+      const answer = await upgradeNode(nodes, node, path, { "x-stream-protocol-version": wanted });
+      if (protocol === TUNNEL) return await tunnel(await takeOver(request, socket, head, TUNNEL), answer);
+      const client = channelsOf(await takeOver(request, socket, head, protocol.name), protocol);
+      const connection = new SpdyConnection(answer.socket, answer.head);
+      if (forwards) await forwardPorts(client, connection, ports);
+      else await translate(client, connection, streamsOf(target.query, subresource === "attach"));
     },
 
     async proxyLog(target, out) {
@@ -88,13 +71,15 @@ const drained = (
     signal.addEventListener("abort", () => resolve(), { once: true });
   });
 
-function chooseProtocol(request: IncomingMessage, subresource: StreamingSubresource): string {
-  const offered = (request.headers["sec-websocket-protocol"] ?? "").split(",").map((one) => one.trim());
-  const known = subresource === "portforward" ? [TUNNEL] : [V5, V4];
-  const chosen = known.find((one) => offered.includes(one));
-  if (chosen === undefined)
-    throw badRequest(`unable to upgrade: the WebSocket must offer one of the subprotocols ${known.join(", ")}`);
-  return chosen;
+function chooseProtocol(request: IncomingMessage, subresource: StreamingSubresource): ChannelProtocol | typeof TUNNEL {
+  const offered = offeredProtocols(request);
+  const forwards = subresource === "portforward";
+  if (forwards && offered.includes(TUNNEL)) return TUNNEL;
+  const known = forwards ? FORWARD_PROTOCOLS : COMMAND_PROTOCOLS;
+  const chosen = chooseChannels(offered, known);
+  if (chosen) return chosen;
+  const names = [...(forwards ? [TUNNEL] : []), ...known.flatMap(({ name }) => name || [])];
+  throw badRequest(`unable to upgrade: the WebSocket must offer one of the subprotocols ${names.join(", ")}`);
 }
 
 async function upgradeNode(

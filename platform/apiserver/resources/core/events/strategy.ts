@@ -57,15 +57,21 @@ export const eventStrategy = (facts: ResourceFacts): Strategy =>
     validateName: nameIsPathSegment,
     ...(facts.group === "" ? { validate: (object) => validateAbout(as<Event>(object)) } : {}),
     ...(facts.group === "" ? {} : { storage }),
-    fieldNames: [...FIELDS.map((f) => `involvedObject.${f}`), "reason", "reportingComponent", "source", "type"],
+    fieldNames:
+      facts.group === ""
+        ? [...FIELDS.map((f) => `involvedObject.${f}`), "reason", "reportingComponent", "source", "type"]
+        : [...FIELDS.map((f) => `regarding.${f}`), "reason", "reportingController", "type"],
     fields(object) {
       const event = object as unknown as Event & EventsV1Event;
       const about = (event.involvedObject ?? event.regarding ?? {}) as Record<string, string | undefined>;
+      const reporter = event.reportingComponent ?? event.reportingController ?? "";
       const source = event.source?.component || event.reportingComponent || "";
       return {
         ...Object.fromEntries(FIELDS.map((f) => [`involvedObject.${f}`, about[f] ?? ""])),
+        ...Object.fromEntries(FIELDS.map((f) => [`regarding.${f}`, about[f] ?? ""])),
         reason: event.reason ?? "",
-        reportingComponent: event.reportingComponent ?? event.reportingController ?? "",
+        reportingComponent: reporter,
+        reportingController: reporter,
         source,
         type: event.type ?? "",
       };
