@@ -88,6 +88,16 @@ test("foreground: the owner stays until its dependents are gone", async (t) => {
   await until(async () => !(await map(api, "owner")) && !(await map(api, "child")));
 });
 
+test("foreground: a circle of owners holds nobody", async (t) => {
+  const api = setUp(t, garbageCollector);
+  const first = await makeMap(api, "first");
+  const second = await makeMap(api, "second", first);
+  const third = await makeMap(api, "third", second);
+  await api.client.update(CONFIGMAPS, { ...first, metadata: { ...first.metadata, ownerReferences: [ref(third)] } });
+  await remove(api, "first", { propagationPolicy: "Foreground" });
+  await until(async () => !(await map(api, "first")) && !(await map(api, "second")) && !(await map(api, "third")));
+});
+
 test("orphan: the dependents stay, without the reference", async (t) => {
   const api = setUp(t, garbageCollector);
   const owner = await makeMap(api, "owner");

@@ -34,7 +34,13 @@ export async function collect(c: Collector, id: string): Promise<void> {
     await patchMetadata(client, node, live, { ownerReferences: solid });
     return;
   }
-  const blockers = waiting.length > 0 && c.graph.dependentsOf(id).length > 0;
+  const dependents = c.graph.dependentsOf(id);
+  const blockers = waiting.length > 0 && dependents.length > 0;
+  // In a circle each would wait for the next for ever.
+  if (blockers && dependents.some(waitsForDependents)) {
+    const freed = owners.map((owner) => ({ ...owner, blockOwnerDeletion: false }));
+    await patchMetadata(client, node, live, { ownerReferences: freed });
+  }
   const propagationPolicy = finalizers.includes(ORPHAN)
     ? "Orphan"
     : blockers || finalizers.includes(FOREGROUND)
