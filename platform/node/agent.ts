@@ -15,7 +15,7 @@ import { cpuMilli, createCgroups, memoryBytes, podRequest } from "./cgroups.ts";
 import { createContainers } from "./containers.ts";
 import { isNodePod, type NodeContext, type NodePod, type NodeSettings } from "./context.ts";
 import { collectDead, orphanPod, removeLeftovers, rotateLogs } from "./housekeeping.ts";
-import { nodeStatus, registerNode, renewLease, writeNodeStatus } from "./node-object.ts";
+import { NODES, nodeStatus, registerNode, renewLease, saysAlready, writeNodeStatus } from "./node-object.ts";
 import { createObserver, type Observer } from "./observe.ts";
 import type { Network, Runtime } from "./ports.ts";
 import { createProber } from "./probes.ts";
@@ -128,7 +128,6 @@ export function startAgent(options: AgentOptions): Agent {
   let node: Node | undefined;
   let problem: string | undefined;
   let writtenAt = 0;
-  let written = "";
   const heartbeat = async () => {
     if (node !== undefined) await renewLease(client, node, context.clock, log);
   };
@@ -136,13 +135,12 @@ export function startAgent(options: AgentOptions): Agent {
     const facts = await factsOf(context, (why) => {
       problem = why;
     });
-    status = await nodeStatus(settings, { ...facts, problem }, status, context.clock.now());
+    // Somebody may have taken our silence for death: what the API says counts, not what we said last.
+    if (node) node = await client.get<Node>(NODES, { name: settings.name });
+    status = await nodeStatus(settings, { ...facts, problem }, node?.status ?? status, context.clock.now());
     node ??= await registerNode(client, settings, status);
-    const { conditions, ...rest } = status;
-    const digest = JSON.stringify([rest, conditions?.map((one) => [one.type, one.status, one.reason, one.message])]);
-    if (digest === written && context.clock.now() - writtenAt < STATUS_WRITE_MS) return;
+    if (saysAlready(node.status, status) && context.clock.now() - writtenAt < STATUS_WRITE_MS) return;
     node = await writeNodeStatus(client, settings.name, status);
-    written = digest;
     writtenAt = context.clock.now();
   };
 

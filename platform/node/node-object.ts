@@ -2,6 +2,7 @@
 import { readFileSync } from "node:fs";
 import { statfs } from "node:fs/promises";
 import { arch, release } from "node:os";
+import { isDeepStrictEqual } from "node:util";
 import { type Clock, microTimeText, timeText } from "#platform/base/clock.ts";
 import { type Log, messageOf } from "#platform/base/log.ts";
 import type { Lease, Node, NodeCondition, NodeStatus } from "#sdk/api/generated/types.ts";
@@ -143,6 +144,19 @@ const labelsOf = (name: string): Record<string, string> => ({
   "beta.kubernetes.io/os": "linux",
   "beta.kubernetes.io/arch": architecture(),
 });
+
+/** Whether `known` says what `status` says, heartbeats apart; what others keep in it is theirs. */
+export function saysAlready(known: NodeStatus | undefined, { conditions = [], ...rest }: NodeStatus): boolean {
+  const wanted = JSON.parse(JSON.stringify(rest)) as Record<string, unknown>;
+  const has = (known ?? {}) as Record<string, unknown>;
+  return (
+    Object.entries(wanted).every(([key, value]) => isDeepStrictEqual(has[key], value)) &&
+    conditions.every(({ type, status, reason, message }) => {
+      const present = known?.conditions?.find((one) => one.type === type);
+      return present?.status === status && present.reason === reason && present.message === message;
+    })
+  );
+}
 
 /** Creates the Node, or gives the one that is there its labels back. */
 export async function registerNode(client: Client, settings: NodeSettings, status: NodeStatus): Promise<Node> {
