@@ -21,7 +21,7 @@ import type { Network, Runtime } from "./ports.ts";
 import { createProber } from "./probes.ts";
 import { createReferences } from "./references.ts";
 import { PODS } from "./status-writer.ts";
-import { createVolumes } from "./volumes.ts";
+import { createVolumes } from "./volumes/manager.ts";
 import { createWorker, type PodWorker } from "./worker.ts";
 
 const SERVICES: GroupVersionResource = { group: "", version: "v1", resource: "services" };

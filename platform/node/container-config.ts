@@ -1,6 +1,6 @@
 /** A container as CRI wants it (kuberuntime_container.go, kuberuntime_container_linux.go). */
 import { randomBytes } from "node:crypto";
-import { mkdir, realpath, writeFile } from "node:fs/promises";
+import { mkdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import type { Container } from "#sdk/api/generated/types.ts";
 import { tenantOf } from "#sdk/client/port.ts";
@@ -12,7 +12,8 @@ import { ConfigError, environment, expand } from "./env.ts";
 import { CONTAINER_HASH, CONTAINER_NAME, GRACE_PERIOD, MESSAGE_FILE, MESSAGE_POLICY } from "./observe.ts";
 import type { References } from "./references.ts";
 import { namespaceOptions, POD_NAME, POD_NAMESPACE, POD_UID, TENANT, writeHosts } from "./sandbox.ts";
-import type { MountedVolumes } from "./volumes.ts";
+import type { MountedVolumes } from "./volumes/manager.ts";
+import { mountSubPath } from "./volumes/subpath.ts";
 
 /** procMount Default, as the runtimes agreed with Kubernetes. */
 const MASKED = [
@@ -60,6 +61,7 @@ export async function containerConfig(input: ContainerInput): Promise<ContainerC
     ...(container.workingDir ? { workingDir: container.workingDir } : {}),
     envs: [...env].map(([key, value]) => ({ key, value: Buffer.from(value).toString("base64") })),
     mounts: await mountsOf(input, messageFile, lookup),
+    devices: devicesOf(container, input.volumes),
     labels: {
       [CONTAINER_NAME]: container.name,
       [POD_NAME]: name,
@@ -81,7 +83,7 @@ export async function containerConfig(input: ContainerInput): Promise<ContainerC
     tty: container.tty === true,
     linux: {
       resources: containerResources(pod, container, context.machine.memoryBytes),
-      securityContext: securityContext(pod, container, input.targetId),
+      securityContext: securityContext(pod, container, volumeGroups(input.volumes), input.targetId),
     },
   };
 }
@@ -107,6 +109,7 @@ function verifyNonRoot(pod: NodePod, container: Container, image: Image): void {
 function securityContext(
   pod: NodePod,
   container: Container,
+  groups: number[],
   targetId: string | undefined,
 ): LinuxContainerSecurityContext {
   const own = container.securityContext;
@@ -128,6 +131,7 @@ function securityContext(
     supplementalGroups: [
       ...(shared?.fsGroup === undefined ? [] : [shared.fsGroup]),
       ...(shared?.supplementalGroups ?? []),
+      ...groups,
     ],
     ...(privileged || own?.procMount === "Unmasked" ? {} : { maskedPaths: MASKED, readonlyPaths: READONLY }),
     seccomp: seccompOf(own?.seccompProfile ?? shared?.seccompProfile),
@@ -140,6 +144,19 @@ function seccompOf(profile: { type: string; localhostProfile?: string } | undefi
     return { profileType: "Localhost", localhostRef: `/var/lib/kubelet/seccomp/${profile.localhostProfile ?? ""}` };
   return { profileType: "Unconfined" };
 }
+
+/** Groups that volumes ask for beside the pod's own. */
+const volumeGroups = (volumes: MountedVolumes): number[] =>
+  [...volumes.values()].flatMap(({ group }) => (group === undefined ? [] : [group]));
+
+/** Volumes that are given as devices, without a file system. */
+const devicesOf = (container: Container, volumes: MountedVolumes): NonNullable<ContainerConfig["devices"]> =>
+  (container.volumeDevices ?? []).map(({ name, devicePath }) => {
+    const volume = volumes.get(name);
+    if (volume?.device !== true)
+      throw new ConfigError(`no device ${JSON.stringify(name)} for the volumeDevice at ${devicePath}`);
+    return { containerPath: devicePath, hostPath: volume.path, permissions: volume.readOnly === true ? "r" : "mrw" };
+  });
 
 async function makeMessageFile({ context, pod, container }: ContainerInput): Promise<string> {
   const directory = join(podPaths(context.settings, pod.metadata.uid).containers, container.name);
@@ -156,16 +173,22 @@ async function mountsOf(
 ): Promise<Mount[]> {
   const { context, pod, container, podIPs, volumes } = input;
   const mounts: Mount[] = [];
-  for (const mount of container.volumeMounts ?? []) {
+  for (const [index, mount] of (container.volumeMounts ?? []).entries()) {
     const volume = volumes.get(mount.name);
     if (volume === undefined)
       throw new ConfigError(`no volume ${JSON.stringify(mount.name)} for the mount at ${mount.mountPath}`);
+    if (mount.recursiveReadOnly === "Enabled")
+      throw new ConfigError(
+        `failed to resolve recursive read-only mode: recursive read-only mount is not supported by the runtime of this node`,
+      );
     const subPath = mount.subPathExpr === undefined ? mount.subPath : expand(mount.subPathExpr, lookup);
-    const hostPath = subPath ? await resolveSubPath(volume, subPath) : volume;
+    const { subPaths } = podPaths(context.settings, pod.metadata.uid);
+    const target = join(subPaths, mount.name, container.name, String(index));
+    const hostPath = subPath ? await mountSubPath(volume.path, subPath, target) : volume.path;
     mounts.push({
       containerPath: mount.mountPath.startsWith("/") ? mount.mountPath : `/${mount.mountPath}`,
       hostPath,
-      readonly: mount.readOnly === true,
+      readonly: mount.readOnly === true || volume.readOnly === true,
       propagation:
         mount.mountPropagation === "Bidirectional"
           ? "PROPAGATION_BIDIRECTIONAL"
@@ -182,24 +205,4 @@ async function mountsOf(
     });
   mounts.push({ containerPath: container.terminationMessagePath ?? MESSAGE_PATH, hostPath: messageFile });
   return mounts;
-}
-
-/** A directory is made when nothing is there; what leads out of the volume is refused. */
-async function resolveSubPath(volume: string, subPath: string): Promise<string> {
-  if (subPath.startsWith("/") || subPath.split("/").includes(".."))
-    throw new ConfigError(
-      `failed to prepare subPath for volumeMount: ${JSON.stringify(subPath)} must not leave the volume`,
-    );
-  const target = join(volume, subPath);
-  const root = await realpath(volume);
-  let found = await realpath(target).catch(() => undefined);
-  if (found === undefined) {
-    await mkdir(target, { recursive: true, mode: 0o755 });
-    found = await realpath(target);
-  }
-  if (found !== root && !found.startsWith(`${root}/`))
-    throw new ConfigError(
-      `failed to prepare subPath for volumeMount: ${JSON.stringify(subPath)} leads out of the volume`,
-    );
-  return found;
 }

@@ -12,7 +12,7 @@ import type { Observation, ObservedContainer } from "./observe.ts";
 import { isRuntimeNotFound } from "./ports.ts";
 import type { References } from "./references.ts";
 import { sandboxConfig } from "./sandbox.ts";
-import type { MountedVolumes } from "./volumes.ts";
+import type { MountedVolumes } from "./volumes/manager.ts";
 
 /** A preStop hook that takes all of the grace period still leaves the container this long. */
 const GRACE_SECONDS_MIN = 2;

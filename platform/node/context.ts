@@ -62,6 +62,7 @@ export const podPaths = (settings: NodeSettings, uid: string) => {
   return {
     base,
     volumes: join(base, "volumes"),
+    subPaths: join(base, "volume-subpaths"),
     containers: join(base, "containers"),
     hosts: join(base, "etc-hosts"),
     network: join(base, "network.json"),

@@ -7,7 +7,7 @@ import { TENANT_ANNOTATION } from "#sdk/client/port.ts";
 import { logRoot, type NodeContext, type NodePod, podLogDirectory } from "./context.ts";
 import { CONTAINER_NAME, GRACE_PERIOD, type Observation, type Observer } from "./observe.ts";
 import { POD_NAME, POD_NAMESPACE, TENANT } from "./sandbox.ts";
-import type { VolumeManager } from "./volumes.ts";
+import type { VolumeManager } from "./volumes/manager.ts";
 
 /** The most that labels say about a pod whose object is gone: enough to take it down. */
 export function orphanPod(uid: string, seen: Observation): NodePod | undefined {

@@ -19,7 +19,7 @@ import type { Prober } from "./probes.ts";
 import { createResizer, type Refusal } from "./resize.ts";
 import { addressesOf, createSandbox, readNetwork, type SandboxNetwork, stopSandbox } from "./sandbox.ts";
 import { createStatusWriter, PODS } from "./status-writer.ts";
-import type { MountedVolumes, VolumeManager } from "./volumes.ts";
+import type { MountedVolumes, VolumeManager } from "./volumes/manager.ts";
 
 /** Changed ConfigMaps and Secrets reach volumes within this time, tokens are renewed, lost changes found. */
 const RESYNC_MS = 30_000;
@@ -260,12 +260,13 @@ export function createWorker(parts: WorkerParts, first: NodePod): PodWorker {
     prober.keep(uid, live);
   };
 
-  /** Its network is given back; its containers stay for their logs until the object is deleted. */
+  /** Its network and its persistent volumes are given back; its containers stay for their logs until the object is deleted. */
   const finishedStep = async (): Promise<number> => {
     prober.keep(uid, new Set());
     for (const one of observer.get(uid).sandboxes)
       if (one.state === "SANDBOX_READY") await stopSandbox(context, pod, one.id);
     network = undefined;
+    await volumes.release(uid);
     return RESYNC_MS * 10;
   };
 

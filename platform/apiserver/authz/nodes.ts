@@ -35,8 +35,8 @@ const OPEN = new Set([
 
 const REFERENCED = new Set(["secrets", "configmaps", "persistentvolumeclaims", "serviceaccounts"]);
 
-/** Names, by kind, that a pod's spec mentions. */
-export function references(spec: PodSpec): Record<string, Set<string>> {
+/** Names, by kind, that a pod's spec mentions; the claims of its ephemeral volumes are named after the pod. */
+export function references(spec: PodSpec, podName: string): Record<string, Set<string>> {
   const found = {
     secrets: new Set<string>(),
     configmaps: new Set<string>(),
@@ -52,6 +52,7 @@ export function references(spec: PodSpec): Record<string, Set<string>> {
     add("secrets", v.secret?.secretName);
     add("configmaps", v.configMap?.name);
     add("persistentvolumeclaims", v.persistentVolumeClaim?.claimName);
+    if (v.ephemeral) add("persistentvolumeclaims", `${podName}-${v.name}`);
     add("secrets", v.csi?.nodePublishSecretRef?.name);
     for (const source of v.projected?.sources ?? []) {
       add("secrets", source.secret?.name);
@@ -90,10 +91,22 @@ export function nodeAuthorizer(store: Store): Authorizer {
   async function isReferenced(node: string, a: AuthorizationAttributes, r: Resource): Promise<boolean> {
     const tenants = a.tenant === "*" ? ALL_TENANTS : a.tenant;
     for (const pod of await podsOf(node, tenants, r.namespace)) {
-      const { spec } = JSON.parse(pod.document) as { spec: PodSpec };
-      if (references(spec)[r.resource]?.has(r.name)) return true;
+      const { metadata, spec } = JSON.parse(pod.document) as { metadata: { name: string }; spec: PodSpec };
+      if (references(spec, metadata.name)[r.resource]?.has(r.name)) return true;
     }
     return false;
+  }
+
+  /** A volume is its pod's by way of the claim that it is bound to. */
+  async function isClaimed(node: string, a: AuthorizationAttributes, r: Resource): Promise<boolean> {
+    if (a.tenant === "*") return false;
+    const key = { tenant: a.tenant, resource: "persistentvolumes", namespace: "", name: r.name };
+    const stored = await store.get(key, { type: "consistent" });
+    if (!stored) return false;
+    const { spec } = JSON.parse(stored.document) as { spec?: { claimRef?: { namespace?: string; name?: string } } };
+    const { namespace, name } = spec?.claimRef ?? {};
+    if (!namespace || !name) return false;
+    return await isReferenced(node, a, { ...r, resource: "persistentvolumeclaims", namespace, name });
   }
 
   async function pods(node: string, a: AuthorizationAttributes, r: Resource): Promise<Decision> {
@@ -147,6 +160,10 @@ export function nodeAuthorizer(store: Store): Authorizer {
       ) {
         return a.verb === "create" ? ALLOW : noOpinion("");
       }
+      if (resource === "persistentvolumes" && r.subresource === "" && a.verb === "get")
+        return (await isClaimed(node, a, r))
+          ? ALLOW
+          : noOpinion(`no relationship found between node '${node}' and this object`);
       const token = resource === "serviceaccounts" && r.subresource === "token" && a.verb === "create";
       const reads = REFERENCED.has(resource) && r.subresource === "" && a.verb === "get";
       // A watch of one named object is how an agent keeps what its pods mounted up to date.
