@@ -22,10 +22,11 @@ import { mayDial, serviceResolver } from "#platform/apiserver/webhook/services.t
 import type { Log } from "#platform/base/log.ts";
 import type { PluginHost } from "#platform/plugin-host/host.ts";
 import { createAdmissionPlugins, type ObjectCheck, wantsReview } from "#platform/plugin-host/worlds/v1/admission.ts";
+import type { ContextReader } from "#platform/plugin-host/worlds/v1/context.ts";
 import { ROOT_TENANT, type Store } from "#platform/store/port.ts";
 import type { TenantDirectory } from "#platform/store/tenants.ts";
 import { definitionOf, resourceByName } from "#sdk/api/facts.ts";
-import type { GroupVersionResource, JsonObject } from "#sdk/api/object.ts";
+import type { JsonObject } from "#sdk/api/object.ts";
 import { PLUGINS, pluginSpecSchema } from "#sdk/plugin/manifest.ts";
 
 /** How long a write waits for plugins that are still being loaded. */
@@ -101,16 +102,19 @@ const checkObject: ObjectCheck = ({ kind }, object) =>
 
 /** What a manifest declares as context, as this server has it at hand. */
 const contextReader =
-  (store: Store, tenants: TenantDirectory) =>
-  async (
-    { group, resource }: GroupVersionResource,
-    tenantName: string,
-    namespace: string,
-  ): Promise<readonly unknown[]> => {
+  (store: Store, tenants: TenantDirectory): ContextReader =>
+  async ({ group, resource: plural }, tenantName, namespace, name) => {
     const tenant = tenants.byName(tenantName);
     if (!tenant) return [];
-    const namespaced = resourceByName(group, resource)?.namespaced === true;
-    const scope = { tenant: tenant.id, resource: groupResource(group, resource), ...(namespaced ? { namespace } : {}) };
+    const namespaced = resourceByName(group, plural)?.namespaced === true;
+    const resource = groupResource(group, plural);
+    if (name !== undefined) {
+      const key = { tenant: tenant.id, resource, namespace: namespaced ? namespace : "", name };
+      const stored =
+        (await store.get(key, { type: "atLeast", revision: 0 })) ?? (await store.get(key, { type: "consistent" }));
+      return stored ? [JSON.parse(stored.document) as unknown] : [];
+    }
+    const scope = { tenant: tenant.id, resource, ...(namespaced ? { namespace } : {}) };
     const { objects } = await store.list({ scope, freshness: { type: "atLeast", revision: 0 } });
     return objects.map(({ document }) => JSON.parse(document) as unknown);
   };

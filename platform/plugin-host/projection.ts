@@ -37,3 +37,9 @@ export function projector(paths: readonly string[] | undefined): (object: unknow
   const tree = treeOf(paths);
   return (object) => (object === undefined ? "" : JSON.stringify(project(object, tree)));
 }
+
+/** The same on objects. */
+export function projected(paths: readonly string[]): (object: unknown) => unknown {
+  const tree = treeOf(paths);
+  return (object) => project(object, tree);
+}

@@ -30,6 +30,16 @@ export const failure = (reason: string, message: string, code = 0, details = "")
 /** Denies in an admission hook: the API answers 403 with `message` after `pods "web" is forbidden: `. */
 export const deny = (message: string): PluginFailure => new PluginFailure("Forbidden", message, 403);
 
+/** No warning can begin with it (HTTP has no control characters in Warning headers). */
+export const AUDIT_MARK = "\u0001";
+
+/** Answered among an admission hook's warnings: becomes an annotation of the request's audit event instead. */
+export const auditAnnotation = (key: string, value: string): string => `${AUDIT_MARK}${key}=${value}`;
+
+/** Like `deny`, with annotations for the request's audit event. */
+export const denyAnnotated = (message: string, auditAnnotations: Readonly<Record<string, string>>): PluginFailure =>
+  new PluginFailure("Forbidden", message, 403, JSON.stringify({ auditAnnotations }));
+
 /** Anything thrown as a failure record: a PluginFailure as it is, another error as InternalError. */
 export function failureOf(thrown: unknown): Failure {
   if (thrown instanceof PluginFailure) {

@@ -14,6 +14,12 @@ export const WORLDS = [
   "controller",
   "runtime",
   "network",
+  "permit",
+  "offers",
+  "volume",
+  "device",
+  "proxy",
+  "panel",
 ] as const;
 export type World = (typeof WORLDS)[number];
 
@@ -27,6 +33,12 @@ export const WORLD_HOOKS: Record<World, readonly string[]> = {
   controller: ["watches", "reconcile"],
   runtime: ["*"],
   network: ["add", "del", "check", "status", "gc"],
+  permit: ["permit", "unreserve"],
+  offers: ["offer", "rescind"],
+  volume: ["*"],
+  device: ["inventory", "preferred", "allocate", "pre-start", "prepare", "unprepare"],
+  proxy: ["render", "addresses", "remove"],
+  panel: ["render", "act"],
 };
 
 const reason = z.string().min(1).max(500).describe("shown to the person who approves");
@@ -54,6 +66,24 @@ export const capabilitySchema = z.discriminatedUnion("name", [
   /** Programs: a name to an absolute path, or to a bare program name that is looked for in the system's directories. */
   z.object({ name: z.literal("exec"), reason, programs: z.record(word, z.string().min(1)) }),
   z.object({ name: z.literal("files"), reason, trees: z.record(word, z.string().min(1)) }),
+  /** Scheme, host and port of each server: "https://metrics.example:8443". */
+  z.object({
+    name: z.literal("http"),
+    reason,
+    origins: z
+      .array(z.string().regex(/^https?:\/\/[^/\s]+$/))
+      .min(1)
+      .max(50),
+  }),
+  /** The plugin's own nftables table, and what the names of links that it makes begin with. */
+  z.object({ name: z.literal("net"), reason, table: word, links: z.array(z.string().min(1).max(15)).default([]) }),
+  /** Directories below which it mounts, and what the paths of devices that it uses begin with. */
+  z.object({
+    name: z.literal("mount"),
+    reason,
+    trees: z.record(word, z.string().min(1)),
+    devices: z.array(z.string().startsWith("/dev/")).default([]),
+  }),
 ]);
 export type Capability = z.infer<typeof capabilitySchema>;
 
@@ -63,6 +93,10 @@ const matchSchema = z.object({
   resources: z.array(z.string()).min(1).describe('"pods", "pods/status", "*"'),
   operations: z.array(z.enum(["CREATE", "UPDATE", "DELETE", "CONNECT"])).min(1),
   namespaces: z.array(z.string()).optional(),
+  /** Label keys: only where the object, or the one before it, has one of them. */
+  labels: z.array(z.string()).optional(),
+  /** Only requests of users in one of these groups. */
+  userGroups: z.array(z.string()).optional(),
 });
 export type MatchRule = z.infer<typeof matchSchema>;
 
@@ -72,7 +106,21 @@ const contextSchema = z.object({
   resource: z.string(),
   /** There are none in the namespace: the hook is not called. */
   skipWhenEmpty: z.boolean().default(false),
+  /** Left out: all objects of the namespace. "namespace", "name" or "object.PATH": the one object that this names. */
+  named: z
+    .string()
+    .regex(/^(namespace|name|object(\.\w+)+)$/)
+    .optional(),
+  /** Only with reviews of these resources ("pods", "pods/eviction"); with others it neither crosses nor skips. */
+  resources: z.array(z.string()).optional(),
+  /** Label keys: only objects that have one of them. */
+  labels: z.array(z.string()).optional(),
+  /** Dotted paths of what is handed over; whole objects where it is left out. */
+  fields: z.array(z.string()).optional(),
+  /** With one of these keys in the configuration, skipWhenEmpty does not hold. */
+  unlessConfigured: z.array(z.string()).optional(),
 });
+export type ContextRule = z.infer<typeof contextSchema>;
 
 const limitsSchema = z.object({
   memoryMiB: z.number().int().min(4).max(1024).default(64),

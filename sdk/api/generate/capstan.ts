@@ -86,8 +86,27 @@ export const CAPSTAN_TYPES: Record<string, Schema> = {
     resources: set(string),
     operations: set(string),
     namespaces: set(string),
+    /** Keys: only where the object, or the one before it, has one of them. */
+    labels: set(string),
+    /** Only requests of users in one of these groups. */
+    userGroups: set(string),
   }),
-  [`${PREFIX}PluginContext`]: object({ group: string, version: string, resource: string, skipWhenEmpty: boolean }),
+  [`${PREFIX}PluginContext`]: object({
+    group: string,
+    version: string,
+    resource: string,
+    skipWhenEmpty: boolean,
+    /** Left out: all of the namespace. "namespace", "name" or "object.PATH": the one object that this names. */
+    named: string,
+    /** Only with reviews of these resources ("pods", "pods/eviction"). */
+    resources: set(string),
+    /** Keys: only objects that have one of these labels. */
+    labels: set(string),
+    /** Dotted paths of what is handed over; whole objects where there are none. */
+    fields: set(string),
+    /** The hook is called, whatever skipWhenEmpty says, once the configuration has one of these keys. */
+    unlessConfigured: set(string),
+  }),
   [`${PREFIX}PluginCapability`]: object(
     {
       name: string,

@@ -22,6 +22,11 @@ export interface PluginContext {
   version?: string;
   resource?: string;
   skipWhenEmpty?: boolean;
+  named?: string;
+  resources?: string[];
+  labels?: string[];
+  fields?: string[];
+  unlessConfigured?: string[];
 }
 export interface PluginHostStatus {
   engine?: string;
@@ -56,6 +61,8 @@ export interface PluginMatchRule {
   resources?: string[];
   operations?: string[];
   namespaces?: string[];
+  labels?: string[];
+  userGroups?: string[];
 }
 export interface PluginSpec {
   enabled?: boolean;

@@ -3,14 +3,16 @@
  * a denial: it was stopped, or what it answers cannot be used) decides by its failure policy.
  */
 import { type Log, messageOf } from "#platform/base/log.ts";
-import type { DynamicObject, GroupVersionResource } from "#sdk/api/object.ts";
+import type { DynamicObject } from "#sdk/api/object.ts";
 import { forbidden, internal, StatusError } from "#sdk/api/status.ts";
+import { AUDIT_MARK } from "#sdk/plugin/failure.ts";
 import { type MatchRule, PLUGINS, type PluginSpec } from "#sdk/plugin/manifest.ts";
 import type { Mutation, Review } from "#sdk/plugin/types.ts";
 import { PluginCallError } from "../../errors.ts";
 import type { LoadedPlugin, PluginHost } from "../../host.ts";
 import { applyJsonPatch, parseJsonPatch } from "../../json-patch.ts";
 import { projector } from "../../projection.ts";
+import { type ContextReader, contextsOf } from "./context.ts";
 
 /** As much as a request's body may have (limitRequestBody of the API server): nothing larger could be stored. */
 const PATCH_CHARACTERS_MAX = 3 * 1024 * 1024;
@@ -35,6 +37,8 @@ export interface AdmissionRequest {
     groups: readonly string[];
     extra?: Readonly<Record<string, readonly string[]>>;
   };
+  /** Becomes an annotation of the request's audit events. */
+  annotate?(key: string, value: string): void;
 }
 
 export interface AdmissionHook {
@@ -42,13 +46,6 @@ export interface AdmissionHook {
   mutate?(request: AdmissionRequest): Promise<{ object?: DynamicObject; warnings: string[] }>;
   validate?(request: AdmissionRequest): Promise<{ warnings: string[] }>;
 }
-
-/** Reads what a manifest declares as context: all objects of a resource in one namespace of one tenant. */
-export type ContextReader = (
-  resource: GroupVersionResource,
-  tenant: string,
-  namespace: string,
-) => Promise<readonly unknown[]>;
 
 export interface AdmissionPlugins {
   /** Those that match, in the order of their names. */
@@ -89,9 +86,14 @@ function matches(rule: MatchRule, request: AdmissionRequest): boolean {
     (rule.groups.includes("*") || rule.groups.includes(group)) &&
     rule.resources.some((name) => name === "*/*" || name === full || (name === "*" && request.subresource === "")) &&
     rule.operations.includes(request.operation) &&
-    (rule.namespaces === undefined || rule.namespaces.includes(request.namespace))
+    (rule.namespaces === undefined || rule.namespaces.includes(request.namespace)) &&
+    (rule.userGroups === undefined || rule.userGroups.some((name) => request.user.groups.includes(name))) &&
+    (rule.labels === undefined || isLabelled(rule.labels, request))
   );
 }
+
+const isLabelled = (keys: readonly string[], { object, oldObject }: AdmissionRequest): boolean =>
+  [object, oldObject].some((one) => keys.some((key) => one?.metadata.labels?.[key] !== undefined));
 
 function hookOf(plugin: LoadedPlugin, { context, check, log }: AdmissionOptions): AdmissionHook {
   const { spec, name } = plugin;
@@ -99,12 +101,8 @@ function hookOf(plugin: LoadedPlugin, { context, check, log }: AdmissionOptions)
   const offered = spec.hooks.admission ?? ["mutate", "validate"];
 
   async function review(request: AdmissionRequest): Promise<Review | undefined> {
-    const contexts: Record<string, readonly unknown[]> = {};
-    for (const wanted of spec.context) {
-      const objects = await context(wanted, request.tenantName, request.namespace);
-      if (objects.length === 0 && wanted.skipWhenEmpty) return undefined;
-      contexts[wanted.resource] = objects;
-    }
+    const contexts = await contextsOf(spec, request, context);
+    if (!contexts) return undefined;
     return {
       operation: request.operation,
       ...request.kind,
@@ -138,7 +136,9 @@ function hookOf(plugin: LoadedPlugin, { context, check, log }: AdmissionOptions)
       return usable(hook, () => read(answer));
     } catch (error) {
       if (error instanceof PluginCallError && error.kind === "failure" && error.reason !== "InternalError") {
-        throw denial(error, request);
+        const details = detailsOf(error.details);
+        annotateAll(request, details.auditAnnotations);
+        throw denial(error, request, details.shown);
       }
       if (spec.failurePolicy === "Ignore") {
         log.warn("an admission plugin failed and was ignored", { plugin: name, hook, error: String(error) });
@@ -159,7 +159,7 @@ function hookOf(plugin: LoadedPlugin, { context, check, log }: AdmissionOptions)
   }
 
   function mutated({ patch, warnings }: Mutation, request: AdmissionRequest) {
-    const shown = warnings.slice(0, WARNINGS_MAX);
+    const shown = warned(warnings, request);
     if (!patch || !request.object) return { warnings: shown };
     if (patch.length > PATCH_CHARACTERS_MAX)
       throw new Error(`a patch of ${patch.length} characters, of at most ${PATCH_CHARACTERS_MAX}`);
@@ -177,20 +177,36 @@ function hookOf(plugin: LoadedPlugin, { context, check, log }: AdmissionOptions)
     ...(offered.includes("validate")
       ? {
           validate: async (request: AdmissionRequest) => ({
-            warnings: (await ask("validate", request, (answer: string[]) => answer.slice(0, WARNINGS_MAX))) ?? [],
+            warnings: (await ask("validate", request, (answer: string[]) => warned(answer, request))) ?? [],
           }),
         }
       : {}),
   };
 }
 
+/** What is a warning of what a plugin answers; the rest are audit annotations, and noted as such. */
+function warned(answer: readonly string[], request: AdmissionRequest): string[] {
+  const warnings: string[] = [];
+  for (const text of answer.slice(0, WARNINGS_MAX)) {
+    const [, key, value] = text.startsWith(AUDIT_MARK) ? (/^.([^=]+)=(.*)$/s.exec(text) ?? []) : [];
+    if (key !== undefined && value !== undefined) request.annotate?.(key, value);
+    else warnings.push(text);
+  }
+  return warnings;
+}
+
+function annotateAll(request: AdmissionRequest, annotations: unknown): void {
+  if (typeof annotations !== "object" || annotations === null) return;
+  for (const [key, value] of Object.entries(annotations).slice(0, WARNINGS_MAX))
+    if (typeof value === "string") request.annotate?.(key, value);
+}
+
 /** A plugin's refusal as the API's user sees it. */
-function denial(error: PluginCallError, request: AdmissionRequest): StatusError {
+function denial(error: PluginCallError, request: AdmissionRequest, details: object): StatusError {
   const { resource } = request;
   const name = request.name || (request.object?.metadata.name ?? "");
   if (error.reason === "Forbidden") return forbidden(resource, name, error.message);
   const code = error.code >= 400 && error.code < 600 ? error.code : 403;
-  const details = detailsOf(error.details);
   return new StatusError(code, error.reason, error.message, {
     ...(name ? { name } : {}),
     ...(resource.group ? { group: resource.group } : {}),
@@ -200,11 +216,13 @@ function denial(error: PluginCallError, request: AdmissionRequest): StatusError 
 }
 
 /** A component's own text: left out where it is no JSON object. */
-function detailsOf(text: string): object {
+function detailsOf(text: string): { shown: object; auditAnnotations?: unknown } {
   try {
     const details: unknown = JSON.parse(text);
-    return typeof details === "object" && details !== null && !Array.isArray(details) ? details : {};
+    if (typeof details !== "object" || details === null || Array.isArray(details)) return { shown: {} };
+    const { auditAnnotations, ...shown } = details as { auditAnnotations?: unknown };
+    return { shown, auditAnnotations };
   } catch {
-    return {};
+    return { shown: {} };
   }
 }
