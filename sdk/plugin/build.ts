@@ -62,6 +62,16 @@ const worldExports: Record<World, [hooks: string, exported: string][]> = {
   controller: [["controllerHooks", "controller"]],
   runtime: [["runtimeHooks", "runtime"]],
   network: [["networkHooks", "network"]],
+  permit: [["permitHooks", "permit"]],
+  offers: [["offerHooks", "offers"]],
+  volume: [
+    ["volumeHooks", "volume"],
+    ["volumeControllerHooks", "volumeController"],
+    ["volumeNodeHooks", "volumeNode"],
+  ],
+  device: [["deviceHooks", "device"]],
+  proxy: [["proxyHooks", "proxy"]],
+  panel: [["panelHooks", "panel"]],
 };
 
 /** One text with the whole package and a world `component` of what this plugin is and may import. */

@@ -75,3 +75,43 @@ declare module "capstan:plugin/files@1.0.0" {
   };
   export default files;
 }
+
+declare module "capstan:plugin/http@1.0.0" {
+  interface Request {
+    method: string;
+    url: string;
+    headers: [string, string][];
+    body: Uint8Array;
+    timeoutMs: number;
+  }
+  interface Response {
+    status: number;
+    headers: [string, string][];
+    body: Uint8Array;
+  }
+  const http: { send(request: Request): Response };
+  export default http;
+}
+
+declare module "capstan:plugin/net@1.0.0" {
+  const net: { show(what: string): string; apply(commands: string[]): void; replaceRules(ruleset: string): void };
+  export default net;
+}
+
+declare module "capstan:plugin/mount@1.0.0" {
+  interface Request {
+    source: string;
+    tree: string;
+    path: string;
+    fsType: string;
+    options: string[];
+  }
+  const mount: {
+    mount(request: Request): void;
+    unmount(tree: string, path: string): void;
+    format(device: string, fsType: string, options: string[]): void;
+    grow(tree: string, path: string): void;
+    usage(tree: string, path: string): ArrayLike<number>;
+  };
+  export default mount;
+}

@@ -15,10 +15,15 @@ import type {
   Attachment,
   Mutation,
   NodeDelta,
+  OfferAnswer,
+  PanelQuery,
+  PermitDecision,
+  Placement,
   PodClass,
   ReconcileOutcome,
   ReconcileRequest,
   Review,
+  Room,
   TokenUser,
   Verdicts,
   Watch,
@@ -30,7 +35,7 @@ const logged = (thrown: unknown): void => {
 };
 
 /** A hook whose answer is `result<…, failure>`. */
-const failing =
+export const failing =
   <A extends unknown[], R>(hook: (...args: A) => R) =>
   (...args: A): R => {
     try {
@@ -43,7 +48,7 @@ const failing =
   };
 
 /** A hook that cannot fail: the instance ends, and the log says why. */
-const trapping =
+export const trapping =
   <A extends unknown[], R>(hook: (...args: A) => R) =>
   (...args: A): R => {
     try {
@@ -169,4 +174,35 @@ export const defineNetwork = (hooks: NetworkHooks) => ({
   check: failing((attachment: Attachment) => hooks.check(attachment)),
   status: failing(() => hooks.status()),
   gc: failing((valid: [string, string][]) => hooks.gc(valid)),
+});
+
+export interface PermitHooks {
+  /** The group's waiting pods and (last) the one that has come; a decision for each. */
+  permit(group: string, placements: Placement[]): PermitDecision[];
+  unreserve?(group: string, placement: Placement): void;
+}
+export const definePermit = (hooks: PermitHooks) => ({
+  permit: failing((group: string, placements: Placement[]) => hooks.permit(group, placements)),
+  unreserve: trapping((group: string, placement: Placement) => hooks.unreserve?.(group, placement)),
+});
+
+export interface OffersHooks {
+  offer(tenant: string, offers: Room[]): OfferAnswer;
+  rescind?(tenant: string, offers: string[]): void;
+}
+export const defineOffers = (hooks: OffersHooks) => ({
+  offer: failing((tenant: string, offers: Room[]) => hooks.offer(tenant, offers)),
+  rescind: trapping((tenant: string, offers: string[]) => hooks.rescind?.(tenant, offers)),
+});
+
+export interface PanelHooks {
+  /** Answers the page (sdk/wit/v1/panel.wit). */
+  render(query: PanelQuery): object;
+  act?(query: PanelQuery, action: string, fields: Record<string, unknown>): string;
+}
+export const definePanel = (hooks: PanelHooks) => ({
+  render: failing((query: PanelQuery) => JSON.stringify(hooks.render(query))),
+  act: failing((query: PanelQuery, action: string, fields: string) =>
+    (hooks.act ?? absent("act"))(query, action, JSON.parse(fields || "{}") as Record<string, unknown>),
+  ),
 });

@@ -138,3 +138,115 @@ export interface Attachment {
   /** JSON text: {tenant, namespace, name, uid, annotations, portMappings}. */
   pod: string;
 }
+
+export interface Placement {
+  /** JSON text of the declared projection of the Pod. */
+  pod: string;
+  node: string;
+}
+
+/** "wait": milliseconds; "reject": what the pod's condition says. */
+export type PermitDecision = { tag: "allow" } | { tag: "wait"; val: number } | { tag: "reject"; val: string };
+
+export interface Room {
+  /** Good for one answer. */
+  id: string;
+  node: string;
+  free: Amounts;
+  /** JSON text of the declared projection of the Node. */
+  object: string;
+}
+
+export interface OfferAnswer {
+  accepted: { offer: string; namespace: string; pod: string }[];
+  /** 0: declined offers of a node come again with its next change. */
+  declineMs: number;
+}
+
+export interface DevicePool {
+  /** "example.com/gpu" */
+  resourceName: string;
+  devices: { id: string; healthy: boolean; numaNodes: number[] }[];
+  preStartRequired: boolean;
+  preferredAllocation: boolean;
+}
+
+export interface DeviceStock {
+  pools: DevicePool[];
+  /** JSON text of ResourceSlice specs, or "". */
+  resourceSlices: string;
+  /** 0: the host's own choice. */
+  nextMs: number;
+}
+
+export interface DevicePreference {
+  resourceName: string;
+  available: string[];
+  mustInclude: string[];
+  count: number;
+}
+
+/** What is given to one container. */
+export interface ContainerEdits {
+  envs: [name: string, value: string][];
+  mounts: { hostPath: string; containerPath: string; readOnly: boolean }[];
+  deviceNodes: { hostPath: string; containerPath: string; permissions: string }[];
+  annotations: [name: string, value: string][];
+  cdiDevices: string[];
+}
+
+export interface PreparedDevice {
+  requests: string[];
+  pool: string;
+  device: string;
+  cdiDevices: string[];
+}
+
+export interface ServicePort {
+  /** "NAMESPACE/NAME:PORTNAME" */
+  id: string;
+  tenant: string;
+  protocol: string;
+  port: number;
+  /** 0: none. */
+  nodePort: number;
+  clusterIps: string[];
+  externalIps: string[];
+  loadBalancerIps: string[];
+  sourceRanges: string[];
+  /** 0: no affinity. */
+  affinitySeconds: number;
+  externalLocal: boolean;
+  internalLocal: boolean;
+  /** 0: none. */
+  healthCheckNodePort: number;
+}
+
+export interface ServiceEndpoint {
+  address: string;
+  port: number;
+  node: string;
+  isLocal: boolean;
+  ready: boolean;
+  serving: boolean;
+  terminating: boolean;
+  preferred: boolean;
+}
+
+export interface ProxyDelta {
+  /** Forget everything first. */
+  whole: boolean;
+  services: ServicePort[];
+  endpoints: [id: string, endpoints: ServiceEndpoint[]][];
+  removed: string[];
+}
+
+export interface PanelQuery {
+  tenant: string;
+  /** "": all that the person may see. */
+  namespace: string;
+  path: string;
+  parameters: [name: string, value: string][];
+  /** JSON text: {name, groups}. */
+  user: string;
+}
