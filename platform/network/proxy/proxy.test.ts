@@ -4,11 +4,11 @@ import { after, before, describe, test } from "node:test";
 import { silentLog } from "#platform/base/log.ts";
 import { prepareNodeNetwork } from "../host/prepare.ts";
 import { mustRun, type RunProgram, runProgram } from "../host/program.ts";
+import { createNftTable } from "../nft/table.ts";
 import { type EndpointSlice, endpointSlices, type Service, services } from "../objects.ts";
 import { cannotRunLab, createLab, echoServer, joinBridge, until } from "../testing/lab.ts";
 import { createObjectApi } from "../testing/objects.ts";
 import { type RunningProxy, startProxy } from "./proxy.ts";
-import { createNftTable } from "./table.ts";
 
 const skip = await cannotRunLab();
 const BRIDGE = "captest0";

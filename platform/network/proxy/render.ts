@@ -12,9 +12,10 @@ import { createHash } from "node:crypto";
 import { isIPv4 } from "node:net";
 import { keyOf } from "#sdk/client/port.ts";
 import { parseCidr } from "../host/addresses.ts";
+import { emptyRuleset, type NftSet, type Ruleset } from "../nft/ruleset.ts";
+import { PRESENCE } from "../nft/table.ts";
 import { type EndpointSlice, PROXY_NAME_LABEL, type Service, type ServicePort } from "../objects.ts";
 import { type Backend, backendsOf, isPort, type PortBackends } from "./endpoints.ts";
-import { emptyRuleset, type NftSet, type Ruleset } from "./ruleset.ts";
 
 export interface ProxySettings {
   /** nftables table of family ip. */
@@ -60,6 +61,7 @@ export function renderBase(settings: ProxySettings): Ruleset {
   for (const [name, set] of Object.entries(shared)) base.sets.set(name, { ...set, elements: new Map() });
   const chain = (name: string, rules: string[], hook?: string) =>
     base.chains.set(name, hook === undefined ? { rules } : { hook, rules });
+  chain(PRESENCE, []);
   // ICMP is limited in rate, a reset is not: every refused connection learns it at once.
   chain("reject-chain", ["meta l4proto tcp reject with tcp reset", "reject"]);
   chain("services", [...dnsRules(settings), `${byAddress} @service-ips`, `${localPort} @service-nodeports`]);

@@ -1,8 +1,9 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { RuleParts } from "../nft/parts.ts";
 import type { EndpointSlice, Service } from "../objects.ts";
-import { type ProxySettings, renderBase, renderService, SHARED_SETS } from "./render.ts";
-import { ServiceRules } from "./state.ts";
+import { type Fragment, type ProxySettings, renderBase, renderService, SHARED_SETS } from "./render.ts";
+import { udpChanges } from "./state.ts";
 
 const settings: ProxySettings = {
   table: "t",
@@ -23,11 +24,12 @@ const slice = (addresses: string[], protocol: "TCP" | "UDP" = "TCP"): EndpointSl
   ports: [{ port: 8080, protocol }],
   endpoints: addresses.map((address) => ({ addresses: [address], nodeName: "node-1" })),
 });
-const rules = () => new ServiceRules("t", SHARED_SETS);
-const set = (state: ServiceRules, updates: Record<string, ReturnType<typeof renderService>>) => {
-  const change = state.change(new Map(Object.entries(updates)));
+const rules = () => new RuleParts<Fragment>("t", SHARED_SETS);
+const set = (state: RuleParts<Fragment>, updates: Record<string, ReturnType<typeof renderService>>) => {
+  const changes = new Map(Object.entries(updates));
+  const change = state.change(changes);
   change.commit();
-  return change;
+  return { ...change, udp: udpChanges(changes, change.before) };
 };
 
 test("an unchanged service costs no script", () => {

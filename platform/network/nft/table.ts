@@ -24,6 +24,9 @@ export interface NftTable {
 /** An error's text for people: nft echoes the whole line and marks it; the first lines say what is wrong. */
 const shorten = (text: string) => text.trim().split("\n").slice(0, 3).join(" ").slice(0, 500);
 
+/** A chain without hook and rules, in every table of ours. */
+export const PRESENCE = "present";
+
 export function createNftTable(table: string, run: RunProgram): NftTable {
   const transact = async (script: string) => {
     if (script === "") return;
@@ -62,7 +65,7 @@ export function createNftTable(table: string, run: RunProgram): NftTable {
       }
     },
     // A declaration of what is there changes nothing, and costs a tenth of a listing, for which nft reads the whole table.
-    present: async () => (await run("nft", ["add", "chain", "ip", table, "services"])).code === 0,
+    present: async () => (await run("nft", ["add", "chain", "ip", table, PRESENCE])).code === 0,
     remove: () => transact(`add table ip ${table}\ndelete table ip ${table}\n`),
   };
 }
