@@ -24,6 +24,7 @@ import { dirname, join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import pg from "pg";
 import { applyHostChanges, type HostChange, type HostPlan, lookUpUser, planHost, SYSTEM_USER } from "./host.ts";
+import { hostNames, primaryUrl } from "./hosts.ts";
 
 export interface EmbeddedOptions {
   /** Absolute; the cluster is made in its folder `cluster`. It and everything in it will belong to the user that runs PostgreSQL. */
@@ -268,25 +269,32 @@ export async function stop(dataDir: string): Promise<void> {
   }
 }
 
-/** Resolves when the database answers; throws the cause after `timeoutMs`, at once when it refuses the credentials. */
+/** Resolves when the database (of several hosts, the one that takes writes) answers; throws the cause after `timeoutMs`, at once when it refuses the credentials. */
 export async function waitReady(databaseUrl: string, timeoutMs = 30_000, signal?: AbortSignal): Promise<void> {
   const end = Date.now() + timeoutMs;
   for (;;) {
-    const client = new pg.Client({ connectionString: databaseUrl, connectionTimeoutMillis: 5_000 });
-    client.on("error", () => undefined);
     try {
-      await client.connect();
-      await client.query("SELECT 1");
+      await answers(await primaryUrl(databaseUrl));
       return;
     } catch (error) {
       const code = (error as { code?: string }).code;
-      const { host } = new URL(databaseUrl);
       const refused = code === "28P01" || code === "28000" || code === "3D000";
       if (refused || Date.now() > end || signal?.aborted)
-        throw new Error(`PostgreSQL at ${host} is not usable: ${(error as Error).message}`, { cause: error });
-    } finally {
-      await client.end().catch(() => undefined);
+        throw new Error(`PostgreSQL at ${hostNames(databaseUrl)} is not usable: ${(error as Error).message}`, {
+          cause: error,
+        });
     }
     await sleep(50);
+  }
+}
+
+async function answers(url: string): Promise<void> {
+  const client = new pg.Client({ connectionString: url, connectionTimeoutMillis: 5_000 });
+  client.on("error", () => undefined);
+  try {
+    await client.connect();
+    await client.query("SELECT 1");
+  } finally {
+    await client.end().catch(() => undefined);
   }
 }

@@ -9,6 +9,7 @@ import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { Worker } from "node:worker_threads";
 import pg from "pg";
+import { primaryUrl } from "./hosts.ts";
 import type { EngineAnswer, EngineTask } from "./schema-engine.ts";
 
 const here = dirname(fileURLToPath(import.meta.url));
@@ -37,7 +38,7 @@ export const knownMigrations = (): string[] =>
 
 /** Applied migrations that this program does not know; empty when the schema is not newer. Changes nothing. */
 export async function newerMigrations(databaseUrl: string): Promise<string[]> {
-  return withClient(databaseUrl, unknownTo);
+  return withClient(await primaryUrl(databaseUrl), unknownTo);
 }
 
 /**
@@ -45,14 +46,15 @@ export async function newerMigrations(databaseUrl: string): Promise<string[]> {
  * @throws NewerSchemaError when the database is ahead of this program.
  */
 export async function migrate(databaseUrl: string): Promise<{ applied: string[] }> {
-  return withClient(databaseUrl, async (client) => {
+  const url = await primaryUrl(databaseUrl);
+  return withClient(url, async (client) => {
     await client.query("SELECT pg_advisory_lock($1)", [LOCK]);
     const unknown = await unknownTo(client);
     if (unknown.length > 0) throw new NewerSchemaError(unknown);
     const known = knownMigrations();
     const applied = await appliedIn(client);
     if (known.every((name) => applied.includes(name))) return { applied: [] };
-    return { applied: await applyMigrations(databaseUrl, known) };
+    return { applied: await applyMigrations(url, known) };
   });
 }
 

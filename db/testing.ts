@@ -45,8 +45,18 @@ function guard(base: string): ChildProcess {
   return child;
 }
 
-/** `migrated: false` gives an empty database; `durable: true` one with the settings that a user's has, for measuring. */
-export async function withTestDatabase(options: { migrated?: boolean; durable?: boolean } = {}): Promise<TestDatabase> {
+export interface TestDatabaseOptions {
+  /** False: an empty database. */
+  migrated?: boolean;
+  /** The settings that a user's has, for measuring. */
+  durable?: boolean;
+  /** More settings of PostgreSQL. */
+  settings?: Readonly<Record<string, string>>;
+  /** Called before the first start, with the folder that will hold the data: puts a cluster of its own there. */
+  prepare?(dataDir: string): Promise<void>;
+}
+
+export async function withTestDatabase(options: TestDatabaseOptions = {}): Promise<TestDatabase> {
   const base = mkdtempSync(join(tmpdir(), "capstan-db-"));
   chmodSync(base, 0o755);
   const port = await freePort();
@@ -63,7 +73,11 @@ export async function withTestDatabase(options: { migrated?: boolean; durable?: 
   const start = async () => {
     const prepared = await prepare(cluster);
     url = prepared.databaseUrl;
-    const { file, args, ...how } = prepared.command;
+    const { file, args: ours, ...how } = prepared.command;
+    const args = [
+      ...ours,
+      ...Object.entries(options.settings ?? {}).flatMap(([name, value]) => ["-c", `${name}=${value}`]),
+    ];
     const log: string[] = [];
     child = spawn(file, args, { ...how, stdio: ["ignore", "ignore", "pipe"] });
     child.stderr?.on("data", (chunk: Buffer) => {
@@ -80,6 +94,7 @@ export async function withTestDatabase(options: { migrated?: boolean; durable?: 
     child.kill(signal);
     await exit;
   };
+  await options.prepare?.(cluster.dataDir);
   await start();
   if (options.migrated !== false) await migrate(url);
   return {

@@ -12,9 +12,10 @@ export const key = (name: string, more: Partial<Key> = {}): Key => ({
 let uids = 0;
 
 export function documentOf(at: Key, data = "", more: Partial<NewDocument> = {}): NewDocument {
-  const metadata = { name: at.name, namespace: at.namespace };
+  const uid = more.uid ?? `uid-${++uids}`;
+  const metadata = { name: at.name, namespace: at.namespace, uid };
   return {
-    uid: `uid-${++uids}`,
+    uid,
     document: JSON.stringify({ kind: "ConfigMap", apiVersion: "v1", metadata, data: { data } }),
     labels: {},
     fields: { "metadata.name": at.name, "metadata.namespace": at.namespace },

@@ -4,6 +4,7 @@
  * another transaction context, which the owner must know.
  */
 import pg from "pg";
+import { forgetPrimary, hostUrls, primaryUrl } from "#db/hosts.ts";
 
 /** The connection ended; whatever was in flight may or may not have happened. */
 export class ConnectionLost extends Error {
@@ -44,21 +45,33 @@ const isFatal = (code: string | undefined): boolean =>
 export const sqlStateOf = (error: unknown): string | undefined =>
   error instanceof pg.DatabaseError ? error.code : undefined;
 
+/** read_only_sql_transaction: of several hosts this one takes no writes any more, so another does. */
+const DEMOTED = "25006";
+
 export class Session {
   readonly #client: pg.Client;
+  readonly #databaseUrl: string;
   #lost: ConnectionLost | undefined;
   #onLost: (() => void)[] = [];
+  #closing = false;
 
-  private constructor(client: pg.Client) {
+  private constructor(client: pg.Client, databaseUrl: string) {
     this.#client = client;
+    this.#databaseUrl = databaseUrl;
     client.on("error", (error) => this.#lose(error));
     client.on("end", () => this.#lose("ended"));
   }
 
-  /** `settings` are session settings, such as { enable_seqscan: "off" }. Throws ConnectionLost. */
+  /**
+   * `settings` are session settings, such as { enable_seqscan: "off" }. Of several hosts in the URL, the one that takes writes.
+   * Throws ConnectionLost.
+   */
   static async open(databaseUrl: string, name: string, settings: Record<string, string> = {}): Promise<Session> {
+    const connectionString = await primaryUrl(databaseUrl).catch((error: unknown) => {
+      throw new ConnectionLost(error);
+    });
     const client = new pg.Client({
-      connectionString: databaseUrl,
+      connectionString,
       application_name: `capstan-${name}`,
       connectionTimeoutMillis: 5_000,
       keepAlive: true,
@@ -69,7 +82,7 @@ export class Session {
         .map(([key, value]) => `-c ${key}=${value}`)
         .join(" "),
     });
-    const session = new Session(client);
+    const session = new Session(client, databaseUrl);
     try {
       await client.connect();
     } catch (error) {
@@ -106,7 +119,8 @@ export class Session {
       return { rows: rows as R[], command };
     } catch (error) {
       const code = sqlStateOf(error);
-      if (code !== undefined && !isFatal(code)) throw error;
+      const demoted = code === DEMOTED && hostUrls(this.#databaseUrl).length > 1;
+      if (code !== undefined && !isFatal(code) && !demoted) throw error;
       this.#fail(error);
       throw this.#lost ?? new ConnectionLost(error);
     } finally {
@@ -122,6 +136,7 @@ export class Session {
   #lose(cause: unknown): void {
     if (this.#lost) return;
     this.#lost = new ConnectionLost(cause);
+    if (!this.#closing) forgetPrimary(this.#databaseUrl);
     for (const listener of this.#onLost.splice(0)) listener();
   }
 
@@ -135,6 +150,7 @@ export class Session {
 
   async close(): Promise<void> {
     if (this.#lost) return;
+    this.#closing = true;
     await this.#client.end().catch(() => undefined);
   }
 }
