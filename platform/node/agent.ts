@@ -20,6 +20,8 @@ import { createObserver, type Observer } from "./observe.ts";
 import type { Network, Runtime } from "./ports.ts";
 import { createProber } from "./probes.ts";
 import { createReferences } from "./references.ts";
+import { configurationOf } from "./serving/configuration.ts";
+import { createStatistics, type Statistics } from "./stats/summary.ts";
 import { PODS } from "./status-writer.ts";
 import { createVolumes } from "./volumes/manager.ts";
 import { createWorker, type PodWorker } from "./worker.ts";
@@ -34,6 +36,7 @@ const STATUS_CHECK_MS = 10_000;
 const STATUS_WRITE_MS = 300_000;
 const HOUSEKEEPING_MS = 10_000;
 const RETRY_MS = 2_000;
+const STATISTICS_MS = 10_000;
 
 export interface AgentOptions {
   settings: NodeSettings;
@@ -47,6 +50,9 @@ export interface AgentOptions {
 export interface Agent {
   context: NodeContext;
   observer: Observer;
+  statistics: Statistics;
+  /** KubeletConfiguration (kubelet.config.k8s.io/v1beta1), as far as it is the agent's: what it really works with. */
+  configuration: object;
   /** The pods of this node, those that are ending included. */
   pods(): NodePod[];
   /** Registered, and the first list of pods is in. */
@@ -125,6 +131,12 @@ export function startAgent(options: AgentOptions): Agent {
     await removeLeftovers(context, volumes, (uid) => workers.has(uid) || present.has(uid));
   };
 
+  const statistics = createStatistics({
+    context,
+    observer,
+    pods: () => [...workers.values()].map((worker) => worker.pod()),
+  });
+
   let node: Node | undefined;
   let problem: string | undefined;
   let writtenAt = 0;
@@ -170,6 +182,7 @@ export function startAgent(options: AgentOptions): Agent {
     await services.start(signal);
     await pods.start(signal);
     loops.push(every(RELIST_MS, "listing what runs", observer.refresh));
+    loops.push(every(STATISTICS_MS, "reading what is used", async () => statistics.tick()));
     loops.push(every(HOUSEKEEPING_MS, "housekeeping", orphans));
   };
   const loops: Promise<void>[] = [];
@@ -177,6 +190,8 @@ export function startAgent(options: AgentOptions): Agent {
   return {
     context,
     observer,
+    statistics,
+    configuration: configurationOf(settings),
     pods: () => [...workers.values()].map((worker) => worker.pod()),
     ready,
     async stop() {

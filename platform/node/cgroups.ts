@@ -91,6 +91,8 @@ export function containerResources(pod: Pod, container: Container, machineBytes:
 
 /** Makes and removes the pods' own cgroups. */
 export interface CgroupHost {
+  /** As in CRI's cgroup_parent: its containers' are below it, by their ids. */
+  path(pod: Pod): string;
   /** Creates the pod's cgroup with its limits (idempotent); answers the path for CRI's cgroup_parent. */
   ensure(pod: Pod): string;
   /** Gives the pod's cgroup its limits anew; with `before`, what holds both: processes are still limited as that one says. */
@@ -110,6 +112,7 @@ export function createCgroups(cgroupRoot: string): CgroupHost {
     unified ? limitUnified(join(ROOT, path), limits) : limitSeparate(path, limits);
   const hierarchies = (): string[] => (unified ? [ROOT] : readdirSync(ROOT).map((name) => join(ROOT, name)));
   return {
+    path: pathOf,
     ensure(pod) {
       const path = pathOf(pod);
       if (unified) makeUnified(path);

@@ -49,8 +49,8 @@ export async function collectDead(context: NodeContext, observer: Observer, log:
 }
 
 /** The kubelet's containerLogMaxSize and containerLogMaxFiles. */
-const LOG_BYTES_MAX = 10 << 20;
-const LOG_FILES_MAX = 5;
+export const LOG_BYTES_MAX = 10 << 20;
+export const LOG_FILES_MAX = 5;
 
 /** A running container's log that has grown too large is put aside, and the oldest of those put aside is removed. */
 export async function rotateLogs(context: NodeContext, observer: Observer, pods: readonly NodePod[]): Promise<void> {

@@ -28,6 +28,7 @@ function bench(refusal?: Refusal) {
   } as Partial<Runtime> as Runtime;
   const cpuOf = (pod: { spec?: NodePod["spec"] } | undefined) => pod?.spec?.containers[0]?.resources?.limits?.["cpu"];
   const cgroups = {
+    path: () => "",
     ensure: () => "",
     remove: () => true,
     resize: (pod: NodePod, before?: NodePod) => void told.push(["pod", [cpuOf(pod), cpuOf(before)]]),
