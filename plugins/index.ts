@@ -9,6 +9,7 @@ export const FIRST_PARTY_PLUGINS = [
   "node-affinity",
   "node-ports",
   "node-resources",
+  "pod-security",
   "runtime-class",
   "taints",
 ] as const;
