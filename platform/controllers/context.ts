@@ -70,6 +70,13 @@ export interface Informers {
   autoscalers(): Informer<HorizontalPodAutoscaler>;
 }
 
+/** PEM: who signs a tenant's certificates. */
+export interface SigningAuthority {
+  certificate: string;
+  /** PKCS#8, P-256. */
+  key: string;
+}
+
 export interface ControllerContext {
   /** Reads through the wildcard; a loop writes by `clientOf(object)`. */
   client: Client;
@@ -80,6 +87,8 @@ export interface ControllerContext {
   signal: AbortSignal;
   /** The cluster authority's certificate, PEM, published to every namespace. */
   rootCA: string;
+  /** Undefined where this process signs no certificates; answers undefined for a tenant that is gone. */
+  authorityOf?(tenant: string): Promise<SigningAuthority | undefined>;
 }
 
 export interface Controller {

@@ -2,6 +2,7 @@
 
 import { tokenCleaner } from "./bootstrap-tokens/cleaner.ts";
 import { bootstrapSigner } from "./bootstrap-tokens/signer.ts";
+import { certificateApprover, certificateCleaner, certificateSigner } from "./certificates/controller.ts";
 import { clusterRoleAggregationController } from "./clusterrole-aggregation/controller.ts";
 import type { Controller } from "./context.ts";
 import { cronJobController } from "./cronjob/controller.ts";
@@ -48,6 +49,9 @@ export const controllers: readonly Controller[] = [
   namespaceController,
   serviceAccountController,
   rootCAController,
+  certificateApprover,
+  certificateSigner,
+  certificateCleaner,
   tokenCleaner,
   bootstrapSigner,
   resourceQuotaController,

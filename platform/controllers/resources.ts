@@ -29,6 +29,7 @@ export const CLUSTER_ROLES = v1("rbac.authorization.k8s.io")("clusterroles");
 export const STORAGE_CLASSES = v1("storage.k8s.io")("storageclasses");
 export const VOLUME_ATTRIBUTES_CLASSES = v1("storage.k8s.io")("volumeattributesclasses");
 export const CERTIFICATE_SIGNING_REQUESTS = v1("certificates.k8s.io")("certificatesigningrequests");
+export const SUBJECT_ACCESS_REVIEWS = v1("authorization.k8s.io")("subjectaccessreviews");
 export const HORIZONTAL_POD_AUTOSCALERS: GroupVersionResource = {
   group: "autoscaling",
   version: "v2",

@@ -11,13 +11,14 @@ export interface RunInput {
   /** Ends with leadership. */
   signal: AbortSignal;
   rootCA: string;
+  authorityOf?: ControllerContext["authorityOf"];
 }
 
 const RESTART_MS = 5_000;
 
 /** Resolves when all have ended. A loop that breaks is started again: it must not take the others with it. */
 export async function runControllers(controllers: readonly Controller[], input: RunInput): Promise<void> {
-  const { client, log, signal, rootCA } = input;
+  const { client, log, signal, rootCA, authorityOf } = input;
   const context: ControllerContext = {
     client,
     informers: createInformers(client, log, signal),
@@ -25,6 +26,7 @@ export async function runControllers(controllers: readonly Controller[], input: 
     log,
     signal,
     rootCA,
+    ...(authorityOf ? { authorityOf } : {}),
   };
   await Promise.all(
     controllers.map(async (controller) => {

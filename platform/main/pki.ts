@@ -15,6 +15,7 @@ import { stringify } from "yaml";
 import { FRONT_PROXY_NAME } from "#platform/apiserver/aggregation/authentication-config.ts";
 import { signingKey } from "#platform/apiserver/authn/jwt.ts";
 import { authorityName, TenantKeys } from "#platform/apiserver/authn/tenantKeys.ts";
+import { ROOT_TENANT } from "#platform/store/port.ts";
 import { loadKubeconfig } from "#sdk/client/kubeconfig.ts";
 import { type Config, paths } from "./config.ts";
 import { apiAddressForPods, hostAddressFor } from "./nodes.ts";
@@ -267,11 +268,16 @@ async function tenantAuthority(root: Issued, keys: TenantKeys, tenant: number, n
   };
 }
 
-/** PEM of who signs a tenant's client certificates; made anew each time, over the same key. */
-export async function tenantAuthorityCertificate(config: Config, id: number, now = Date.now()): Promise<string> {
+/** Who signs a tenant's client certificates, PEM; its certificate is made anew each time, over the same key. */
+export async function authorityOfTenant(config: Config, id: number, now = Date.now()): Promise<Issued> {
   const read = (file: string) => readFileSync(join(paths(config.dataDir).pki, file), "utf8");
   const root = { cert: read("ca.crt"), key: read("ca.key") };
-  return (await tenantAuthority(root, new TenantKeys(root.key, signingKey(read("sa.key"))), id, now)).cert;
+  if (id === ROOT_TENANT) return root;
+  return tenantAuthority(root, new TenantKeys(root.key, signingKey(read("sa.key"))), id, now);
+}
+
+export async function tenantAuthorityCertificate(config: Config, id: number, now = Date.now()): Promise<string> {
+  return (await authorityOfTenant(config, id, now)).cert;
 }
 
 /** The kubeconfig of a tenant's owner: a year's certificate of the tenant's own authority, with that authority's behind it. */

@@ -5,13 +5,19 @@ import type { Pod } from "#sdk/api/generated/types.ts";
 import { createFakeApi, type FakeApi } from "#sdk/testing/fake-api.ts";
 import type { Controller } from "../context.ts";
 import { PODS } from "../resources.ts";
-import { runControllers } from "../run.ts";
+import { type RunInput, runControllers } from "../run.ts";
 
 /** The loops run until the test is over. */
-export function world(t: TestContext, loops: readonly Controller[]): FakeApi {
+export function world(t: TestContext, loops: readonly Controller[], more: Pick<RunInput, "authorityOf"> = {}): FakeApi {
   const api = createFakeApi();
   const stop = new AbortController();
-  const running = runControllers(loops, { client: api.client, log: silentLog, signal: stop.signal, rootCA: "" });
+  const running = runControllers(loops, {
+    client: api.client,
+    log: silentLog,
+    signal: stop.signal,
+    rootCA: "",
+    ...more,
+  });
   t.after(async () => {
     stop.abort();
     await running;

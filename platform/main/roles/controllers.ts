@@ -7,11 +7,15 @@ import { controllers } from "#platform/controllers/index.ts";
 import { runControllers } from "#platform/controllers/run.ts";
 import { balancerFacts } from "#platform/network/facts.ts";
 import { runControllerPlugins } from "#platform/plugin-host/worlds/v1/controller.ts";
+import { ROOT_TENANT } from "#platform/store/port.ts";
+import type { KubeObject } from "#sdk/api/object.ts";
+import { isReason } from "#sdk/api/status.ts";
 import { createClient } from "#sdk/client/client.ts";
 import { loadKubeconfig } from "#sdk/client/kubeconfig.ts";
 import { leaderElect } from "#sdk/client/leader.ts";
 import type { Client } from "#sdk/client/port.ts";
 import { paths } from "../config.ts";
+import { authorityOfTenant } from "../pki.ts";
 import { pluginClients } from "../plugin-users.ts";
 import { rolePlugins } from "../plugins.ts";
 import type { RoleContext, StartRole } from "../role.ts";
@@ -28,7 +32,8 @@ export const start: StartRole = async (context) => {
     name: "capstan-controllers",
     identity: `${hostname()}_${randomUUID()}`,
     async lead(signal) {
-      const builtIn = runControllers(controllers, { client, log, signal, rootCA });
+      const authorityOf = signingAuthorities(context, client);
+      const builtIn = runControllers(controllers, { client, log, signal, rootCA, authorityOf });
       await Promise.all([builtIn, runPlugins(context, client, signal)]);
     },
     log,
@@ -43,6 +48,30 @@ export const start: StartRole = async (context) => {
     },
   };
 };
+
+const TENANTS = { group: "capstan.dev", version: "v1", resource: "tenants" };
+interface TenantObject extends KubeObject {
+  status?: { id?: number };
+}
+
+/** Tenants' certificates are signed by their own authorities, which root's key makes. */
+const signingAuthorities =
+  ({ config }: RoleContext, client: Client) =>
+  async (tenant: string) => {
+    const id = tenant === "root" ? ROOT_TENANT : (await tenantNamed(client, tenant))?.status?.id;
+    if (id === undefined) return undefined;
+    const { cert, key } = await authorityOfTenant(config, id);
+    return { certificate: cert, key };
+  };
+
+async function tenantNamed(client: Client, name: string): Promise<TenantObject | undefined> {
+  try {
+    return await client.get<TenantObject>(TENANTS, { name });
+  } catch (error) {
+    if (isReason(error, "NotFound")) return undefined;
+    throw error;
+  }
+}
 
 /** Each plugin writes as its own user; this role's credential only opens the connections, and reads what they watch. */
 async function runPlugins({ config, log }: RoleContext, client: Client, signal: AbortSignal): Promise<void> {
