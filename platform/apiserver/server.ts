@@ -21,6 +21,8 @@ import { type AnyResponse, statusOf } from "./http/respond.ts";
 import { type ListeningServer, listen } from "./http/server.ts";
 import { type HealthCheck, type SystemDocument, serveSystem } from "./http/system.ts";
 import { isWebSocket, WebSocketResponse } from "./http/websocket.ts";
+import type { MetricsApi } from "./metrics/metrics.ts";
+import { METRICS_GROUP } from "./metrics/served.ts";
 import { locate } from "./proxy/location.ts";
 import { proxyRequest, proxyUpgrade } from "./proxy/proxy.ts";
 import type { Registry } from "./registry/registry.ts";
@@ -47,6 +49,8 @@ export interface ServerParts {
   streaming?: Streaming;
   /** The same for pods/proxy, services/proxy and nodes/proxy. */
   proxy?: { credentials: NodeCredentials; podCIDR: string };
+  /** What nodes and pods use, where no other server says so. */
+  metrics?: MetricsApi;
   /** Absent where no other server answers for a part of the API. */
   aggregation?: Aggregation;
   fairness: Fairness;
@@ -134,6 +138,7 @@ export async function startServer(parts: ServerParts): Promise<ListeningServer> 
     const remote = parts.aggregation?.find(exchange.scope, exchange.info.path);
     if (remote) return await parts.aggregation?.forward(exchange, remote);
     if (!exchange.info.isResource) return await serveSystem(exchange, system);
+    if (parts.metrics && exchange.info.group === METRICS_GROUP) return await parts.metrics.handle(exchange);
     const entry = await entryOf(exchange);
     const { info } = exchange;
     checkVerb(entry, exchange);
@@ -245,7 +250,7 @@ interface NodeStatus {
 }
 
 /** Nodes belong to root, whoever's the pod is. */
-async function nodeAddress(store: Store, name: string | undefined): Promise<StreamingTarget["node"]> {
+export async function nodeAddress(store: Store, name: string | undefined): Promise<StreamingTarget["node"]> {
   if (!name) return undefined;
   const stored = await store.get(
     { tenant: ROOT_TENANT, resource: "nodes", namespace: "", name },

@@ -19,12 +19,14 @@ import { Fairness } from "#platform/apiserver/fairness/fairness.ts";
 import { FeatureGates } from "#platform/apiserver/features/features.ts";
 import type { Exchange } from "#platform/apiserver/http/exchange.ts";
 import { type ApiAddress, ensureKubernetesService } from "#platform/apiserver/kubernetesService.ts";
+import { MetricsApi } from "#platform/apiserver/metrics/metrics.ts";
+import { METRICS_PATH, withMetrics } from "#platform/apiserver/metrics/served.ts";
 import { openApiResponse } from "#platform/apiserver/openapi/openapi.ts";
 import type { Published } from "#platform/apiserver/openapi/published.ts";
 import { Catalog } from "#platform/apiserver/registry/catalog.ts";
 import { Registry } from "#platform/apiserver/registry/registry.ts";
 import { strategies } from "#platform/apiserver/resources/index.ts";
-import { startServer } from "#platform/apiserver/server.ts";
+import { nodeAddress, startServer } from "#platform/apiserver/server.ts";
 import { createStreaming } from "#platform/apiserver/streaming/streaming.ts";
 import { retireTenant } from "#platform/apiserver/tenants.ts";
 import { decoder, patcher, typeRules } from "#platform/apiserver/types.ts";
@@ -70,8 +72,10 @@ function documents(address: string, clock: Clock, custom: CustomResources, aggre
     const own = custom.served(scope, resources());
     const headers = { accept: request.headers.accept, ifNoneMatch: request.headers["if-none-match"] };
     const { path } = info;
-    if (!path.startsWith("/openapi/"))
-      return discoveryResponse(aggregation.served(scope, own), { path, ...headers, serverAddress: address });
+    if (!path.startsWith("/openapi/")) {
+      const local = aggregation.find(scope, METRICS_PATH) ? own : withMetrics(own);
+      return discoveryResponse(aggregation.served(scope, local), { path, ...headers, serverAddress: address });
+    }
     const prefix = info.tenant === undefined ? "" : `/tenants/${info.tenant}`;
     return openApiResponse(own, {
       path,
@@ -257,6 +261,12 @@ export const start: StartRole = async ({ config, log }) => {
     patcher,
     streaming: createStreaming(nodeCredentials),
     proxy: { credentials: nodeCredentials, podCIDR: config.podCIDR },
+    metrics: new MetricsApi({
+      store,
+      credentials: nodeCredentials,
+      addressOf: (node) => nodeAddress(store, node),
+      log,
+    }),
     fairness,
     aggregation,
     features: new FeatureGates(serverOptions.featureGates),
