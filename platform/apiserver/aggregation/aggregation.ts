@@ -54,6 +54,8 @@ const meaning = ({ condition: _, ...api }: RemoteApi): string => JSON.stringify(
 export class Aggregation {
   readonly #parts: AggregationParts;
   readonly #services: Mirror<{ name: string; managed: string | undefined; remote: RemoteApi | undefined }>;
+  /** Aborted by a changed APIService: it is looked at at once. */
+  #changed = new AbortController();
   /** What was registered last, by tenant. */
   readonly #registered = new Map<TenantId, string>();
   readonly #checked = new Map<string, Checked>();
@@ -66,11 +68,14 @@ export class Aggregation {
       store,
       resource: APISERVICES,
       log,
-      make: (object, tenant) => ({
-        name: object.metadata.name ?? "",
-        managed: managedOf(object.metadata.labels),
-        remote: remoteOf(object, tenant),
-      }),
+      make: (object, tenant) => {
+        this.#changed.abort();
+        return {
+          name: object.metadata.name ?? "",
+          managed: managedOf(object.metadata.labels),
+          remote: remoteOf(object, tenant),
+        };
+      },
     });
   }
 
@@ -136,7 +141,8 @@ export class Aggregation {
       const due = this.#due();
       for (let i = 0; i < due.length; i += CHECKS_AT_ONCE)
         await Promise.all(due.slice(i, i + CHECKS_AT_ONCE).map((api) => this.#check(api)));
-      await delay(TICK_MS, signal);
+      this.#changed = new AbortController();
+      await delay(TICK_MS, AbortSignal.any([signal, this.#changed.signal]));
     }
   }
 

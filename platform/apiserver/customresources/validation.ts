@@ -98,6 +98,10 @@ function validateVersions(given: readonly DefinitionVersion[] | undefined): Caus
     causes.push(
       invalidValue("spec.versions", shownVersions(given), "must have exactly one version marked as storage version"),
     );
+  // Internally the first version stands alone too, and is told of there again.
+  const first = versions[0]?.name;
+  const odd = first ? isDNS1035Label(first) : [];
+  if (odd.length > 0) causes.push(invalidValue("spec.version", first, odd.join(",")));
   return causes;
 }
 
@@ -211,7 +215,7 @@ function validateStored({ spec, status }: Definition): Causes {
   const versions = spec.versions ?? [];
   const storage = versions.filter((v) => v.storage).at(-1)?.name;
   for (const [i, name] of stored.entries()) {
-    if (versions.some((v) => v.name === name)) continue;
+    if (versions.some((v) => (v.name ?? "") === name)) continue;
     const why = `missing from spec.versions; ${name} was previously a storage version, and must remain in spec.versions until a storage migration ensures no data remains persisted in ${name} and removes ${name} from status.storedVersions`;
     causes.push(invalidValue(`${at}[${i}]`, name, why));
   }

@@ -1,5 +1,5 @@
 /** Query parameters of the API's operations, parsed once (metav1's ListOptions, CreateOptions, PatchOptions, DeleteOptions). */
-import { badRequest, invalid, type StatusCause } from "#sdk/api/status.ts";
+import { badRequest, invalid, type StatusCause, StatusError } from "#sdk/api/status.ts";
 import { notSupported, required } from "../registry/causes.ts";
 import { parseSelection, type Selection } from "../registry/selectors.ts";
 import type { DeleteOptions, ResourceEntry } from "../registry/strategy.ts";
@@ -66,13 +66,22 @@ function checkFieldNames({ fields }: Selection, entry: ResourceEntry): void {
 }
 
 export function parseResourceVersion(text: string): number {
-  if (!/^\d+$/.test(text) || !Number.isSafeInteger(Number(text))) {
-    throw badRequest(
-      `Invalid value: ${JSON.stringify(text)}: strconv.ParseUint: parsing ${JSON.stringify(text)}: invalid syntax`,
-    );
-  }
+  const wrong = versionError(text);
+  if (wrong) throw badRequest(wrong);
   return Number(text);
 }
+
+/** As parseResourceVersion; upstream's watches answer 500 without a reason. */
+export function parseWatchVersion(text: string): number {
+  const wrong = versionError(text);
+  if (wrong) throw new StatusError(500, "", `resourceVersion: ${wrong}`);
+  return Number(text);
+}
+
+const versionError = (text: string): string | undefined =>
+  /^\d+$/.test(text) && Number.isSafeInteger(Number(text))
+    ? undefined
+    : `Invalid value: ${JSON.stringify(text)}: strconv.ParseUint: parsing ${JSON.stringify(text)}: invalid syntax`;
 
 /** ValidateListOptions. */
 function checkVersions(p: ListParameters, watch: boolean): void {

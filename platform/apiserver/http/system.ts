@@ -60,6 +60,8 @@ export async function serveSystem(exchange: Exchange, parts: SystemParts): Promi
     return await answer(exchange, 200, JSON.stringify(fixed.body(exchange)), accepted);
   }
   const document = parts.documents(exchange);
+  if (!document && path.startsWith("/version/"))
+    throw new StatusError(404, "NotFound", "the server could not find the requested resource", {});
   if (!document) throw new PageNotFound();
   for (const [name, value] of Object.entries(document.headers)) exchange.response.setHeader(name, value);
   const type = document.headers["content-type"];

@@ -10,7 +10,7 @@ import { inVersion, isConverted, type Versioned } from "../registry/conversion.t
 import { matcherOf } from "../registry/selectors.ts";
 import type { ResourceEntry } from "../registry/strategy.ts";
 import type { Exchange } from "./exchange.ts";
-import { type ListParameters, listParameters, parseResourceVersion } from "./options.ts";
+import { type ListParameters, listParameters, parseWatchVersion } from "./options.ts";
 import { type RenderRequest, renderObject } from "./render.ts";
 import type { AnyResponse } from "./respond.ts";
 
@@ -61,7 +61,7 @@ interface Mode {
 }
 
 function modeOf(p: ListParameters): Mode {
-  const revision = p.resourceVersion === "" ? 0 : parseResourceVersion(p.resourceVersion);
+  const revision = p.resourceVersion === "" ? 0 : parseWatchVersion(p.resourceVersion);
   if (p.sendInitialEvents !== undefined) {
     return p.sendInitialEvents
       ? { after: revision, initial: true, marksEnd: p.allowWatchBookmarks }

@@ -204,3 +204,14 @@ test("a tenant is a whole API of its own, and the wildcard tells whose an object
   );
   await assert.rejects(client("scheduler").tenant("nobody").list(PODS), (e) => isReason(e, "NotFound"));
 });
+
+test("paths and versions that are none are told as upstream tells them", async () => {
+  const ask = async (path: string) => {
+    const { code, body } = await client().raw("GET", path);
+    return [code, body.startsWith("{") ? (JSON.parse(body) as { reason?: string }).reason : body];
+  };
+  assert.deepEqual(await ask("/nothing"), [404, "404 page not found\n"]);
+  assert.deepEqual(await ask("/version/x"), [404, "NotFound"]);
+  assert.deepEqual(await ask("/api/v1/pods?resourceVersion=abc"), [400, "BadRequest"]);
+  assert.deepEqual(await ask("/api/v1/pods?watch=1&resourceVersion=abc"), [500, undefined]);
+});

@@ -23,8 +23,10 @@ function applyDefaults(object: DynamicObject): void {
 }
 
 function rememberStored({ spec, status }: Definition): void {
-  const storage = spec?.versions?.find((v) => v.storage)?.name;
-  if (!storage || !status || status.storedVersions?.includes(storage)) return;
+  const stored = spec?.versions?.find((v) => v.storage);
+  if (!stored || !status) return;
+  const storage = stored.name ?? "";
+  if (status.storedVersions?.includes(storage)) return;
   status.storedVersions = [...(status.storedVersions ?? []), storage];
 }
 

@@ -13,7 +13,8 @@ import { sourceOf, validateVolumeSpec } from "./validation.ts";
 const validate = (volume: PersistentVolume): Causes => validateVolumeSpec(volume.spec ?? {}, "spec", false);
 
 function validateUpdate(next: PersistentVolume, old: PersistentVolume): Causes {
-  const causes = validate(next);
+  // Upstream's strategy and its update check both look at the whole object, and both tell.
+  const causes = [...validate(next), ...validate(next)];
   const source = structuredClone(sourceOf(next.spec)) as PersistentVolumeSpec;
   // The secret for expansion may be added to a volume that has none.
   if (source.csi && old.spec?.csi && !old.spec.csi.controllerExpandSecretRef)
