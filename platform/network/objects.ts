@@ -43,8 +43,19 @@ export interface EndpointSlice extends KubeObject {
   ports?: { name?: string; protocol?: Protocol; port?: number }[] | null;
 }
 
+export interface PodContainer {
+  ports?: { name?: string; protocol?: Protocol; containerPort: number }[];
+}
+
 export interface Pod extends KubeObject {
-  spec?: { nodeName?: string; hostNetwork?: boolean; hostname?: string; subdomain?: string };
+  spec?: {
+    nodeName?: string;
+    hostNetwork?: boolean;
+    hostname?: string;
+    subdomain?: string;
+    containers?: PodContainer[];
+    initContainers?: PodContainer[];
+  };
   status?: { phase?: string; podIP?: string; podIPs?: { ip?: string }[] };
 }
 

@@ -1,0 +1,114 @@
+/** The node's policies: watches pods, namespaces and NetworkPolicies of all tenants, and keeps this node's rules between pods true to them. */
+import { type Log, messageOf } from "#platform/base/log.ts";
+import type { NetworkPolicy, Tenant } from "#sdk/api/generated/types.ts";
+import type { GroupVersionResource, KubeObject } from "#sdk/api/object.ts";
+import { createInformer } from "#sdk/client/informer.ts";
+import { type Client, keyOf, tenantOf } from "#sdk/client/port.ts";
+import { type RunProgram, runProgram } from "../host/program.ts";
+import { TableLoop } from "../nft/loop.ts";
+import type { Part } from "../nft/parts.ts";
+import { type Pod, pods as podsResource } from "../objects.ts";
+import { type PlacedPod, PolicyModel } from "./model.ts";
+import { podFacts } from "./pods.ts";
+import { type PolicySettings, renderBase, SHARED_SETS } from "./render.ts";
+
+export interface PoliciesOptions {
+  /** Its tenant is changed to the wildcard here; root's for Tenants. */
+  client: Client;
+  settings: PolicySettings;
+  log: Log;
+  signal: AbortSignal;
+  run?: RunProgram;
+}
+
+export interface RunningPolicies {
+  /** Resolves once what there was at the start is in the kernel. */
+  ready: Promise<void>;
+  /** Resolves when the signal has aborted and the last transaction is over. The rules stay. */
+  stopped: Promise<void>;
+  /** A pod has its address. Resolves when the policies that select it hold: before its containers may start. */
+  place(pod: PlacedPod): Promise<void>;
+  /** The address is free again. */
+  unplace(uid: string): void;
+  tenantAt(address: string): string | undefined;
+}
+
+export const networkPolicies: GroupVersionResource = {
+  group: "networking.k8s.io",
+  version: "v1",
+  resource: "networkpolicies",
+};
+const namespacesResource: GroupVersionResource = { group: "", version: "v1", resource: "namespaces" };
+const tenantsResource: GroupVersionResource = { group: "capstan.dev", version: "v1", resource: "tenants" };
+
+const ROOT = "root";
+/** The exception (spec.exceptions of a Tenant) that opens a tenant's pods to those of root, and of others that have it. */
+export const POD_NETWORK = "podNetwork";
+
+export function startPolicies(options: PoliciesOptions): RunningPolicies {
+  const { log, signal, settings, run = runProgram } = options;
+  const model = new PolicyModel(settings.nodeName, (part) => loop.touch(part));
+  const loop: TableLoop<Part> = new TableLoop<Part>({
+    table: settings.table,
+    what: "network policies",
+    base: renderBase(settings),
+    sharedSets: SHARED_SETS,
+    keys: () => model.keys(),
+    render: (part) => model.render(part),
+    log,
+    signal,
+    run,
+  });
+  const follow = <T extends KubeObject>(client: Client, resource: GroupVersionResource, set: Setter<T>) => {
+    const informer = createInformer<T>(client, resource, { log });
+    informer.on({
+      added: (object) => set(keyOf(object), object, object),
+      updated: (object) => set(keyOf(object), object, object),
+      deleted: (object) => set(keyOf(object), undefined, object),
+    });
+    return informer.start(signal);
+  };
+  const all = options.client.tenant("*");
+  let synced: () => void = () => undefined;
+  const ready = new Promise<void>((resolve) => {
+    synced = resolve;
+  });
+  const start = async () => {
+    model.setOpen(ROOT, true);
+    await Promise.all([
+      follow<Pod>(all, podsResource, (key, pod) => model.setPod(key, pod && podFacts(pod))),
+      follow<KubeObject>(all, namespacesResource, (key, namespace, any) =>
+        model.setNamespace(key, tenantOf(any), namespace && (namespace.metadata.labels ?? {})),
+      ),
+      follow<NetworkPolicy>(all, networkPolicies, (key, policy) => setPolicy(model, key, policy, log)),
+      follow<Tenant>(options.client.tenant(ROOT), tenantsResource, (_, tenant, any) => {
+        const { name = "" } = any.metadata;
+        if (name !== ROOT) model.setOpen(name, tenant?.spec?.exceptions?.includes(POD_NETWORK) === true);
+      }),
+    ]);
+    await loop.run(synced);
+  };
+  return {
+    ready,
+    stopped: start(),
+    async place(pod) {
+      model.place(pod);
+      // Without policies its address is known to the rules before its first container runs, with them certainly.
+      if (model.uidOf(pod.key) !== pod.uid || model.isIsolated(pod.key)) await loop.flush();
+    },
+    unplace: (uid) => model.unplace(uid),
+    tenantAt: (address) => model.tenantAt(address),
+  };
+}
+
+type Setter<T> = (key: string, object: T | undefined, any: T) => void;
+
+/** What validation would not have let in selects nothing that could be closed: it is left out, and said. */
+function setPolicy(model: PolicyModel, key: string, policy: NetworkPolicy | undefined, log: Log): void {
+  try {
+    model.setPolicy(key, policy);
+  } catch (error) {
+    log.warn("a network policy cannot be understood and is left out", { policy: key, error: messageOf(error) });
+    model.setPolicy(key, undefined);
+  }
+}

@@ -1,0 +1,144 @@
+/**
+ * What pods may reach each other, as a table of its own beside the services'. Three base chains of the forward hook, each of which lets
+ * a packet through or drops it, after services have chosen the endpoint and before addresses are masqueraded:
+ *
+ *   forward-tenants  a pod of this node → tenant-… → @tenant-… (pods of its tenant), @open where root granted it; everything else is dropped
+ *   forward-egress   → @egress-of → out-ADDRESS → egress-POLICY …, drop
+ *   forward-ingress  → @ingress-of → in-ADDRESS → ingress-POLICY …, drop
+ *
+ * Connections that were let in go on. The node itself always reaches its pods, and they it (DNS, the API server): NetworkPolicy's own rule.
+ */
+import { emptyRuleset, type NftSet, type Ruleset } from "../nft/ruleset.ts";
+import { PRESENCE } from "../nft/table.ts";
+import type { CompiledPolicy } from "./compile.ts";
+import { type Peer, peerDeclaration, peerSet, shortHash } from "./peers.ts";
+
+export interface PolicySettings {
+  /** nftables table of family ip. */
+  table: string;
+  nodeName: string;
+  /** This node's pods. */
+  nodePodCIDR: string;
+  /** All nodes' pods. */
+  podCIDR: string;
+  serviceCIDR: string;
+}
+
+const VERDICTS = "type ipv4_addr : verdict;";
+const shared = {
+  "tenant-of": { kind: "map", declaration: VERDICTS },
+  "egress-of": { kind: "map", declaration: VERDICTS },
+  "ingress-of": { kind: "map", declaration: VERDICTS },
+  /** Pods of tenants that are open to each other. */
+  open: { kind: "set", declaration: "type ipv4_addr;" },
+  /** A pod that reaches itself, through a service. */
+  self: { kind: "set", declaration: "type ipv4_addr . ipv4_addr;" },
+} as const satisfies Record<string, Omit<NftSet, "elements">>;
+type Shared = keyof typeof shared;
+export const SHARED_SETS: ReadonlySet<string> = new Set(Object.keys(shared));
+
+const ESTABLISHED = "ct state established,related accept";
+const REFUSE = "refuse";
+
+export function renderBase(settings: PolicySettings): Ruleset {
+  const { nodePodCIDR, podCIDR, serviceCIDR } = settings;
+  const base = emptyRuleset();
+  for (const [name, set] of Object.entries(shared)) base.sets.set(name, { ...set, elements: new Map() });
+  const chain = (name: string, rules: string[], priority?: number) =>
+    base.chains.set(
+      name,
+      priority === undefined ? { rules } : { hook: `type filter hook forward priority ${priority};`, rules },
+    );
+  chain(PRESENCE, []);
+  chain(REFUSE, ["drop"]);
+  chain(
+    "forward-tenants",
+    [
+      ESTABLISHED,
+      `ip saddr != ${nodePodCIDR} accept`,
+      `ip daddr != ${podCIDR} accept`,
+      // What came to an address of a node or of a load balancer was published to everybody.
+      `ct status dnat ct original ip daddr != { ${podCIDR}, ${serviceCIDR} } accept`,
+      "ip saddr vmap @tenant-of",
+      // An address that is nobody's yet.
+      "drop",
+    ],
+    -12,
+  );
+  chain("forward-egress", [ESTABLISHED, "ip saddr . ip daddr @self accept", "ip saddr vmap @egress-of"], -11);
+  chain("forward-ingress", [ESTABLISHED, "ip saddr . ip daddr @self accept", "ip daddr vmap @ingress-of"], -10);
+  return base;
+}
+
+class Writer {
+  readonly ruleset = emptyRuleset();
+  element(set: Shared, key: string, value = ""): void {
+    const known = this.ruleset.sets.get(set);
+    if (known) known.elements.set(key, value);
+    else this.ruleset.sets.set(set, { ...shared[set], elements: new Map([[key, value]]) });
+  }
+  set(name: string, declaration: string, elements: Iterable<string>): void {
+    const own = new Map([...elements].map((key) => [key, ""]));
+    this.ruleset.sets.set(name, { kind: "set", declaration, elements: own });
+  }
+  chain(name: string, rules: string[]): void {
+    this.ruleset.chains.set(name, { rules });
+  }
+}
+
+const plain = (text: string) => text.replace(/[^A-Za-z0-9/._-]/g, "_").slice(0, 90);
+export const policyChain = (direction: "ingress" | "egress", key: string): string =>
+  `${direction}-${shortHash(key)}/${plain(key)}`;
+const tenantName = (tenant: string): string => `tenant-${shortHash(tenant)}/${plain(tenant)}`;
+
+/** The chains that pods of the policy jump to. */
+export function renderPolicy(key: string, { ingress, egress }: CompiledPolicy): { ruleset: Ruleset } {
+  const writer = new Writer();
+  if (ingress) writer.chain(policyChain("ingress", key), ingress);
+  if (egress) writer.chain(policyChain("egress", key), egress);
+  return writer;
+}
+
+export function renderPeer(id: string, peer: Peer, elements: Iterable<string>): { ruleset: Ruleset } {
+  const writer = new Writer();
+  writer.set(peerSet(id), peerDeclaration(peer), elements);
+  return writer;
+}
+
+/** A tenant's pods on all nodes. `open`: root granted it to be reached by, and to reach, others that are. */
+export function renderTenant(tenant: string, addresses: Iterable<string>, open: boolean): { ruleset: Ruleset } {
+  const writer = new Writer();
+  const all = [...addresses];
+  const name = tenantName(tenant);
+  writer.set(name, "type ipv4_addr;", all);
+  writer.chain(name, [`ip daddr @${name} accept`, ...(open ? ["ip daddr @open accept"] : []), "drop"]);
+  if (open) for (const address of all) writer.element("open", address);
+  return writer;
+}
+
+/** Keys of the policies that select a pod, by direction. */
+export interface Isolation {
+  ingress: string[];
+  egress: string[];
+}
+
+/** A pod's address on this node. Without `isolation` it is not known yet what selects the pod: then nothing comes and goes but by the node. */
+export function renderAddress(address: string, tenant: string, isolation: Isolation | undefined): { ruleset: Ruleset } {
+  const writer = new Writer();
+  writer.element("tenant-of", address, `goto ${tenantName(tenant)}`);
+  if (!isolation) {
+    writer.element("egress-of", address, `goto ${REFUSE}`);
+    writer.element("ingress-of", address, `goto ${REFUSE}`);
+    return writer;
+  }
+  const isolate = (direction: "ingress" | "egress", map: Shared, chain: string) => {
+    const policies = isolation[direction];
+    if (policies.length === 0) return;
+    writer.chain(chain, [...policies.map((key) => `jump ${policyChain(direction, key)}`), "drop"]);
+    writer.element(map, address, `goto ${chain}`);
+    writer.element("self", `${address} . ${address}`);
+  };
+  isolate("egress", "egress-of", `out-${address}`);
+  isolate("ingress", "ingress-of", `in-${address}`);
+  return writer;
+}
