@@ -46,7 +46,7 @@ export function foreignServiceRanges(instance: string): Cidr[] {
   const own = networkNames(instance);
   const tables = [...list("tables", "ip").matchAll(/^table ip (capstan_\w+)$/gm)].map(([, name]) => name ?? "");
   return tables
-    .filter((name) => name !== own.table && name !== own.nodeTable)
+    .filter((name) => ![own.table, own.policyTable, own.nodeTable].includes(name))
     .flatMap((name) => refusedRanges(list("chain", "ip", name, "unserved")));
 }
 
@@ -176,8 +176,8 @@ export async function leaveOtherLayout(config: Config, run: RunProgram = runProg
     await removeNodeNetworks(config, run);
     return;
   }
-  const { podBridge, table } = networkNames(config.instance);
-  await run("nft", ["delete", "table", "ip", table]);
+  const { podBridge, table, policyTable } = networkNames(config.instance);
+  for (const one of [table, policyTable]) await run("nft", ["delete", "table", "ip", one]);
   await forgetTraffic(podBridge, run);
   await run("ip", ["link", "delete", podBridge]);
 }

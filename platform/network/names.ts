@@ -4,6 +4,8 @@ export interface NetworkNames {
   podBridge: string;
   /** nftables table (family ip) of a node. */
   table: string;
+  /** nftables table (family ip) of a node: which pods may reach each other. */
+  policyTable: string;
   /** Bridge on the host that the nodes' namespaces hang on, when there are several nodes. */
   nodeBridge: string;
   /** nftables table (family ip) on the host that gives those namespaces a way out. */
@@ -19,6 +21,7 @@ export interface NetworkNames {
 export const networkNames = (instance: string): NetworkNames => ({
   podBridge: `cap${instance}`,
   table: `capstan_${instance}`,
+  policyTable: `capstan_${instance}_policy`,
   nodeBridge: `capn${instance}`,
   nodeTable: `capstan_${instance}_nodes`,
   balancerLink: `capl${instance}`,

@@ -1,5 +1,5 @@
 /**
- * The network half of the node agent: bridge, service proxy and DNS of one node. The role "node" starts it, in the node's
+ * The network half of the node agent: bridge, service proxy, policies and DNS of one node. The role "node" starts it, in the node's
  * network namespace; what it has set up in the kernel stays when the process ends.
  */
 import { type Log, messageOf } from "#platform/base/log.ts";
@@ -8,6 +8,8 @@ import { DNS_PORT, startDns } from "./dns/dns.ts";
 import { prepareNodeNetwork } from "./host/prepare.ts";
 import { type RunProgram, runProgram } from "./host/program.ts";
 import { networkNames } from "./names.ts";
+import type { PlacedPod } from "./policy/model.ts";
+import { startPolicies } from "./policy/policies.ts";
 import { startProxy } from "./proxy/proxy.ts";
 
 export interface NetworkOptions {
@@ -30,15 +32,19 @@ export interface NetworkOptions {
 export interface RunningNetwork {
   /** The pods' gateway. */
   gateway: string;
-  /** Resolves when services are programmed and DNS answers. */
+  /** Resolves when services and policies are programmed and DNS answers. */
   ready: Promise<void>;
   stopped: Promise<void>;
+  /** A pod has its address. Resolves when the policies that select it hold: its containers may start then. */
+  place(pod: PlacedPod): Promise<void>;
+  /** The pod's address is free again. */
+  unplace(uid: string): void;
 }
 
 /** Rejects, with what is missing on this machine, when no network is possible here. */
 export async function startNetwork(options: NetworkOptions): Promise<RunningNetwork> {
   const { client, log, signal, node, run = runProgram } = options;
-  const { podBridge, table } = networkNames(options.instance);
+  const { podBridge, table, policyTable } = networkNames(options.instance);
   const prepared = await prepareNodeNetwork({
     bridge: podBridge,
     podCIDR: node.podCIDR,
@@ -74,9 +80,28 @@ export async function startNetwork(options: NetworkOptions): Promise<RunningNetw
       dns: { serviceAddress: options.dns.address, address: dns.address, port: dns.port },
     },
   });
-  const stopped = Promise.all([dns.stopped, proxy.stopped]).then(
+  const policies = startPolicies({
+    client,
+    log,
+    signal,
+    run,
+    settings: {
+      table: policyTable,
+      nodeName: node.name,
+      nodePodCIDR: node.podCIDR,
+      podCIDR: options.podCIDR,
+      serviceCIDR: options.serviceCIDR,
+    },
+  });
+  const stopped = Promise.all([dns.stopped, proxy.stopped, policies.stopped]).then(
     () => undefined,
     (error: unknown) => log.error("the network stopped", { error: messageOf(error) }),
   );
-  return { gateway: prepared.gateway, ready: Promise.all([dns.ready, proxy.ready]).then(() => undefined), stopped };
+  return {
+    gateway: prepared.gateway,
+    ready: Promise.all([dns.ready, proxy.ready, policies.ready]).then(() => undefined),
+    stopped,
+    place: (pod) => policies.place(pod),
+    unplace: (uid) => policies.unplace(uid),
+  };
 }

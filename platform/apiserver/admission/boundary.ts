@@ -1,6 +1,7 @@
 /**
  * The boundary between tenants: nodes are shared, so pods of every tenant but root are held to the baseline of the Pod Security Standards,
- * whatever the tenant's own objects say, and services to addresses of their own. Root grants exceptions by name (spec.exceptions of the Tenant).
+ * whatever the tenant's own objects say, and services to addresses of their own. Root grants exceptions by name (spec.exceptions of the Tenant);
+ * there is one more, `podNetwork`, which the nodes keep (platform/network/policy): tenants' pods do not reach each other.
  */
 import { ROOT_TENANT, type Store } from "#platform/store/port.ts";
 import type { Container, Pod, PodSpec, Service, Tenant } from "#sdk/api/generated/types.ts";

@@ -29,7 +29,7 @@ import {
   wrongPatchType,
 } from "./patches.ts";
 import { type RenderRequest, renderList, renderObject } from "./render.ts";
-import { sharedView } from "./shared.ts";
+import { isNetworkView, networkView, sharedView } from "./shared.ts";
 import { serveWatch } from "./watch.ts";
 
 export interface ResourceParts {
@@ -98,7 +98,7 @@ export class ResourceHandler {
     const { tenants } = this.#parts;
     const wildcard = exchange.scope === "*";
     return {
-      entry: exchange.shared ? sharedView(entry) : entry,
+      entry: viewOf(exchange, entry),
       accepted,
       ...(wildcard && entry.own ? { accepted: { ...accepted, shape: "metadata" } } : {}),
       includeObject: exchange.query.get("includeObject") || "Metadata",
@@ -403,4 +403,9 @@ export class ResourceHandler {
     }
     await answer(exchange, action.code ?? (info.verb === "create" ? 201 : 200), encoded(result, accepted), accepted);
   }
+}
+
+function viewOf(exchange: Exchange, entry: ResourceEntry): ResourceEntry {
+  if (exchange.shared) return sharedView(entry);
+  return isNetworkView(exchange.user, exchange) ? networkView(entry) : entry;
 }

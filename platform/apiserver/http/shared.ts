@@ -1,11 +1,13 @@
 /**
  * What root shares with every tenant: nodes and storage classes are root's, and a tenant sees them under its own address, read-only and without
- * what tells of other tenants.
+ * what tells of other tenants. And what nodes are shown of pods that run elsewhere.
  */
 import { ROOT_TENANT, type TenantId } from "#platform/store/port.ts";
-import type { Node } from "#sdk/api/generated/types.ts";
+import type { Container, Node, Pod } from "#sdk/api/generated/types.ts";
 import type { DynamicObject } from "#sdk/api/object.ts";
 import { forbidden } from "#sdk/api/status.ts";
+import { readsOthersPods } from "../authz/nodes.ts";
+import type { UserInfo } from "../registry/admission.ts";
 import type { ResourceEntry } from "../registry/strategy.ts";
 import type { RequestInfo } from "./requestInfo.ts";
 
@@ -32,10 +34,44 @@ function withheld(object: DynamicObject): DynamicObject {
   return { ...rest, status: open } as unknown as DynamicObject;
 }
 
-/** The entry as tenants are shown it. */
-export function sharedView(entry: ResourceEntry): ResourceEntry {
-  if (entry.facts.resource !== "nodes") return entry;
+function shownAs(entry: ResourceEntry, fromStorage: (object: DynamicObject) => DynamicObject): ResourceEntry {
   const { group, version, resource } = entry.facts;
-  const storage = { group, version, resource, toStorage: (o: DynamicObject) => o, fromStorage: withheld };
+  const storage = { group, version, resource, toStorage: (o: DynamicObject) => o, fromStorage };
   return { ...entry, strategy: { ...entry.strategy, storage } };
 }
+
+/** The entry as tenants are shown it. */
+export const sharedView = (entry: ResourceEntry): ResourceEntry =>
+  entry.facts.resource === "nodes" ? shownAs(entry, withheld) : entry;
+
+/** What rules between pods are made of: whose they are, their labels, addresses and ports; nothing of what runs in them. */
+function networkOf(object: DynamicObject): DynamicObject {
+  const { apiVersion, kind, metadata, spec, status } = object as unknown as Pod;
+  const { name, namespace, uid, labels, resourceVersion, creationTimestamp, deletionTimestamp } = metadata;
+  const ports = (containers: readonly Container[] | undefined) =>
+    (containers ?? []).map(({ name: of, ports: open }) => ({ name: of, ports: open }));
+  return {
+    apiVersion,
+    kind,
+    metadata: { name, namespace, uid, labels, resourceVersion, creationTimestamp, deletionTimestamp },
+    spec: {
+      nodeName: spec?.nodeName,
+      hostNetwork: spec?.hostNetwork,
+      containers: ports(spec?.containers),
+      initContainers: ports(spec?.initContainers),
+    },
+    status: { phase: status?.phase, podIP: status?.podIP, podIPs: status?.podIPs },
+  } as unknown as DynamicObject;
+}
+
+/** The entry as a node is shown pods that are not its own. */
+export const networkView = (entry: ResourceEntry): ResourceEntry => shownAs(entry, networkOf);
+
+export const isNetworkView = (
+  user: UserInfo,
+  { info, query }: { info: RequestInfo; query: URLSearchParams },
+): boolean =>
+  info.group === "" &&
+  info.resource === "pods" &&
+  (info.verb === "list" || info.verb === "watch") &&
+  readsOthersPods(user, query.get("fieldSelector") ?? "");

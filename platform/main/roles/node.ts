@@ -7,10 +7,10 @@ import { join } from "node:path";
 import { messageOf } from "#platform/base/log.ts";
 import { sysctlRecordFile } from "#platform/network/host/changes.ts";
 import { networkNames } from "#platform/network/names.ts";
-import { startNetwork } from "#platform/network/node.ts";
+import { type RunningNetwork, startNetwork } from "#platform/network/node.ts";
 import { type Agent, startAgent } from "#platform/node/agent.ts";
 import { createComponentRuntime } from "#platform/node/component-runtime.ts";
-import type { NetworkResult } from "#platform/node/ports.ts";
+import type { Network, NetworkResult } from "#platform/node/ports.ts";
 import { type NodeServer, startServer } from "#platform/node/server.ts";
 import { createPluginHost } from "#platform/plugin-host/host.ts";
 import { createNetworkCalls } from "#platform/plugin-host/worlds/v1/network.ts";
@@ -69,7 +69,7 @@ export const start: StartRole = async (context) => {
       },
       client,
       runtime: createComponentRuntime(createRuntimeCalls(host)),
-      network: createNetworkCalls<NetworkResult>(host),
+      network: placing(createNetworkCalls<NetworkResult>(host), network),
       log,
     });
     parts.agent = agent;
@@ -128,6 +128,23 @@ function pluginHost(
     log,
   });
 }
+
+/** A pod that got its address is told to the policies before its containers start. */
+const placing = (calls: Network, network: RunningNetwork): Network => ({
+  ...calls,
+  async add(pod) {
+    const result = await calls.add(pod);
+    const { tenant, podNamespace, podName, podUid: uid } = pod;
+    const address = result.ips[0]?.address.split("/")[0];
+    if (address !== undefined)
+      await network.place({ key: `${tenant}/${podNamespace}/${podName}`, uid, tenant, address });
+    return result;
+  },
+  async del(pod) {
+    await calls.del(pod);
+    network.unplace(pod.podUid);
+  },
+});
 
 /** The tenant of a pod that has its address before the API says so. */
 function tenantAt(agent: Agent | undefined, address: string): string | undefined {

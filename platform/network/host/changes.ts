@@ -26,7 +26,7 @@ export function hostChanges(o: { instance: string; nodes: number }): string[] {
       ]
     : [
         `interface ${names.podBridge} (the bridge of the pods)`,
-        `nftables table ip ${names.table} (services, and the pods' way out)`,
+        `nftables tables ip ${names.table} (services, and the pods' way out) and ${names.policyTable} (which pods may reach each other)`,
         ...common,
       ];
 }
@@ -38,7 +38,7 @@ export async function undoHostChanges(
 ): Promise<string[]> {
   const names = networkNames(o.instance);
   const lines = (await stopBalancers(o.dataDir, run)) > 0 ? ["the load balancers' HAProxy is ended"] : [];
-  for (const table of [names.table, names.nodeTable])
+  for (const table of [names.table, names.policyTable, names.nodeTable])
     if ((await run("nft", ["delete", "table", "ip", table])).code === 0)
       lines.push(`nftables table ip ${table} is removed`);
   for (const link of [names.podBridge, names.nodeBridge, names.balancerLink]) {

@@ -58,7 +58,7 @@ export async function prepareNodeNetwork(options: NodeNetworkOptions): Promise<P
   const bridgeFilter = await filterBridges(run, recordFile);
   if (!bridgeFilter)
     warnings.push(
-      "this kernel has no br_netfilter: pods that reach a neighbour through a service are seen with the node's address instead of their own",
+      "this kernel has no br_netfilter: network policies and the boundary between tenants do not hold among the pods of one node, and pods that reach a neighbour through a service are seen with the node's address instead of their own",
     );
   await routeToServices(options, gateway, run);
   await allowTraffic(bridge, run);
