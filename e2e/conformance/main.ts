@@ -1,5 +1,5 @@
 /** `npm run conformance`: see options.ts for what it takes. Exits with 0 when everything that was asked for passed. */
-import { existsSync, mkdirSync } from "node:fs";
+import { existsSync, mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { startInstance } from "../support/instance.ts";
 import { runSuite, type SuiteRun } from "./ginkgo.ts";
@@ -10,6 +10,7 @@ import { must } from "./program.ts";
 import { firstError, line, summarize, writeReport } from "./report.ts";
 import { buildBinaries, buildCoreDns, buildImpossible, imageBinaries, runnerBinaries, suiteIsBuilt } from "./suite.ts";
 
+const TENANT = "conformance";
 const say = (text: string): void => void process.stdout.write(`${text}\n`);
 
 async function buildImages(buildDir: string, names: readonly string[], archive: string): Promise<void> {
@@ -29,6 +30,14 @@ async function allImages(buildDir: string): Promise<string> {
 const capstan = (...args: string[]): Promise<string> =>
   must(process.execPath, [join(import.meta.dirname, "../../platform/main/cli.ts"), ...args]);
 
+/** The file that the new tenant's kubeconfig is kept in. */
+function inTenant(options: Options, kubeconfig: string): string {
+  mkdirSync(options.report, { recursive: true });
+  const file = join(options.report, "tenant.kubeconfig");
+  writeFileSync(file, kubeconfig, { mode: 0o600 });
+  return file;
+}
+
 /** Answers the API to run against, and how to be done with it. */
 async function target(options: Options): Promise<{ kubeconfig: string; done: () => Promise<void> }> {
   const nothing = async () => {};
@@ -36,7 +45,11 @@ async function target(options: Options): Promise<{ kubeconfig: string; done: () 
   const archive = await allImages(options.buildDir);
   if (options.dataDir) {
     await capstan("image", "load", archive, "--data-dir", options.dataDir);
-    return { kubeconfig: join(options.dataDir, "kubeconfig"), done: nothing };
+    if (!options.tenant) return { kubeconfig: join(options.dataDir, "kubeconfig"), done: nothing };
+    const { dataDir } = options;
+    const kubeconfig = inTenant(options, await capstan("tenant", "create", TENANT, "--data-dir", dataDir));
+    const done = async () => void (await capstan("tenant", "delete", TENANT, "--data-dir", dataDir));
+    return { kubeconfig, done };
   }
   say("starting a Capstan");
   const instance = await startInstance();
@@ -45,7 +58,8 @@ async function target(options: Options): Promise<{ kubeconfig: string; done: () 
     await instance.remove();
     throw new Error(`the images could not be loaded: ${loaded.stderr}`);
   }
-  return { kubeconfig: instance.kubeconfig, done: () => instance.remove() };
+  const own = options.tenant ? (await instance.capstan("tenant", "create", TENANT)).stdout : undefined;
+  return { kubeconfig: own ? inTenant(options, own) : instance.kubeconfig, done: () => instance.remove() };
 }
 
 async function runTests(options: Options): Promise<SuiteRun> {

@@ -3,7 +3,7 @@ import { existsSync } from "node:fs";
 import { homedir, tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { parseArgs } from "node:util";
-import { mustPassFile, namesOfSig, readNames, sigs } from "./names.ts";
+import { mustPassFile, namesOfSig, readNames, sigs, tenantExceptionsFile } from "./names.ts";
 
 export const help = `usage: npm run conformance -- WHAT [options]
 runs tests of the unmodified conformance suite of Kubernetes against Capstan and writes a report
@@ -16,6 +16,7 @@ what:
   --image NAME      runs nothing: writes one of the suite's images (agnhost, busybox …) to --out FILE
   --build           runs nothing: builds the suite and its images
 options:
+  --tenant          in a tenant of its own instead of root, without the tests that tenant-exceptions.txt names
   --processes N     Ginkgo processes at once (default 4)
   --kubeconfig FILE an API that runs already, whose nodes have the images; default: a Capstan of the run's own, wiped at the end
   --data-dir PATH   a Capstan that runs already: its kubeconfig, and the images are loaded into its nodes
@@ -29,6 +30,7 @@ export interface Options {
   focus?: string;
   image?: string;
   out: string;
+  tenant: boolean;
   buildOnly: boolean;
   processes: number;
   kubeconfig?: string;
@@ -50,6 +52,7 @@ const spec = {
   image: { type: "string" },
   out: { type: "string" },
   build: { type: "boolean" },
+  tenant: { type: "boolean" },
   processes: { type: "string" },
   kubeconfig: { type: "string" },
   "data-dir": { type: "string" },
@@ -87,6 +90,9 @@ export function parseOptions(argv: string[]): Options | undefined {
   }
   for (const list of values.list ?? []) for (const name of readNames(file("list", list) ?? "")) names.add(name);
   if (values["must-pass"]) for (const name of readNames(mustPassFile)) names.add(name);
+  if (values.tenant && values.kubeconfig)
+    throw new UsageError("--tenant makes its tenant with --data-dir, or in a Capstan of its own");
+  if (values.tenant) for (const name of readNames(tenantExceptionsFile)) names.delete(name);
   const named = values.sig || values.open || values.list || values["must-pass"];
   if (named && values.focus) throw new UsageError("--focus goes alone: it says itself which tests are meant");
   if (!named && !values.focus && !values.image && !values.build) throw new UsageError("say what to run");
@@ -98,6 +104,7 @@ export function parseOptions(argv: string[]): Options | undefined {
     ...(values.image !== undefined ? { image: values.image } : {}),
     out: resolve(values.out ?? "."),
     buildOnly: values.build === true,
+    tenant: values.tenant === true,
     processes: count("processes", values.processes, 4, 64),
     ...(values.kubeconfig !== undefined ? { kubeconfig: file("kubeconfig", values.kubeconfig) ?? "" } : {}),
     ...(values["data-dir"] !== undefined ? { dataDir: file("data-dir", values["data-dir"]) ?? "" } : {}),
