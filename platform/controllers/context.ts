@@ -35,6 +35,7 @@ import type { Recorder } from "#sdk/client/recorder.ts";
 import { CLUSTER_INFO, TOKEN_NAMESPACE, TOKEN_TYPE } from "./bootstrap-tokens/tokens.ts";
 import { controllerOf, namespaceKey } from "./objects.ts";
 import * as r from "./resources.ts";
+import { accountNameOf, TOKEN_SECRET_TYPE } from "./serviceaccount-token/reconcile.ts";
 
 export interface Informers {
   pods(): Informer<Pod>;
@@ -50,6 +51,8 @@ export interface Informers {
   rootCAs(): Informer<ConfigMap>;
   /** Only those that are bootstrap tokens. */
   bootstrapTokens(): Informer<Secret>;
+  /** Only those of service accounts' tokens; index "account": "tenant/namespace/name". */
+  tokenSecrets(): Informer<Secret>;
   /** Only those named kube-public/cluster-info. */
   clusterInfos(): Informer<ConfigMap>;
   /** Only those of nodes. */
@@ -77,6 +80,13 @@ export interface SigningAuthority {
   key: string;
 }
 
+/** Whose token it is, and the secret that it lives in. */
+export interface AccountTokenSubject {
+  namespace: string;
+  account: { name: string; uid: string };
+  secret: string;
+}
+
 export interface ControllerContext {
   /** Reads through the wildcard; a loop writes by `clientOf(object)`. */
   client: Client;
@@ -87,6 +97,8 @@ export interface ControllerContext {
   signal: AbortSignal;
   /** The cluster authority's certificate, PEM, published to every namespace. */
   rootCA: string;
+  /** Signs the token of a token secret, without an end. Undefined where this process signs none, or the tenant is gone. */
+  accountToken?(tenant: string, subject: AccountTokenSubject): Promise<string | undefined>;
   /** Undefined where this process signs no certificates; answers undefined for a tenant that is gone. */
   authorityOf?(tenant: string): Promise<SigningAuthority | undefined>;
 }
@@ -144,6 +156,10 @@ export function createInformers(client: Client, log: Log, signal: AbortSignal): 
     bootstrapTokens: lazily<Secret>(r.SECRETS, {
       namespace: TOKEN_NAMESPACE,
       fieldSelector: `type=${TOKEN_TYPE}`,
+    }),
+    tokenSecrets: lazily<Secret>(r.SECRETS, {
+      fieldSelector: `type=${TOKEN_SECRET_TYPE}`,
+      indexes: { account: (secret) => [`${namespaceKey(secret)}/${accountNameOf(secret)}`] },
     }),
     clusterInfos: lazily<ConfigMap>(r.CONFIGMAPS, {
       namespace: CLUSTER_INFO.namespace,

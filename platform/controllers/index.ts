@@ -25,6 +25,7 @@ import { replicationController } from "./replicationcontroller/controller.ts";
 import { resourceQuotaController } from "./resourcequota/controller.ts";
 import { rootCAController } from "./root-ca/controller.ts";
 import { serviceAccountController } from "./serviceaccount/controller.ts";
+import { serviceAccountTokenController } from "./serviceaccount-token/controller.ts";
 import { statefulSetController } from "./statefulset/controller.ts";
 import { claimProtection, volumeAttributesClassProtection, volumeProtection } from "./storage-protection/controller.ts";
 import { taintEvictionController } from "./taint-eviction/controller.ts";
@@ -48,6 +49,7 @@ export const controllers: readonly Controller[] = [
   endpointsController,
   namespaceController,
   serviceAccountController,
+  serviceAccountTokenController,
   rootCAController,
   certificateApprover,
   certificateSigner,

@@ -12,13 +12,14 @@ export interface RunInput {
   signal: AbortSignal;
   rootCA: string;
   authorityOf?: ControllerContext["authorityOf"];
+  accountToken?: ControllerContext["accountToken"];
 }
 
 const RESTART_MS = 5_000;
 
 /** Resolves when all have ended. A loop that breaks is started again: it must not take the others with it. */
 export async function runControllers(controllers: readonly Controller[], input: RunInput): Promise<void> {
-  const { client, log, signal, rootCA, authorityOf } = input;
+  const { client, log, signal, rootCA, authorityOf, accountToken } = input;
   const context: ControllerContext = {
     client,
     informers: createInformers(client, log, signal),
@@ -27,6 +28,7 @@ export async function runControllers(controllers: readonly Controller[], input: 
     signal,
     rootCA,
     ...(authorityOf ? { authorityOf } : {}),
+    ...(accountToken ? { accountToken } : {}),
   };
   await Promise.all(
     controllers.map(async (controller) => {

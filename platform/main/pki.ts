@@ -13,7 +13,7 @@ import { dirname, join } from "node:path";
 import * as x509 from "@peculiar/x509";
 import { stringify } from "yaml";
 import { FRONT_PROXY_NAME } from "#platform/apiserver/aggregation/authentication-config.ts";
-import { signingKey } from "#platform/apiserver/authn/jwt.ts";
+import { type SigningKey, signingKey } from "#platform/apiserver/authn/jwt.ts";
 import { authorityName, TenantKeys } from "#platform/apiserver/authn/tenantKeys.ts";
 import { ROOT_TENANT } from "#platform/store/port.ts";
 import { loadKubeconfig } from "#sdk/client/kubeconfig.ts";
@@ -274,6 +274,12 @@ export async function authorityOfTenant(config: Config, id: number, now = Date.n
   const root = { cert: read("ca.crt"), key: read("ca.key") };
   if (id === ROOT_TENANT) return root;
   return tenantAuthority(root, new TenantKeys(root.key, signingKey(read("sa.key"))), id, now);
+}
+
+/** Signs the tokens of a tenant's service accounts. */
+export function tokenKeyOf(config: Config, id: number): SigningKey {
+  const read = (file: string) => readFileSync(join(paths(config.dataDir).pki, file), "utf8");
+  return new TenantKeys(read("ca.key"), signingKey(read("sa.key"))).tokens(id);
 }
 
 export async function tenantAuthorityCertificate(config: Config, id: number, now = Date.now()): Promise<string> {

@@ -8,6 +8,7 @@ import { unauthorized } from "#sdk/api/status.ts";
 import type { UserInfo } from "../registry/admission.ts";
 import type { Authenticator } from "./authenticator.ts";
 import { type SigningKey, signToken, unverifiedClaims, verifyToken } from "./jwt.ts";
+import { type LegacySubject, legacySubject } from "./legacyTokens.ts";
 
 export const ISSUER = "https://kubernetes.default.svc.cluster.local";
 const TENANT_CLAIM = "capstan.dev/tenant";
@@ -105,14 +106,21 @@ export function userOf(claims: TokenClaims): UserInfo {
     extra["authentication.kubernetes.io/node-name"] = [node.name];
     extra["authentication.kubernetes.io/node-uid"] = [node.uid];
   }
-  return {
-    tenant: claims.tenant,
-    name: `system:serviceaccount:${namespace}:${serviceAccount.name}`,
-    uid: serviceAccount.uid,
-    groups: ["system:serviceaccounts", `system:serviceaccounts:${namespace}`],
-    extra,
-  };
+  return accountUser(claims.tenant, namespace, serviceAccount, extra);
 }
+
+const accountUser = (
+  tenant: TenantId,
+  namespace: string,
+  { name, uid }: ObjectReference,
+  extra: Record<string, string[]>,
+): UserInfo => ({
+  tenant,
+  name: `system:serviceaccount:${namespace}:${name}`,
+  uid,
+  groups: ["system:serviceaccounts", `system:serviceaccounts:${namespace}`],
+  extra,
+});
 
 export interface TokenReviewer {
   /** The claims of a token that is good now for one of the audiences (the API's own when empty); undefined otherwise. */
@@ -161,9 +169,31 @@ export function serviceAccountTokens(keys: TokenKeys, store: Store): Authenticat
     return true;
   }
 
+  /** A token of a secret is good while the secret holds it: taking it out revokes it. */
+  async function held(token: string, { tenant, namespace, account, secret }: LegacySubject, now: number) {
+    if (account.uid === "" || !(await lives(tenant, "serviceaccounts", namespace, account, now))) return false;
+    const key = { tenant, resource: "secrets", namespace, name: secret };
+    const base64 = Buffer.from(token).toString("base64");
+    const holds = (stored: { document: string } | undefined) =>
+      stored !== undefined &&
+      (JSON.parse(stored.document) as { data?: Record<string, string> }).data?.["token"] === base64;
+    return (
+      holds(await store.get(key, { type: "atLeast", revision: 0 })) ||
+      holds(await store.get(key, { type: "consistent" }))
+    );
+  }
+
   return {
     async review(token, audiences, now) {
       const raw = verified(keys, token);
+      const legacy = raw && legacySubject(raw);
+      if (legacy) {
+        // It names no audience: it is for the API's own only.
+        const own = audiences.length === 0 ? [ISSUER] : audiences.filter((a) => a === ISSUER);
+        if (own.length === 0 || !(await held(token, legacy, now))) return undefined;
+        const { tenant, namespace, account } = legacy;
+        return { user: accountUser(tenant, namespace, account, {}), audiences: own };
+      }
       const claims = raw && readClaims(raw);
       if (!claims || !(await good(claims, now))) return undefined;
       const wanted = audiences.length > 0 ? audiences : [ISSUER];

@@ -3,8 +3,9 @@ import { randomUUID } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { hostname } from "node:os";
 import { join } from "node:path";
+import { issueLegacyToken } from "#platform/apiserver/authn/legacyTokens.ts";
 import { controllers } from "#platform/controllers/index.ts";
-import { runControllers } from "#platform/controllers/run.ts";
+import { type RunInput, runControllers } from "#platform/controllers/run.ts";
 import { balancerFacts } from "#platform/network/facts.ts";
 import { runControllerPlugins } from "#platform/plugin-host/worlds/v1/controller.ts";
 import { ROOT_TENANT } from "#platform/store/port.ts";
@@ -15,7 +16,7 @@ import { loadKubeconfig } from "#sdk/client/kubeconfig.ts";
 import { leaderElect } from "#sdk/client/leader.ts";
 import type { Client } from "#sdk/client/port.ts";
 import { paths } from "../config.ts";
-import { authorityOfTenant } from "../pki.ts";
+import { authorityOfTenant, tokenKeyOf } from "../pki.ts";
 import { pluginClients } from "../plugin-users.ts";
 import { rolePlugins } from "../plugins.ts";
 import type { RoleContext, StartRole } from "../role.ts";
@@ -32,8 +33,8 @@ export const start: StartRole = async (context) => {
     name: "capstan-controllers",
     identity: `${hostname()}_${randomUUID()}`,
     async lead(signal) {
-      const authorityOf = signingAuthorities(context, client);
-      const builtIn = runControllers(controllers, { client, log, signal, rootCA, authorityOf });
+      const signing = signingFor(context, client);
+      const builtIn = runControllers(controllers, { client, log, signal, rootCA, ...signing });
       await Promise.all([builtIn, runPlugins(context, client, signal)]);
     },
     log,
@@ -54,15 +55,23 @@ interface TenantObject extends KubeObject {
   status?: { id?: number };
 }
 
-/** Tenants' certificates are signed by their own authorities, which root's key makes. */
-const signingAuthorities =
-  ({ config }: RoleContext, client: Client) =>
-  async (tenant: string) => {
-    const id = tenant === "root" ? ROOT_TENANT : (await tenantNamed(client, tenant))?.status?.id;
-    if (id === undefined) return undefined;
-    const { cert, key } = await authorityOfTenant(config, id);
-    return { certificate: cert, key };
+/** Tenants' certificates and tokens are signed by their own keys, which root's make. */
+function signingFor({ config }: RoleContext, client: Client): Pick<RunInput, "authorityOf" | "accountToken"> {
+  const idOf = async (tenant: string) =>
+    tenant === "root" ? ROOT_TENANT : (await tenantNamed(client, tenant))?.status?.id;
+  return {
+    async authorityOf(tenant) {
+      const id = await idOf(tenant);
+      if (id === undefined) return undefined;
+      const { cert, key } = await authorityOfTenant(config, id);
+      return { certificate: cert, key };
+    },
+    async accountToken(tenant, subject) {
+      const id = await idOf(tenant);
+      return id === undefined ? undefined : issueLegacyToken(tokenKeyOf(config, id), { tenant: id, ...subject });
+    },
   };
+}
 
 async function tenantNamed(client: Client, name: string): Promise<TenantObject | undefined> {
   try {

@@ -1,0 +1,44 @@
+/**
+ * Tokens that live in secrets of type kubernetes.io/service-account-token: without an end, valid while their secret holds them and their account
+ * lives (upstream: pkg/serviceaccount/legacy.go).
+ */
+import type { TenantId } from "#platform/store/port.ts";
+import type { JsonObject } from "#sdk/api/object.ts";
+import { type SigningKey, signToken } from "./jwt.ts";
+
+export const LEGACY_ISSUER = "kubernetes/serviceaccount";
+const TENANT_CLAIM = "capstan.dev/tenant";
+const CLAIM = "kubernetes.io/serviceaccount/";
+
+export interface LegacySubject {
+  tenant: TenantId;
+  namespace: string;
+  account: { name: string; uid: string };
+  secret: string;
+}
+
+export const issueLegacyToken = (key: SigningKey, { tenant, namespace, account, secret }: LegacySubject): string =>
+  signToken(key, {
+    iss: LEGACY_ISSUER,
+    [`${CLAIM}namespace`]: namespace,
+    [`${CLAIM}secret.name`]: secret,
+    [`${CLAIM}service-account.name`]: account.name,
+    [`${CLAIM}service-account.uid`]: account.uid,
+    sub: `system:serviceaccount:${namespace}:${account.name}`,
+    [TENANT_CLAIM]: tenant,
+  });
+
+/** Undefined for other tokens. */
+export function legacySubject(claims: JsonObject): LegacySubject | undefined {
+  const [tenant, namespace, secret] = [
+    claims[TENANT_CLAIM],
+    claims[`${CLAIM}namespace`],
+    claims[`${CLAIM}secret.name`],
+  ];
+  const [name, uid] = [claims[`${CLAIM}service-account.name`], claims[`${CLAIM}service-account.uid`]];
+  if (claims["iss"] !== LEGACY_ISSUER || typeof tenant !== "number") return undefined;
+  if (typeof namespace !== "string" || typeof secret !== "string") return undefined;
+  if (typeof name !== "string" || typeof uid !== "string") return undefined;
+  if (claims["sub"] !== `system:serviceaccount:${namespace}:${name}`) return undefined;
+  return { tenant, namespace, account: { name, uid }, secret };
+}
