@@ -18,6 +18,7 @@ function fakeComponent(behave: Behaviour) {
     async instantiate() {
       const number = ++counts.made;
       const instance: Instance = {
+        pure: false,
         cost: { micros: 1, memoryBytes: 1000 },
         call: async (_interface, functionName, args) => behave(functionName, args, number),
         async discard() {

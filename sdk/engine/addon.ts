@@ -12,9 +12,22 @@ const sourcePath = join(crate, "target/capstan-wasmtime.source");
 /** A call's answer: ["ok" | "err" | "invalid" | "trap" | "deadline" | "memory", value, microseconds, memory bytes]. */
 export type NativeAnswer = [tag: string, value: unknown, micros: number, memoryBytes: number];
 
+export const PURE_TAGS = ["ok", "err", "invalid", "trap", "deadline", "memory"] as const;
+
 export interface NativeInstance {
   call(interfaceName: string, functionName: string, args: unknown[], deadlineMs: number): Promise<NativeAnswer>;
   discard(): Promise<void>;
+}
+
+/** Entered on this thread. */
+export interface NativePureInstance {
+  /** The number by which `call` knows an exported function; throws where there is none. */
+  find(interfaceName: string, functionName: string): number;
+  /** The value, or the message of what went wrong: the shared `outcome` tells which. */
+  call(exported: number, args: unknown[], deadlineMs: number): unknown;
+  /** What the guest logged since this was asked last. */
+  lines(): [level: string, message: string][];
+  discard(): void;
 }
 
 export interface NativeComponent {
@@ -25,6 +38,14 @@ export interface NativeComponent {
     deadlineMs: number,
     host: (interfaceName: string, functionName: string, args: unknown[]) => Promise<{ tag: string; val?: unknown }>,
   ): Promise<NativeInstance>;
+  /** Each call writes to `outcome`: the number of its tag in PURE_TAGS, microseconds, memory bytes, how many lines it logged. */
+  instantiatePure(
+    memoryBytesMax: number,
+    deadlineMs: number,
+    config: string,
+    facts: string,
+    outcome: Float64Array,
+  ): NativePureInstance;
 }
 
 export interface Addon {

@@ -172,6 +172,28 @@ for (const name of ["jco", "wasmtime"] as const) {
         await assert.rejects(call, kindOf("memory", /cap/));
       }));
 
+    test("a pure instance answers as any, and is stopped as any", async () => {
+      const pure = { config: '{"a":1}', facts: "{}" };
+      const make = () => component.instantiate({ memoryBytesMax: 64 * MiB, deadlineMs: 10_000, host, pure });
+      const status = (instance: Instance, request: object, deadlineMs = 10_000) =>
+        instance.call(RUNTIME, "status", [JSON.stringify(request)], deadlineMs);
+      const instance = await make();
+      assert.equal(instance.pure, name === "wasmtime");
+      assert.equal(await status(instance, { do: "echo", text: "grüße" }), '{"do":"echo","text":"grüße"}');
+      await status(instance, { do: "log" });
+      assert.equal(said.at(-1), 'warn careful {"a":1}');
+      await assert.rejects(status(instance, { do: "fail" }), kindOf("failure"));
+      await assert.rejects(instance.call(RUNTIME, "sing", [""], 1000), kindOf("invalid", /no .* sing/));
+      assert.ok(instance.cost.micros > 0 && instance.cost.memoryBytes > 1 * MiB);
+      await assert.rejects(status(instance, { do: "loop" }, 50), kindOf("deadline"));
+      await assert.rejects(status(instance, { do: "count" }), kindOf("trap", /ended/));
+      const [other, third] = [await make(), await make()];
+      await assert.rejects(status(other, { do: "bomb" }, 60_000), kindOf("memory", /cap/));
+      if (third.pure)
+        await assert.rejects(status(third, { do: "get", name: "x" }), kindOf("trap", /api get is not granted/));
+      await Promise.all([instance, other, third].map((each) => each.discard()));
+    });
+
     test("a call's cost is counted", () =>
       withInstance(async (instance, act) => {
         await act({ do: "count" });

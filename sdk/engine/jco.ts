@@ -133,6 +133,7 @@ interface Waiting {
 }
 
 class JcoInstance implements Instance {
+  readonly pure = false;
   cost: Cost = { micros: 0, memoryBytes: 0 };
   readonly #worker: Worker;
   readonly #port: MessagePort;

@@ -47,6 +47,11 @@ export interface InstanceOptions {
   /** For the instantiation itself. */
   deadlineMs: number;
   host: HostCall;
+  /**
+   * The component makes no host calls beside `log`, `config` (answered with these texts) and `clock`: an engine that can may enter the instance
+   * on the caller's thread, which stands still until the call is over. Other host calls trap there.
+   */
+  pure?: { config: string; facts: string };
 }
 
 export interface Cost {
@@ -61,6 +66,8 @@ export interface Instance {
    * everything, host calls included. Throws EngineError.
    */
   call(interfaceName: string, functionName: string, args: unknown[], deadlineMs: number): Promise<unknown>;
+  /** It is entered on the caller's thread: `call` has done its work when it returns its promise. */
+  readonly pure: boolean;
   /** Of the last call. */
   readonly cost: Cost;
   /** Frees everything; a call under way ends with a trap. */

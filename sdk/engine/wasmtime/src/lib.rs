@@ -1,5 +1,6 @@
 //! Capstan's components in wasmtime, for Node. The JavaScript side (sdk/engine/wasmtime.ts) implements the engine port over these
 //! two classes. No method throws for what a guest does: calls answer [tag, value, microseconds, memory bytes].
+mod pure;
 mod runtime;
 mod value;
 
@@ -9,7 +10,7 @@ use napi_derive::napi;
 use runtime::{Runtime, runtime};
 use std::collections::HashMap;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 use tokio::sync::Mutex;
 use value::{Js, fail, lift, lower};
@@ -23,18 +24,34 @@ type HostCall = ThreadsafeFunction<FnArgs<(String, String, Js)>, Promise<Js>, Fn
 /// Epochs between two looks at the clock; other guests on the thread get their turn then.
 const EPOCHS_BETWEEN_CHECKS: u64 = 2;
 
-struct State {
-    host: Arc<HostCall>,
+/// What holds for one call, and which of it ended the call.
+struct Limits {
     deadline: Instant,
     memory_bytes: usize,
     memory_bytes_max: usize,
     /// Which limit ended the call, when one did.
     stopped: Option<&'static str>,
-    /// Time that host calls took, which is not the guest's cost.
-    waited: Duration,
 }
 
-impl ResourceLimiter for State {
+impl Limits {
+    fn new(memory_bytes_max: usize, within: Duration) -> Limits {
+        Limits { deadline: Instant::now() + within, memory_bytes: 0, memory_bytes_max, stopped: None }
+    }
+
+    fn begin(&mut self, deadline: Instant) {
+        (self.deadline, self.stopped) = (deadline, None);
+    }
+
+    fn check(&mut self) -> wasmtime::Result<()> {
+        if Instant::now() < self.deadline {
+            return Ok(());
+        }
+        self.stopped = Some("deadline");
+        Err(wasmtime::Error::msg("the deadline is over"))
+    }
+}
+
+impl ResourceLimiter for Limits {
     fn memory_growing(&mut self, current: usize, desired: usize, _maximum: Option<usize>) -> wasmtime::Result<bool> {
         let total = self.memory_bytes.saturating_sub(current) + desired;
         if total > self.memory_bytes_max {
@@ -48,6 +65,13 @@ impl ResourceLimiter for State {
     fn table_growing(&mut self, _current: usize, desired: usize, _maximum: Option<usize>) -> wasmtime::Result<bool> {
         Ok(desired <= 65_536)
     }
+}
+
+struct State {
+    host: Arc<HostCall>,
+    limits: Limits,
+    /// Time that host calls took, which is not the guest's cost.
+    waited: Duration,
 }
 
 struct Export {
@@ -70,7 +94,21 @@ fn js_error(error: wasmtime::Error) -> Error {
 pub struct NativeComponent {
     runtime: &'static Runtime,
     pre: Arc<InstancePre<State>>,
+    component: Component,
+    prefixes: Vec<String>,
+    /// Linked when the first pure instance is asked for.
+    pure: OnceLock<InstancePre<pure::PureState>>,
     cached: bool,
+}
+
+impl NativeComponent {
+    fn pure_pre(&self) -> wasmtime::Result<&InstancePre<pure::PureState>> {
+        if self.pure.get().is_none() {
+            let linked = pure::link(&self.runtime.engine, &self.component, &self.prefixes)?;
+            let _ = self.pure.set(linked);
+        }
+        self.pure.get().ok_or_else(|| wasmtime::Error::msg("the component is not linked"))
+    }
 }
 
 #[napi]
@@ -89,24 +127,13 @@ impl NativeComponent {
 
     #[napi]
     pub async fn instantiate(&self, memory_bytes_max: f64, deadline_ms: u32, host: HostCall) -> Result<NativeInstance> {
-        let deadline = Instant::now() + Duration::from_millis(deadline_ms.into());
-        let state = State {
-            host: Arc::new(host),
-            deadline,
-            memory_bytes: 0,
-            memory_bytes_max: memory_bytes_max as usize,
-            stopped: None,
-            waited: Duration::ZERO,
-        };
+        let limits = Limits::new(memory_bytes_max as usize, Duration::from_millis(deadline_ms.into()));
+        let state = State { host: Arc::new(host), limits, waited: Duration::ZERO };
         let mut store = Store::new(&self.runtime.engine, state);
-        store.limiter(|state| state);
+        store.limiter(|state| &mut state.limits);
         store.set_epoch_deadline(EPOCHS_BETWEEN_CHECKS);
         store.epoch_deadline_callback(|mut context| {
-            let state = context.data_mut();
-            if Instant::now() >= state.deadline {
-                state.stopped = Some("deadline");
-                return Err(wasmtime::Error::msg("the deadline is over"));
-            }
+            context.data_mut().limits.check()?;
             Ok(UpdateDeadline::Yield(EPOCHS_BETWEEN_CHECKS))
         });
         let _running = self.runtime.running();
@@ -126,7 +153,7 @@ pub async fn load(bytes: Buffer, digest: String, cache: String, prefixes: Vec<St
     let work = move || -> wasmtime::Result<NativeComponent> {
         let (component, cached) = runtime.component(&PathBuf::from(cache), &digest, &bytes)?;
         let pre = link(runtime, &component, &prefixes)?;
-        Ok(NativeComponent { runtime, pre: Arc::new(pre), cached })
+        Ok(NativeComponent { runtime, pre: Arc::new(pre), component, prefixes, pure: OnceLock::new(), cached })
     };
     tokio::task::spawn_blocking(work).await.map_err(|e| fail(e.to_string()))?.map_err(js_error)
 }
@@ -228,7 +255,8 @@ impl NativeInstance {
         let started = Instant::now();
         let deadline = started + Duration::from_millis(deadline_ms.into());
         let state = live.store.data_mut();
-        (state.deadline, state.stopped, state.waited) = (deadline, None, Duration::ZERO);
+        state.limits.begin(deadline);
+        state.waited = Duration::ZERO;
         live.store.set_epoch_deadline(EPOCHS_BETWEEN_CHECKS);
         let mut results = vec![Val::Bool(false); export.result.iter().count()];
         let outcome = {
@@ -237,13 +265,13 @@ impl NativeInstance {
             tokio::time::timeout_at(deadline.into(), call).await
         };
         let state = live.store.data();
-        let (cost, memory) = (started.elapsed().saturating_sub(state.waited), state.memory_bytes);
+        let (cost, memory) = (started.elapsed().saturating_sub(state.waited), state.limits.memory_bytes);
         let (tag, value) = match outcome {
             Ok(Ok(())) => {
                 let (tag, value) = split(results.pop(), export.result.as_ref());
                 return Ok(answer(tag, value, cost, memory));
             }
-            Ok(Err(error)) => (state.stopped.unwrap_or("trap"), format!("{error:#}")),
+            Ok(Err(error)) => (state.limits.stopped.unwrap_or("trap"), format!("{error:#}")),
             Err(_) => ("deadline", "the deadline is over".to_owned()),
         };
         // What was stopped half way is never entered again.
@@ -286,16 +314,18 @@ fn arguments(args: &Js, types: &[Type]) -> Result<Vec<Val>> {
 }
 
 fn find_export(live: &mut Live, key: &str, interface: &str, function: &str) -> Result<()> {
-    if live.exports.contains_key(key) {
-        return Ok(());
+    if !live.exports.contains_key(key) {
+        let export = find_function(&live.instance, &mut live.store, interface, function)?;
+        live.exports.insert(key.to_owned(), export);
     }
-    let missing = || fail(format!("the component has no {interface} {function}"));
-    let parent = live.instance.get_export_index(&mut live.store, None, interface).ok_or_else(missing)?;
-    let index = live.instance.get_export_index(&mut live.store, Some(&parent), function).ok_or_else(missing)?;
-    let func = live.instance.get_func(&mut live.store, index).ok_or_else(missing)?;
-    let ty = func.ty(&live.store);
-    let export = Export { func, params: ty.params().map(|(_, ty)| ty).collect(), result: ty.results().next() };
-    live.exports.insert(key.to_owned(), export);
     Ok(())
 }
 
+fn find_function<T>(instance: &Instance, store: &mut Store<T>, interface: &str, function: &str) -> Result<Export> {
+    let missing = || fail(format!("the component has no {interface} {function}"));
+    let parent = instance.get_export_index(&mut *store, None, interface).ok_or_else(missing)?;
+    let index = instance.get_export_index(&mut *store, Some(&parent), function).ok_or_else(missing)?;
+    let func = instance.get_func(&mut *store, index).ok_or_else(missing)?;
+    let ty = func.ty(&*store);
+    Ok(Export { func, params: ty.params().map(|(_, ty)| ty).collect(), result: ty.results().next() })
+}
