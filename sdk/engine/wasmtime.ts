@@ -68,7 +68,7 @@ const withoutBacktrace = (message: string): string => {
 };
 
 /** What a call answered; throws EngineError for everything that is no value. */
-function valueOf(functionName: string, tag: string | undefined, value: unknown): unknown {
+function answerOf(functionName: string, tag: string | undefined, value: unknown): unknown {
   switch (tag) {
     case "ok":
       return value;
@@ -96,7 +96,7 @@ class WasmtimeInstance implements Instance {
     const answer = await this.#native.call(interfaceName, kebab(functionName), args, wholeMs(deadlineMs));
     const [tag, value, micros, memoryBytes] = answer;
     this.cost = { micros, memoryBytes };
-    return valueOf(functionName, tag, value);
+    return answerOf(functionName, tag, value);
   }
   discard(): Promise<void> {
     return this.#native.discard();
@@ -124,7 +124,7 @@ class PureInstance implements Instance {
     const value = this.#native.call(exported, args, wholeMs(deadlineMs));
     const [tag = 3, , , lines = 0] = this.#outcome;
     if (lines > 0) for (const line of this.#native.lines()) void this.#host("capstan:plugin/log", "write", line);
-    return valueOf(functionName, PURE_TAGS[tag], value);
+    return answerOf(functionName, PURE_TAGS[tag], value);
   }
 
   async discard(): Promise<void> {
