@@ -12,6 +12,7 @@ import { storageProtection } from "#platform/apiserver/admission/storage.ts";
 import { catalogParamKinds, catalogVersions } from "#platform/apiserver/admission/versions.ts";
 import { Webhooks } from "#platform/apiserver/admission/webhooks/webhooks.ts";
 import type { Authorizer } from "#platform/apiserver/authz/authorizer.ts";
+import { ownerOf } from "#platform/apiserver/http/shared.ts";
 import type { Admission, AdmissionAttributes } from "#platform/apiserver/registry/admission.ts";
 import type { Catalog } from "#platform/apiserver/registry/catalog.ts";
 import { groupResource } from "#platform/apiserver/registry/catalog.ts";
@@ -104,17 +105,18 @@ const checkObject: ObjectCheck = ({ kind }, object) =>
 const contextReader =
   (store: Store, tenants: TenantDirectory): ContextReader =>
   async ({ group, resource: plural }, tenantName, namespace, name) => {
-    const tenant = tenants.byName(tenantName);
-    if (!tenant) return [];
+    const known = tenants.byName(tenantName);
+    if (!known) return [];
+    const tenant = ownerOf(known.id, group, plural);
     const namespaced = resourceByName(group, plural)?.namespaced === true;
     const resource = groupResource(group, plural);
     if (name !== undefined) {
-      const key = { tenant: tenant.id, resource, namespace: namespaced ? namespace : "", name };
+      const key = { tenant, resource, namespace: namespaced ? namespace : "", name };
       const stored =
         (await store.get(key, { type: "atLeast", revision: 0 })) ?? (await store.get(key, { type: "consistent" }));
       return stored ? [JSON.parse(stored.document) as unknown] : [];
     }
-    const scope = { tenant: tenant.id, resource, ...(namespaced ? { namespace } : {}) };
+    const scope = { tenant, resource, ...(namespaced ? { namespace } : {}) };
     const { objects } = await store.list({ scope, freshness: { type: "atLeast", revision: 0 } });
     return objects.map(({ document }) => JSON.parse(document) as unknown);
   };

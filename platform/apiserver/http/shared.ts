@@ -14,6 +14,10 @@ import type { RequestInfo } from "./requestInfo.ts";
 const SHARED = new Set(["/nodes", "storage.k8s.io/storageclasses", "storage.k8s.io/csidrivers"]);
 const READING = new Set(["get", "list", "watch"]);
 
+/** Whose objects of this resource hold for a tenant. */
+export const ownerOf = (tenant: TenantId, group: string, resource: string): TenantId =>
+  SHARED.has(`${group}/${resource}`) ? ROOT_TENANT : tenant;
+
 /** Whether the request is answered with root's objects. Throws 403 for a tenant's attempt to change them, or to reach behind them. */
 export function isShared(tenant: TenantId | "*", info: RequestInfo): boolean {
   if (tenant === ROOT_TENANT || tenant === "*" || !info.isResource) return false;
