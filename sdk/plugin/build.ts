@@ -1,23 +1,17 @@
 /**
- * Builds a TypeScript plugin: bundle (esbuild) → component (QuickJS by componentize-qjs). The same source gives the same
- * bytes and so the same digest; what was built from the same inputs is taken from the index without building.
+ * Builds a plugin. TypeScript: bundle (esbuild) → component (QuickJS by componentize-qjs); Go and C: their compilers' module → component. The
+ * same source gives the same bytes and so the same digest; what was built from the same inputs is taken from the index without building.
  */
 import { createHash } from "node:crypto";
-import {
-  existsSync,
-  mkdirSync,
-  mkdtempSync,
-  readdirSync,
-  readFileSync,
-  renameSync,
-  rmSync,
-  writeFileSync,
-} from "node:fs";
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { componentize } from "componentize-qjs";
 import { build } from "esbuild";
+import { buildModule, type NativeLanguage } from "./build-native.ts";
+import { ADAPTER_SOURCE, componentOf } from "./component.ts";
 import { type Manifest, parseManifest, type World } from "./manifest.ts";
+import { witFiles } from "./wit.ts";
 
 export interface BuiltPlugin {
   manifest: Manifest;
@@ -39,7 +33,6 @@ interface IndexEntry {
 }
 
 const here = import.meta.dirname;
-const witRoot = resolve(here, "../wit");
 const componentizeVersion = (
   JSON.parse(readFileSync(resolve(here, "../../node_modules/componentize-qjs/package.json"), "utf8")) as {
     version: string;
@@ -76,9 +69,7 @@ const worldExports: Record<World, [hooks: string, exported: string][]> = {
 
 /** One text with the whole package and a world `component` of what this plugin is and may import. */
 export function witText(manifest: Pick<Manifest, "witVersion" | "worlds" | "capabilities">): string {
-  const folder = join(witRoot, manifest.witVersion);
-  const files = readdirSync(folder).filter((name) => name.endsWith(".wit"));
-  const bodies = files.sort().map((name) => readFileSync(join(folder, name), "utf8"));
+  const bodies = witFiles(manifest.witVersion);
   const packageLine = bodies[0]?.match(/^package .*;$/m)?.[0] ?? "";
   const includes = manifest.worlds.map((world) => `  include ${world};`);
   const imports = manifest.capabilities.map((capability) => `  import ${capability.name};`);
@@ -96,11 +87,18 @@ function entryText(manifest: Manifest, source: string): string {
   return `import ${JSON.stringify(join(here, "prelude.ts"))};\nexport { ${names.join(", ")} } from ${JSON.stringify(source)};\n`;
 }
 
-async function bundle(dir: string, manifest: Manifest): Promise<string> {
+/** The bundle, and its source map for who reads a stack. */
+async function bundle(dir: string, manifest: Manifest): Promise<{ source: string; map: string }> {
   const result = await build({
-    stdin: { contents: entryText(manifest, resolve(dir, "plugin.ts")), resolveDir: dir, loader: "ts" },
+    stdin: {
+      contents: entryText(manifest, resolve(dir, "plugin.ts")),
+      resolveDir: dir,
+      sourcefile: "entry.ts",
+      loader: "ts",
+    },
     bundle: true,
     write: false,
+    outfile: "plugin.js",
     format: "esm",
     target: "es2023",
     platform: "neutral",
@@ -109,21 +107,59 @@ async function bundle(dir: string, manifest: Manifest): Promise<string> {
     keepNames: false,
     legalComments: "none",
     external: ["capstan:*"],
+    // What authors outside of this repository import (templates in cli/templates).
+    alias: { "@capstan/sdk": resolve(here, "..") },
+    sourcemap: "external",
+    sourcesContent: false,
     logLevel: "silent",
   });
-  return result.outputFiles[0]?.text ?? "";
+  const text = (end: string) => result.outputFiles.find(({ path }) => path.endsWith(end))?.text ?? "";
+  return { source: text(".js"), map: text(".map") };
 }
 
 export const sha256 = (data: string | Uint8Array): string => createHash("sha256").update(data).digest("hex");
 
-/** Builds `dir` (capstan.plugin.json, plugin.ts) into `outDir`. Throws with esbuild's or the componentizer's message. */
-export async function buildPlugin(dir: string, outDir: string): Promise<BuiltPlugin> {
-  const manifest = parseManifest(JSON.parse(readFileSync(join(dir, "capstan.plugin.json"), "utf8")));
-  const source = await bundle(dir, manifest);
+export type Language = "ts" | NativeLanguage;
+
+/** By what lies in the folder: plugin.ts, go.mod or plugin.c. */
+export function languageOf(dir: string): Language {
+  if (existsSync(join(dir, "plugin.ts"))) return "ts";
+  if (existsSync(join(dir, "go.mod"))) return "go";
+  if (existsSync(join(dir, "plugin.c"))) return "c";
+  throw new Error(`${dir} has no plugin.ts, go.mod or plugin.c`);
+}
+
+/** Throws where the file is missing or wrong; the message names the field. */
+export const readManifest = (dir: string): Manifest =>
+  parseManifest(JSON.parse(readFileSync(join(dir, "capstan.plugin.json"), "utf8")));
+
+interface Prepared {
+  /** Digest over everything the component is made of. */
+  inputs: string;
+  /** JSON text, for guests in TypeScript. */
+  map?: string;
+  component: () => Promise<Buffer>;
+}
+
+async function prepare(dir: string, manifest: Manifest): Promise<Prepared> {
   const wit = witText(manifest);
-  const inputs = sha256(JSON.stringify([componentizeVersion, wit, source]));
+  const language = languageOf(dir);
+  if (language === "ts") {
+    const { source, map } = await bundle(dir, manifest);
+    const inputs = sha256(JSON.stringify([componentizeVersion, wit, source]));
+    return { inputs, map, component: () => componentizeText(wit, source) };
+  }
+  const module = await buildModule(resolve(dir), language, manifest);
+  const inputs = sha256(JSON.stringify([ADAPTER_SOURCE, wit, sha256(module)]));
+  return { inputs, component: () => componentOf(module, wit) };
+}
+
+/** Builds `dir` (capstan.plugin.json and the source) into `outDir`. Throws with the compiler's or the componentizer's message. */
+export async function buildPlugin(dir: string, outDir: string): Promise<BuiltPlugin> {
+  const manifest = readManifest(dir);
+  const prepared = await prepare(dir, manifest);
   mkdirSync(outDir, { recursive: true });
-  const known = readIndex(outDir).find((entry) => entry.inputs === inputs);
+  const known = readIndex(outDir).find((entry) => entry.inputs === prepared.inputs);
   if (known) {
     const path = componentPath(outDir, known.digest);
     if (existsSync(path)) {
@@ -131,11 +167,12 @@ export async function buildPlugin(dir: string, outDir: string): Promise<BuiltPlu
       return { manifest, digest: known.digest, path, bytes: readFileSync(path).length, built: false };
     }
   }
-  const component = await componentizeText(wit, source);
+  const component = await prepared.component();
   const digest = `sha256:${sha256(component)}`;
   const path = componentPath(outDir, digest);
   writeWhole(path, component);
-  writeIndex(outDir, { name: manifest.name, inputs, digest, manifest });
+  if (prepared.map) writeWhole(`${path}.map`, prepared.map);
+  writeIndex(outDir, { name: manifest.name, inputs: prepared.inputs, digest, manifest });
   return { manifest, digest, path, bytes: component.length, built: true };
 }
 
