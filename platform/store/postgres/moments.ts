@@ -4,6 +4,7 @@
  */
 import type { Revision } from "../port.ts";
 import type { Session } from "./session.ts";
+import { COUNTER_ROW } from "./statements.ts";
 
 const EVERY = "30 seconds";
 const KEPT = "1 day";
@@ -12,7 +13,7 @@ const KEPT = "1 day";
 export async function noteMoment(session: Session): Promise<void> {
   await session.query({
     text: `INSERT INTO moment (revision) SELECT revision FROM counter
-      WHERE NOT EXISTS (SELECT FROM moment WHERE at > now() - interval '${EVERY}') ON CONFLICT DO NOTHING`,
+      WHERE ${COUNTER_ROW} AND NOT EXISTS (SELECT FROM moment WHERE at > now() - interval '${EVERY}') ON CONFLICT DO NOTHING`,
   });
   await session.query({ text: `DELETE FROM moment WHERE at < now() - interval '${KEPT}'` });
 }

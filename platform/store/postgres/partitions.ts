@@ -5,6 +5,7 @@
  */
 import type { Revision } from "../port.ts";
 import type { Session } from "./session.ts";
+import { COUNTER_ROW } from "./statements.ts";
 
 /** Revisions in a partition, unless a test says otherwise. */
 export const PARTITION_REVISIONS = 50_000;
@@ -15,7 +16,9 @@ const LOCK = 7_226_914_002;
 
 /** Makes the partition of the counter's revision and those ahead of it, without blocking writers or readers. */
 export async function ensurePartitions(session: Session, size: number): Promise<void> {
-  const [row] = await session.query<{ revision: number }>({ text: "SELECT revision FROM counter WHERE id = 1" });
+  const [row] = await session.query<{ revision: number }>({
+    text: `SELECT revision FROM counter WHERE ${COUNTER_ROW}`,
+  });
   const base = Math.floor((row?.revision ?? 0) / size) * size;
   const wanted = Array.from({ length: AHEAD + 1 }, (_, i) => base + i * size);
   const existing = await partitions(session);
@@ -87,7 +90,9 @@ export async function dropPartitions(session: Session, upTo: Revision): Promise<
 /** The newest revision that a log of at most `count` partitions must give up; 0 when it holds fewer. */
 export async function excess(session: Session, count: number): Promise<Revision> {
   const all = await partitions(session);
-  const [row] = await session.query<{ revision: number }>({ text: "SELECT revision FROM counter WHERE id = 1" });
+  const [row] = await session.query<{ revision: number }>({
+    text: `SELECT revision FROM counter WHERE ${COUNTER_ROW}`,
+  });
   const used = all.filter((partition) => partition.first <= (row?.revision ?? 0));
   const last = used[used.length - count - 1];
   return last ? last.end - 1 : 0;

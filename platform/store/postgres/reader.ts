@@ -8,8 +8,9 @@ import { PageSize } from "./page.ts";
 import { readRecent } from "./recent.ts";
 import { OBJECT_COLUMNS, type ObjectRow, objectOf } from "./rows.ts";
 import { ConnectionLost, Session } from "./session.ts";
+import { COUNTER_ROW, LOOKUPS } from "./statements.ts";
 
-const POSITION = { name: "position", text: "SELECT revision, epoch FROM counter WHERE id = 1" };
+const POSITION = { name: "position", text: `SELECT revision, epoch FROM counter WHERE ${COUNTER_ROW}` };
 
 export class Reader {
   readonly #databaseUrl: string;
@@ -89,7 +90,7 @@ export class Reader {
   }
 
   #open(): Promise<Session> {
-    this.#session ??= Session.open(this.#databaseUrl, "reader");
+    this.#session ??= Session.open(this.#databaseUrl, "reader", LOOKUPS);
     return this.#session;
   }
 

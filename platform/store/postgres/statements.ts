@@ -3,6 +3,12 @@ import type { Statement } from "./session.ts";
 
 /** The channel of the store's one notification a batch; the payload is the newest revision. */
 export const CHANNEL = "capstan_revision";
+/**
+ * The counter's only row. Its number moves on with the revisions, so that this finds it among few versions even while a long
+ * transaction keeps thousands of them from being cleaned away. ">=" and not "=": whoever waited for a writer that moved it must still find it.
+ */
+export const COUNTER_ROW = "id >= (SELECT max(id) FROM counter)";
+const REVISIONS_A_NUMBER = 1_024;
 /** How far the counter jumps after a crash (S12): more than any database can have lost. */
 export const JUMP = 1_000_000;
 
@@ -16,8 +22,9 @@ export const TAKE_REVISIONS: Statement = {
   text: `WITH marked AS (INSERT INTO crash_marker (identity) VALUES (store_identity()) ON CONFLICT DO NOTHING RETURNING 1),
     lost AS (SELECT count(*) AS n FROM marked)
     UPDATE counter SET revision = revision + lost.n * ${JUMP} + $1::bigint, epoch = epoch + lost.n,
-      epoch_revision = CASE WHEN lost.n > 0 THEN revision + ${JUMP} ELSE epoch_revision END
-    FROM lost WHERE id = 1
+      epoch_revision = CASE WHEN lost.n > 0 THEN revision + ${JUMP} ELSE epoch_revision END,
+      id = id + ((revision + $1::bigint) / ${REVISIONS_A_NUMBER} > revision / ${REVISIONS_A_NUMBER})::int
+    FROM lost WHERE ${COUNTER_ROW}
     RETURNING revision, epoch, pg_current_xact_id()::text AS xid`,
 };
 
@@ -91,7 +98,7 @@ export const DROP_LEDGERS: Statement = {
 };
 
 /** After a lost connection: waits for the transaction in doubt (it holds the counter), then says what became of it. */
-export const LOCK_COUNTER: Statement = { text: "SELECT epoch FROM counter WHERE id = 1 FOR UPDATE" };
+export const LOCK_COUNTER: Statement = { text: `SELECT epoch FROM counter WHERE ${COUNTER_ROW} FOR UPDATE` };
 /**
  * The transaction that wrote a revision is the row's xmin. A revision that was rolled back is taken again by the next writer, maybe
  * for the same object: revision and uid alone would take its write for ours. An xid is used again only after a crash, a
@@ -103,12 +110,12 @@ export const FIND_CHANGE: Statement = {
 /** For what left no row in the log. Only while the epoch is the same: a crash may give an xid to another transaction. */
 export const XACT_STATUS: Statement = { text: "SELECT pg_xact_status($1::text::xid8) AS status" };
 
-/** Index lookups only: these statements join a few keys with tables of any size. */
+/** For sessions that look up a few keys in tables of any size, and plan once, when a table may have been small. */
+export const LOOKUPS = { enable_seqscan: "off", plan_cache_mode: "force_generic_plan" };
 export const COMMITTER_SETTINGS = {
+  ...LOOKUPS,
   enable_hashjoin: "off",
   enable_mergejoin: "off",
-  enable_seqscan: "off",
-  plan_cache_mode: "force_generic_plan",
   lock_timeout: "8s",
   // A stopped process that holds the counter stops every writer for this long, no longer.
   idle_in_transaction_session_timeout: "3s",

@@ -17,7 +17,7 @@ import { raiseAfterCrash } from "./committer.ts";
 import { PageSize } from "./page.ts";
 import { CHANGE_COLUMNS, type ChangeRow, changeOf } from "./rows.ts";
 import { Session } from "./session.ts";
-import { CHANNEL } from "./statements.ts";
+import { CHANNEL, COUNTER_ROW, LOOKUPS } from "./statements.ts";
 
 export interface TailOptions {
   databaseUrl: string;
@@ -36,7 +36,7 @@ export interface TailOptions {
 
 const LISTEN_TEST_MS = 5_000;
 
-const COUNTER = { name: "tail_counter", text: "SELECT revision, epoch FROM counter WHERE id = 1" };
+const COUNTER = { name: "tail_counter", text: `SELECT revision, epoch FROM counter WHERE ${COUNTER_ROW}` };
 const COMPACTION = { name: "tail_compaction", text: "SELECT revision FROM compaction WHERE id = 1" };
 const LOG = {
   name: "tail_log",
@@ -112,7 +112,7 @@ class Tail {
   }
 
   async #open(): Promise<Session> {
-    const session = await Session.open(this.#options.databaseUrl, "tail", { plan_cache_mode: "force_generic_plan" });
+    const session = await Session.open(this.#options.databaseUrl, "tail", LOOKUPS);
     this.#session = session;
     const heard = Promise.withResolvers<boolean>();
     session.onNotification(() => {

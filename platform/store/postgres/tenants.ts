@@ -4,7 +4,7 @@ import { badRequest, unavailable } from "#sdk/api/status.ts";
 import { ROOT_TENANT, type TenantId } from "../port.ts";
 import type { Tenant, TenantDirectory, TenantRecord } from "../tenants.ts";
 import { ConnectionLost, Session, type Statement } from "./session.ts";
-import { CHANNEL, TAKE_REVISIONS } from "./statements.ts";
+import { CHANNEL, COUNTER_ROW, TAKE_REVISIONS } from "./statements.ts";
 
 const NOTIFY = { text: "SELECT pg_notify($1, '')", values: [CHANNEL] };
 const COLUMNS = "id, name, revision, removed";
@@ -58,7 +58,7 @@ export class PostgresTenants implements TenantDirectory {
   }
 
   async create(name: string): Promise<Tenant> {
-    const insert = `INSERT INTO tenant (name, revision) SELECT $1, revision FROM counter WHERE id = 1
+    const insert = `INSERT INTO tenant (name, revision) SELECT $1, revision FROM counter WHERE ${COUNTER_ROW}
       ON CONFLICT (name) WHERE NOT removed DO NOTHING`;
     this.take(
       await this.#transaction([
@@ -76,7 +76,7 @@ export class PostgresTenants implements TenantDirectory {
 
   async remove(id: TenantId): Promise<void> {
     if (id === ROOT_TENANT) throw badRequest("the tenant root cannot be removed");
-    const update = `UPDATE tenant SET removed = true, revision = (SELECT revision FROM counter WHERE id = 1)
+    const update = `UPDATE tenant SET removed = true, revision = (SELECT revision FROM counter WHERE ${COUNTER_ROW})
       WHERE id = $1 AND NOT removed`;
     this.take(
       await this.#transaction([
