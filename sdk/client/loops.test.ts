@@ -93,6 +93,33 @@ test("one leads at a time; when it stops it releases and the other takes over", 
   equal(lease.spec.holderIdentity, "");
 });
 
+test("a lease that is let go, or runs out, is taken at that moment, however seldom one would look", async () => {
+  const api = createFakeApi();
+  const seldom = { ...election, client: api.client, retryPeriodMs: 3_600_000 };
+  const spec = { holderIdentity: "killed", leaseDurationSeconds: 1 };
+  const metadata = { name: election.name, namespace: "kube-system" };
+  await api.client.create(LEASES, { apiVersion: "coordination.k8s.io/v1", kind: "Lease", metadata, spec } as never);
+  const order: string[] = [];
+  const join = (identity: string, leaseDurationMs: number) => {
+    const stop = new AbortController();
+    const lead = async (signal: AbortSignal) => {
+      order.push(identity);
+      await new Promise<void>((resolve) => signal.addEventListener("abort", () => resolve()));
+    };
+    const done = leaderElect({ ...seldom, leaseDurationMs, identity, signal: stop.signal, lead });
+    return { stop, done };
+  };
+  const first = join("one", 300);
+  await until(() => order.length === 1);
+  const second = join("two", 3_600_000);
+  first.stop.abort();
+  await first.done;
+  await until(() => order.length === 2);
+  second.stop.abort();
+  await second.done;
+  deepEqual(order, ["one", "two"]);
+});
+
 test("a leader that cannot renew gives up before its lease runs out", async () => {
   const api = createFakeApi();
   const stop = new AbortController();
