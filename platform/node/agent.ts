@@ -3,21 +3,22 @@
  * and sees to what belongs to nobody. A restart adopts what runs: everything is keyed by the pods' uids in the runtime's labels.
  */
 import { mkdirSync } from "node:fs";
-import { availableParallelism, totalmem } from "node:os";
-import { type Clock, delay, systemClock } from "#platform/base/clock.ts";
+import { type Clock, delay } from "#platform/base/clock.ts";
 import { type Log, messageOf } from "#platform/base/log.ts";
 import type { Node, NodeStatus, Pod, Service } from "#sdk/api/generated/types.ts";
 import type { GroupVersionResource, KubeObject } from "#sdk/api/object.ts";
 import { createInformer } from "#sdk/client/informer.ts";
 import { type Client, tenantOf } from "#sdk/client/port.ts";
-import { createRecorder } from "#sdk/client/recorder.ts";
-import { cpuMilli, createCgroups, memoryBytes, podRequest } from "./cgroups.ts";
+import { admit } from "./admit.ts";
 import { createContainers } from "./containers.ts";
 import { isNodePod, type NodeContext, type NodePod, type NodeSettings } from "./context.ts";
 import { collectDead, orphanPod, removeLeftovers, rotateLogs } from "./housekeeping.ts";
+import { createImageCollection } from "./image-collection.ts";
+import { createContext } from "./node-context.ts";
 import { NODES, nodeStatus, registerNode, renewLease, saysAlready, writeNodeStatus } from "./node-object.ts";
 import { createObserver, type Observer } from "./observe.ts";
 import type { Network, Runtime } from "./ports.ts";
+import { createEviction } from "./pressure/eviction.ts";
 import { createProber } from "./probes.ts";
 import { createReferences } from "./references.ts";
 import { configurationOf } from "./serving/configuration.ts";
@@ -27,7 +28,6 @@ import { createVolumes } from "./volumes/manager.ts";
 import { createWorker, type PodWorker } from "./worker.ts";
 
 const SERVICES: GroupVersionResource = { group: "", version: "v1", resource: "services" };
-const SERVICE_ACCOUNTS: GroupVersionResource = { group: "", version: "v1", resource: "serviceaccounts" };
 
 const RELIST_MS = 1_000;
 const LEASE_MS = 10_000;
@@ -37,6 +37,8 @@ const STATUS_WRITE_MS = 300_000;
 const HOUSEKEEPING_MS = 10_000;
 const RETRY_MS = 2_000;
 const STATISTICS_MS = 10_000;
+const PRESSURE_MS = 10_000;
+const IMAGES_MS = 300_000;
 
 export interface AgentOptions {
   settings: NodeSettings;
@@ -80,13 +82,28 @@ export function startAgent(options: AgentOptions): Agent {
   const workers = new Map<string, PodWorker>();
   const observer = createObserver(context.runtime, (uid) => workers.get(uid)?.wake());
   let status: NodeStatus | undefined;
+  const all = () => [...workers.values()].map((worker) => worker.pod());
+  const reference = nodeReference(settings.name);
+  const images = createImageCollection({ context, node: reference });
+  const eviction = createEviction({
+    context,
+    observer,
+    node: reference,
+    pods: () => all().filter((pod) => workers.get(pod.metadata.uid)?.state() === "running"),
+    evict: (pod, why) => workers.get(pod.metadata.uid)?.evict(why) === true,
+    reclaim: images.removeUnused,
+  });
   const parts = {
     context,
     observer,
     containers: createContainers(context, references),
     volumes,
     prober,
-    admit: (pod: NodePod) => admit(pod, status, [...workers.values()]),
+    admit: (pod: NodePod) => {
+      const pressure = eviction.refuses(pod);
+      if (pressure !== undefined) return { reason: "Evicted", message: pressure };
+      return admit(pod, status, [...workers.values()]);
+    },
     admitResize: (pod: NodePod) => {
       const alone = admit(pod, status, []);
       const refusal = alone ?? admit(pod, status, [...workers.values()]);
@@ -122,20 +139,12 @@ export function startAgent(options: AgentOptions): Agent {
       worker.update(undefined);
     }
     await collectDead(context, observer, log);
-    await rotateLogs(
-      context,
-      observer,
-      [...workers.values()].map((worker) => worker.pod()),
-    );
+    await rotateLogs(context, observer, all());
     const present = new Set(observer.uids());
     await removeLeftovers(context, volumes, (uid) => workers.has(uid) || present.has(uid));
   };
 
-  const statistics = createStatistics({
-    context,
-    observer,
-    pods: () => [...workers.values()].map((worker) => worker.pod()),
-  });
+  const statistics = createStatistics({ context, observer, pods: all });
 
   let node: Node | undefined;
   let problem: string | undefined;
@@ -149,11 +158,23 @@ export function startAgent(options: AgentOptions): Agent {
     });
     // Somebody may have taken our silence for death: what the API says counts, not what we said last.
     if (node) node = await client.get<Node>(NODES, { name: settings.name });
-    status = await nodeStatus(settings, { ...facts, problem }, node?.status ?? status, context.clock.now());
+    status = await nodeStatus(
+      settings,
+      { ...facts, problem, pressures: eviction.pressures() },
+      node?.status ?? status,
+      context.clock.now(),
+    );
     node ??= await registerNode(client, settings, status);
     if (saysAlready(node.status, status) && context.clock.now() - writtenAt < STATUS_WRITE_MS) return;
     node = await writeNodeStatus(client, settings.name, status);
     writtenAt = context.clock.now();
+  };
+
+  /** A condition that begins or ends is told at once: the scheduler is to know. */
+  const checkPressure = async () => {
+    const before = [...eviction.pressures()].join();
+    await eviction.check();
+    if ([...eviction.pressures()].join() !== before) await keepStatus();
   };
 
   const every = async (ms: number, what: string, action: () => Promise<void>) => {
@@ -176,13 +197,15 @@ export function startAgent(options: AgentOptions): Agent {
         await delay(RETRY_MS, signal);
       }
     }
-    context.recorder.event(nodeReference(settings.name), "Normal", "Starting", "Starting kubelet.");
+    context.recorder.event(reference, "Normal", "Starting", "Starting kubelet.");
     loops.push(every(LEASE_MS, "the node's heartbeat", heartbeat));
     loops.push(every(STATUS_CHECK_MS, "the node's status", keepStatus));
     await services.start(signal);
     await pods.start(signal);
     loops.push(every(RELIST_MS, "listing what runs", observer.refresh));
     loops.push(every(STATISTICS_MS, "reading what is used", async () => statistics.tick()));
+    loops.push(every(PRESSURE_MS, "looking what is left", checkPressure));
+    loops.push(every(IMAGES_MS, "removing unused images", images.collect));
     loops.push(every(HOUSEKEEPING_MS, "housekeeping", orphans));
   };
   const loops: Promise<void>[] = [];
@@ -192,7 +215,7 @@ export function startAgent(options: AgentOptions): Agent {
     observer,
     statistics,
     configuration: configurationOf(settings),
-    pods: () => [...workers.values()].map((worker) => worker.pod()),
+    pods: all,
     ready,
     async stop() {
       ending.abort();
@@ -205,50 +228,6 @@ export function startAgent(options: AgentOptions): Agent {
 
 /** Events about the node carry its name as its uid, as the kubelet's do. */
 const nodeReference = (name: string): KubeObject => ({ apiVersion: "v1", kind: "Node", metadata: { name, uid: name } });
-
-function createContext(options: AgentOptions, services: NodeContext["services"]): NodeContext {
-  const { settings, client, runtime, network, log, clock = systemClock } = options;
-  return {
-    settings,
-    client,
-    runtime,
-    network,
-    clock,
-    log,
-    services,
-    recorder: createRecorder({ client, component: "kubelet", host: settings.name, log, perTenant: true }),
-    cgroups: createCgroups(settings.cgroupRoot),
-    machine: { cpuMilli: availableParallelism() * 1000, memoryBytes: totalmem() },
-    async token(of, audience, expirationSeconds) {
-      const { name = "", namespace, uid = "" } = of.metadata;
-      const request: TokenRequestObject = {
-        apiVersion: "authentication.k8s.io/v1",
-        kind: "TokenRequest",
-        metadata: {},
-        spec: {
-          audiences: audience === undefined ? [] : [audience],
-          expirationSeconds,
-          boundObjectRef: { apiVersion: "v1", kind: "Pod", name, uid },
-        },
-      };
-      const account = of.spec?.serviceAccountName ?? "default";
-      request.metadata = { namespace };
-      const answer = await client
-        .tenant(tenantOf(of))
-        .create(SERVICE_ACCOUNTS, request, { subresource: "token", name: account });
-      return { token: answer.status?.token ?? "", expiresAt: Date.parse(answer.status?.expirationTimestamp ?? "") };
-    },
-  };
-}
-
-interface TokenRequestObject extends KubeObject {
-  spec: {
-    audiences: string[];
-    expirationSeconds: number;
-    boundObjectRef: { apiVersion: string; kind: string; name: string; uid: string };
-  };
-  status?: { token: string; expirationTimestamp: string };
-}
 
 async function factsOf(context: NodeContext, say: (problem: string | undefined) => void) {
   const { runtime, machine } = context;
@@ -274,37 +253,4 @@ async function factsOf(context: NodeContext, say: (problem: string | undefined) 
       images: [],
     };
   }
-}
-
-/** lifecycle/predicate: does the pod fit beside those that are here already? */
-function admit(
-  pod: NodePod,
-  status: NodeStatus | undefined,
-  workers: PodWorker[],
-): { reason: string; message: string } | undefined {
-  const others = workers.filter(
-    (one) => one.uid !== pod.metadata.uid && (one.state() === "running" || one.state() === "terminating"),
-  );
-  const allocatable = status?.allocatable ?? {};
-  const capacity = (name: string, of: typeof cpuMilli) =>
-    of({ name: "", resources: { requests: { [name]: String(allocatable[name] ?? "0") } } }, "requests");
-  for (const [name, of] of [
-    ["cpu", cpuMilli],
-    ["memory", memoryBytes],
-  ] as const) {
-    const requested = podRequest(pod, of);
-    const used = others.reduce((sum, one) => sum + podRequest(one.pod(), of), 0);
-    if (requested > 0 && requested + used > capacity(name, of))
-      return {
-        reason: `OutOf${name}`,
-        message: `Node didn't have enough resource: ${name}, requested: ${requested}, used: ${used}, capacity: ${capacity(name, of)}`,
-      };
-  }
-  const most = Number(allocatable["pods"] ?? 0);
-  if (others.length + 1 > most)
-    return {
-      reason: "OutOfpods",
-      message: `Node didn't have enough resource: pods, requested: 1, used: ${others.length}, capacity: ${most}`,
-    };
-  return undefined;
 }

@@ -30,6 +30,8 @@ export interface NodeFacts {
   images: Image[];
   /** Why pods cannot run; undefined: they can. */
   problem: string | undefined;
+  /** What it is short of: types of conditions that hold. */
+  pressures?: ReadonlySet<string>;
 }
 
 const firstLine = (file: string): string => {
@@ -50,26 +52,27 @@ function osImage(): string {
 
 const architecture = (): string => ({ x64: "amd64", ia32: "386" })[arch() as string] ?? arch();
 
-function conditions(before: NodeCondition[], problem: string | undefined, now: number): NodeCondition[] {
+function conditions(
+  before: NodeCondition[],
+  problem: string | undefined,
+  holds: ReadonlySet<string>,
+  now: number,
+): NodeCondition[] {
+  const pressure = (type: string, name: string, what: string) =>
+    holds.has(type)
+      ? { type, status: "True", reason: `KubeletHasInsufficient${name}`, message: `kubelet has insufficient ${what}` }
+      : { type, status: "False", reason: `KubeletHasSufficient${name}`, message: `kubelet has sufficient ${what}` };
   const wanted: Omit<NodeCondition, "lastHeartbeatTime" | "lastTransitionTime">[] = [
-    {
-      type: "MemoryPressure",
-      status: "False",
-      reason: "KubeletHasSufficientMemory",
-      message: "kubelet has sufficient memory available",
-    },
-    {
-      type: "DiskPressure",
-      status: "False",
-      reason: "KubeletHasNoDiskPressure",
-      message: "kubelet has no disk pressure",
-    },
-    {
-      type: "PIDPressure",
-      status: "False",
-      reason: "KubeletHasSufficientPID",
-      message: "kubelet has sufficient PID available",
-    },
+    pressure("MemoryPressure", "Memory", "memory available"),
+    holds.has("DiskPressure")
+      ? { type: "DiskPressure", status: "True", reason: "KubeletHasDiskPressure", message: "kubelet has disk pressure" }
+      : {
+          type: "DiskPressure",
+          status: "False",
+          reason: "KubeletHasNoDiskPressure",
+          message: "kubelet has no disk pressure",
+        },
+    pressure("PIDPressure", "PID", "PID available"),
     problem === undefined
       ? { type: "Ready", status: "True", reason: "KubeletReady", message: "kubelet is posting ready status" }
       : { type: "Ready", status: "False", reason: "KubeletNotReady", message: problem },
@@ -112,7 +115,7 @@ export async function nodeStatus(
       memory: `${Math.floor((facts.memoryBytes - MEMORY_RESERVED) / 1024)}Ki`,
       "ephemeral-storage": String(Math.floor(storage * 0.9)),
     },
-    conditions: conditions(before?.conditions ?? [], facts.problem, now),
+    conditions: conditions(before?.conditions ?? [], facts.problem, facts.pressures ?? new Set(), now),
     addresses: [
       { type: "InternalIP", address: settings.address },
       { type: "Hostname", address: settings.name },

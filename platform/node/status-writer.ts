@@ -8,7 +8,7 @@ import type { NodeContext, NodePod } from "./context.ts";
 import type { Observer } from "./observe.ts";
 import type { Prober } from "./probes.ts";
 import type { Resizer } from "./resize.ts";
-import { OWN_CONDITIONS, podStatus } from "./status.ts";
+import { OWN_CONDITIONS, podStatus, type Verdict } from "./status.ts";
 import { terminationMessage } from "./termination-message.ts";
 
 export const PODS: GroupVersionResource = { group: "", version: "v1", resource: "pods" };
@@ -23,7 +23,7 @@ export interface PodView {
   /** Containers that wait, by name, and for what. */
   waiting: ReadonlyMap<string, { reason: string; message?: string }>;
   /** Why the pod is over whatever its containers say. */
-  verdict: { reason: string; message: string } | undefined;
+  verdict: Verdict | undefined;
 }
 
 export interface StatusWriter {

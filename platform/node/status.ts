@@ -7,6 +7,16 @@ import type { NodePod } from "./context.ts";
 import type { Observation, ObservedContainer } from "./observe.ts";
 import type { ContainerResources } from "./resize.ts";
 
+/** Why a pod is over whatever its containers say. */
+export interface Verdict {
+  reason: string;
+  message: string;
+  /** Instead of the pod's own grace. */
+  graceSeconds?: number;
+  /** The node took it from whoever made it: condition DisruptionTarget. */
+  disrupted?: boolean;
+}
+
 export interface StatusInput {
   pod: NodePod;
   /** The generation of the pod that this is the status of. */
@@ -30,7 +40,7 @@ export interface StatusInput {
   /** Everything was stopped and nothing starts again. */
   terminal: boolean;
   /** Set when the node refused the pod or ended it. */
-  verdict?: { reason: string; message: string };
+  verdict?: Verdict;
 }
 
 /** The conditions that the agent decides; others' (readiness gates) are kept as they are. */
@@ -69,7 +79,7 @@ export function podStatus(input: StatusInput): PodStatus {
     observedGeneration: input.generation,
     phase,
     conditions,
-    ...(verdict === undefined ? {} : verdict),
+    ...(verdict === undefined ? {} : { reason: verdict.reason, message: verdict.message }),
     hostIP: nodeAddress,
     hostIPs: [{ ip: nodeAddress }],
     ...(first === undefined ? {} : { podIP: first, podIPs: ips.map((ip) => ({ ip })) }),
@@ -222,7 +232,12 @@ function conditionsOf(
     ["ContainersReady", containersReady],
     ["PodScheduled", { status: "True" }],
   ];
-  const others = (pod.status?.conditions ?? []).filter((one) => !OWN_CONDITIONS.has(one.type));
+  const { verdict } = input;
+  if (verdict?.disrupted === true)
+    made.push(["DisruptionTarget", { status: "True", reason: "TerminationByKubelet", message: verdict.message }]);
+  const others = (pod.status?.conditions ?? []).filter(
+    (one) => made.every(([type]) => type !== one.type) && !OWN_CONDITIONS.has(one.type),
+  );
   const resizing = input.resizing.map(({ type, ...one }): [string, Made] => [type, one]);
   return [...[...made, ...resizing].map(([type, one]) => withTimes(input, type, one)), ...others];
 }

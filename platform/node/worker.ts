@@ -18,6 +18,7 @@ import { isRuntimeNotFound } from "./ports.ts";
 import type { Prober } from "./probes.ts";
 import { createResizer, type Refusal } from "./resize.ts";
 import { addressesOf, createSandbox, readNetwork, type SandboxNetwork, stopSandbox } from "./sandbox.ts";
+import type { Verdict } from "./status.ts";
 import { createStatusWriter, PODS } from "./status-writer.ts";
 import type { MountedVolumes, VolumeManager } from "./volumes/manager.ts";
 
@@ -49,6 +50,8 @@ export interface PodWorker {
   update(pod: NodePod | undefined): void;
   /** Something on the node changed. */
   wake(): void;
+  /** The node ends the pod, which is Failed then. False when it does not run. */
+  evict(why: Verdict): boolean;
   /** Ends the loop after the step it is at; touches nothing. */
   stop(): Promise<void>;
 }
@@ -64,7 +67,7 @@ export function createWorker(parts: WorkerParts, first: NodePod): PodWorker {
   let vanished = false;
   let state: PodState = isOver(first) ? "finished" : "running";
   let admitted = false;
-  let verdict: { reason: string; message: string } | undefined;
+  let verdict: Verdict | undefined;
   let network: SandboxNetwork | undefined;
   let networkRead = false;
   const waiting = new Map<string, { reason: string; message?: string }>();
@@ -128,6 +131,7 @@ export function createWorker(parts: WorkerParts, first: NodePod): PodWorker {
   };
 
   const runStep = async (): Promise<number> => {
+    if (verdict !== undefined) return await finish();
     if (!admitted && observer.get(uid).containers.length === 0 && pod.status?.startTime === undefined) {
       const refused = parts.admit(pod);
       if (refused !== undefined) {
@@ -170,7 +174,7 @@ export function createWorker(parts: WorkerParts, first: NodePod): PodWorker {
     take("ended");
     const seen = observer.get(uid);
     const running = seen.containers.filter((one) => one.state === "CONTAINER_RUNNING");
-    const grace = pod.spec.terminationGracePeriodSeconds ?? 30;
+    const grace = verdict?.graceSeconds ?? pod.spec.terminationGracePeriodSeconds ?? 30;
     await Promise.all(running.map((one) => containers.stop(pod, one, "", grace)));
     await observer.refresh();
     await writeStatus(true);
@@ -353,6 +357,12 @@ export function createWorker(parts: WorkerParts, first: NodePod): PodWorker {
       wake();
     },
     wake,
+    evict(why) {
+      if (state !== "running" || verdict !== undefined) return false;
+      verdict = why;
+      wake();
+      return true;
+    },
     async stop() {
       stopping = true;
       clearTimeout(timer);
