@@ -4,7 +4,7 @@
  * (kubernetes/pkg/volume/util/subpath).
  */
 import { constants } from "node:fs";
-import { type FileHandle, mkdir, open, realpath, writeFile } from "node:fs/promises";
+import { chmod, type FileHandle, mkdir, open, realpath, writeFile } from "node:fs/promises";
 import { dirname, join, relative } from "node:path";
 import { ConfigError } from "../env.ts";
 import { bindMount, isMounted, unmount } from "./mounts.ts";
@@ -21,25 +21,28 @@ const within = (directory: FileHandle, name: string): string => `/proc/self/fd/$
 const isCode = (error: unknown, code: string): boolean =>
   error instanceof Error && "code" in error && error.code === code;
 
-/** One step down; with `create`, a directory is made where nothing is. */
-async function enter(directory: FileHandle, name: string, create: boolean): Promise<FileHandle> {
+/** One step down; a directory is made where nothing is, with the volume's mode: who may write that may write this. */
+async function enter(directory: FileHandle, name: string, mode: number): Promise<FileHandle> {
   const path = within(directory, name);
   try {
     return await open(path, STEP);
   } catch (error) {
-    if (!create || !isCode(error, "ENOENT")) throw error;
+    if (!isCode(error, "ENOENT")) throw error;
   }
-  await mkdir(path, { mode: 0o750 }).catch((error: unknown) => {
+  await mkdir(path).catch((error: unknown) => {
     if (!isCode(error, "EEXIST")) throw error;
   });
-  return await open(path, STEP);
+  const made = await open(path, STEP);
+  if ((await made.stat()).isDirectory()) await chmod(`/proc/self/fd/${made.fd}`, mode);
+  return made;
 }
 
 async function openInside(volume: string, path: string): Promise<FileHandle> {
   let at = await open(volume, O_PATH);
+  const mode = (await at.stat()).mode & 0o7777;
   try {
     for (const name of path.split("/").filter((part) => part !== "" && part !== ".")) {
-      const next = await enter(at, name, true);
+      const next = await enter(at, name, mode);
       await at.close();
       at = next;
       if ((await at.stat()).isSymbolicLink()) throw refused(`${JSON.stringify(path)}: a link was put in its way`);
