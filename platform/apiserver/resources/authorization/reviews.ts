@@ -9,6 +9,7 @@ import type { UserInfo } from "../../registry/admission.ts";
 import { type Causes, invalidValue, required } from "../../registry/causes.ts";
 import { genericStrategy } from "../../registry/generic.ts";
 import type { ActionRequest, RequestContext, Strategy } from "../../registry/strategy.ts";
+import { isEmpty } from "../as.ts";
 
 interface Selector {
   rawSelector?: string;
@@ -101,7 +102,7 @@ function selectorCauses(spec: ReviewSpec): Causes {
   });
 }
 
-function checkSpec(kind: string, spec: ReviewSpec, more: Causes = []): void {
+function checkSpec(kind: string, spec: ReviewSpec, more: Causes, meta: Causes): void {
   const causes: Causes = [];
   if (spec.resourceAttributes && spec.nonResourceAttributes) {
     causes.push(
@@ -121,7 +122,7 @@ function checkSpec(kind: string, spec: ReviewSpec, more: Causes = []): void {
       ),
     );
   }
-  causes.push(...more, ...selectorCauses(spec));
+  causes.push(...more, ...selectorCauses(spec), ...meta);
   if (causes.length > 0) throw invalid({ group: "authorization.k8s.io", kind }, "", causes);
 }
 
@@ -135,9 +136,16 @@ async function decide(authorizer: Authorizer, attributes: AuthorizationAttribute
   };
 }
 
+/** A question is no object: it has no name and no labels. */
+function metaCauses(body: DynamicObject | undefined, local = false): Causes {
+  const { managedFields: _, namespace, ...rest } = body?.metadata ?? {};
+  if (isEmpty(rest) && (local || !namespace)) return [];
+  return [invalidValue("metadata", body?.metadata, `must be empty${local ? " except for namespace" : ""}`)];
+}
+
 export const selfSubjectAccessReview = (authorizer: Authorizer) =>
-  asking(async ({ context }, spec) => {
-    checkSpec("SelfSubjectAccessReview", spec);
+  asking(async ({ context, body }, spec) => {
+    checkSpec("SelfSubjectAccessReview", spec, [], metaCauses(body));
     return await decide(authorizer, attributesOf(context, context.user, spec));
   });
 
@@ -159,7 +167,7 @@ function checkLocal(spec: ReviewSpec, written: string, asked: string): void {
 export const subjectAccessReview = (authorizer: Authorizer, local: boolean) =>
   asking(async ({ context, namespace, body }, spec) => {
     const kind = local ? "LocalSubjectAccessReview" : "SubjectAccessReview";
-    checkSpec(kind, spec, subjectCauses(spec));
+    checkSpec(kind, spec, subjectCauses(spec), metaCauses(body, local));
     if (local) checkLocal(spec, body?.metadata.namespace || namespace, namespace);
     const user: UserInfo = {
       tenant: context.tenant,

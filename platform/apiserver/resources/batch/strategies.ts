@@ -29,7 +29,10 @@ function generateSelector(job: Job): void {
     "controller-uid": uid,
     "job-name": name,
   };
-  spec.template.metadata = { ...spec.template.metadata, labels: { ...spec.template.metadata?.labels, ...own } };
+  spec.template.metadata ??= {};
+  spec.template.metadata.labels ??= {};
+  // In place: a job that took its template's labels for want of its own gets the server's with them, as upstream's does.
+  Object.assign(spec.template.metadata.labels, own);
   spec.selector = {
     ...spec.selector,
     matchLabels: { ...spec.selector?.matchLabels, "batch.kubernetes.io/controller-uid": uid },
@@ -47,7 +50,7 @@ export const jobStrategy = (facts: ResourceFacts): Strategy =>
       defaultJobSpec(job.spec);
       defaultTemplate(job.spec);
       const labels = job.spec.template?.metadata?.labels;
-      if (labels && Object.keys(job.metadata.labels ?? {}).length === 0) job.metadata.labels = { ...labels };
+      if (labels && Object.keys(job.metadata.labels ?? {}).length === 0) job.metadata.labels = labels;
     },
     prepareForCreate(object) {
       const job = as<Job>(object);

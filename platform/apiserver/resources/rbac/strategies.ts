@@ -1,5 +1,7 @@
 /** Roles and bindings: their names are free, and nobody may grant what they don't have. */
 
+import type { LabelSelector } from "#sdk/api/generated/types.ts";
+import { validateLabelSelector } from "#sdk/api/labels.ts";
 import type { DynamicObject } from "#sdk/api/object.ts";
 import type { ResourceFacts } from "#sdk/api/schema.ts";
 import { forbidden, notFound } from "#sdk/api/status.ts";
@@ -14,7 +16,7 @@ import { sorted } from "../as.ts";
 
 interface Role {
   rules?: PolicyRule[] | null;
-  aggregationRule?: { clusterRoleSelectors?: unknown[] };
+  aggregationRule?: { clusterRoleSelectors?: LabelSelector[] };
 }
 interface Binding {
   subjects?: Subject[];
@@ -122,14 +124,28 @@ function validateRule(rule: PolicyRule, at: string, namespaced: boolean): Causes
   return causes;
 }
 
+function validateAggregation({ aggregationRule }: Role): Causes {
+  if (!aggregationRule) return [];
+  const at = "aggregationRule.clusterRoleSelectors";
+  const selectors = aggregationRule.clusterRoleSelectors ?? [];
+  if (selectors.length === 0)
+    return [required(at, "at least one clusterRoleSelector required if aggregationRule is non-nil")];
+  return selectors.flatMap((selector, i) => {
+    const causes = validateLabelSelector(selector, `${at}[${i}]`);
+    return causes.length > 0 ? [...causes, invalidValue(`${at}[${i}]`, null, "invalid label selector.")] : [];
+  });
+}
+
 export const roleStrategy =
   (escalation: Escalation) =>
   (facts: ResourceFacts): Strategy =>
     genericStrategy(facts, {
       validateName: nameIsPathSegment,
       allowCreateOnUpdate: true,
-      validate: (object) =>
-        ((object as Role).rules ?? []).flatMap((r, i) => validateRule(r, `rules[${i}]`, facts.namespaced)),
+      validate: (object) => [
+        ...((object as Role).rules ?? []).flatMap((r, i) => validateRule(r, `rules[${i}]`, facts.namespaced)),
+        ...validateAggregation(object as Role),
+      ],
       async authorizeWrite(object, old, context) {
         const { rules } = object as Role;
         if (isMaster(context) || (old && changesOnlyOwnership(object, old))) return;

@@ -1,10 +1,12 @@
 /** StatefulSets. */
 import type { StatefulSet, StatefulSetSpec } from "#sdk/api/generated/types.ts";
+import { isDNS1123Label } from "#sdk/api/names.ts";
 import type { ResourceFacts } from "#sdk/api/schema.ts";
-import { type Causes, forbiddenField } from "../../../registry/causes.ts";
+import { type Causes, forbiddenField, invalidValue } from "../../../registry/causes.ts";
 import { genericStrategy } from "../../../registry/generic.ts";
 import type { Strategy } from "../../../registry/strategy.ts";
 import { as, sorted } from "../../as.ts";
+import { each, oneOf } from "../../checks.ts";
 import { scaleAction } from "../../scale.ts";
 import { defaultTemplate, nonNegative, validateTemplate } from "../workloads.ts";
 
@@ -42,7 +44,34 @@ function applyDefaults(set: StatefulSet): void {
   defaultTemplate(spec);
 }
 
+function validateStrategy({ updateStrategy }: StatefulSetSpec): Causes {
+  const at = "spec.updateStrategy";
+  const { type, rollingUpdate } = updateStrategy ?? {};
+  if (type === "OnDelete")
+    return rollingUpdate
+      ? [invalidValue(`${at}.rollingUpdate`, rollingUpdate, "only allowed for updateStrategy 'RollingUpdate'")]
+      : [];
+  if (type !== "RollingUpdate") return [invalidValue(at, updateStrategy, "must be 'RollingUpdate' or 'OnDelete'")];
+  return nonNegative(rollingUpdate?.partition, `${at}.rollingUpdate.partition`);
+}
+
+/** What is a StatefulSet's alone. */
+function validateOwn(spec: StatefulSetSpec): Causes {
+  const { podManagementPolicy: policy, persistentVolumeClaimRetentionPolicy: kept, serviceName } = spec;
+  const known = policy === "OrderedReady" || policy === "Parallel";
+  return [
+    ...(known ? [] : [invalidValue("spec.podManagementPolicy", policy, "must be 'OrderedReady' or 'Parallel'")]),
+    ...validateStrategy(spec),
+    ...(["whenDeleted", "whenScaled"] as const).flatMap((when) =>
+      oneOf(kept?.[when], `spec.persistentVolumeClaimRetentionPolicy.${when}`, ["Delete", "Retain"]),
+    ),
+    ...nonNegative(spec.ordinals?.start, "spec.ordinals.start"),
+    ...(serviceName ? each(isDNS1123Label(serviceName), "spec.serviceName", serviceName) : []),
+  ];
+}
+
 const validate = ({ spec }: StatefulSet): Causes => [
+  ...(spec ? validateOwn(spec) : []),
   ...nonNegative(spec?.replicas, "spec.replicas"),
   ...nonNegative(spec?.minReadySeconds, "spec.minReadySeconds"),
   ...validateTemplate(spec?.template, spec?.selector, ["Always"], "statefulset"),

@@ -1,12 +1,13 @@
 /** Endpoints: the older list of a service's addresses. */
 import { isIP } from "node:net";
 import type { EndpointSubset, Endpoints } from "#sdk/api/generated/types.ts";
-import { isDNS1123Label, isInRange } from "#sdk/api/names.ts";
+import { isDNS1123Label, isDNS1123Subdomain, isInRange, isQualifiedName } from "#sdk/api/names.ts";
 import type { ResourceFacts } from "#sdk/api/schema.ts";
 import { type Causes, invalidValue, notSupported, required } from "../../../registry/causes.ts";
 import { genericStrategy } from "../../../registry/generic.ts";
 import type { Strategy } from "../../../registry/strategy.ts";
 import { as } from "../../as.ts";
+import { each } from "../../checks.ts";
 
 const PROTOCOLS = ["SCTP", "TCP", "UDP"];
 const NOT_AN_ADDRESS = "must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)";
@@ -29,8 +30,12 @@ function validateSubset(subset: EndpointSubset, at: string): Causes {
   if (!subset.addresses?.length && !subset.notReadyAddresses?.length)
     causes.push(required(at, "must specify `addresses` or `notReadyAddresses`"));
   for (const list of ["addresses", "notReadyAddresses"] as const) {
-    for (const [i, { ip }] of (subset[list] ?? []).entries())
-      causes.push(...validateAddress(ip ?? "", `${at}.${list}[${i}].ip`));
+    for (const [i, { ip, hostname, nodeName }] of (subset[list] ?? []).entries()) {
+      const of = `${at}.${list}[${i}]`;
+      causes.push(...validateAddress(ip ?? "", `${of}.ip`));
+      if (hostname) causes.push(...each(isDNS1123Label(hostname), `${of}.hostname`, hostname));
+      if (nodeName !== undefined) causes.push(...each(isDNS1123Subdomain(nodeName), `${of}.nodeName`, nodeName));
+    }
   }
   const several = (subset.ports?.length ?? 0) > 1;
   for (const [i, port] of (subset.ports ?? []).entries()) {
@@ -41,6 +46,9 @@ function validateSubset(subset: EndpointSubset, at: string): Causes {
     for (const m of isInRange(port.port ?? 0, 1, 65535)) causes.push(invalidValue(`${field}.port`, port.port ?? 0, m));
     if (port.protocol && !PROTOCOLS.includes(port.protocol))
       causes.push(notSupported(`${field}.protocol`, port.protocol, PROTOCOLS));
+    const { appProtocol } = port;
+    if (appProtocol !== undefined)
+      causes.push(...each(isQualifiedName(appProtocol), `${field}.appProtocol`, appProtocol));
   }
   return causes;
 }

@@ -2,11 +2,11 @@
 import type { Event, EventsV1Event } from "#sdk/api/generated/types.ts";
 import type { DynamicObject } from "#sdk/api/object.ts";
 import type { ResourceFacts } from "#sdk/api/schema.ts";
-import { type Causes, invalidValue } from "../../../registry/causes.ts";
 import { genericStrategy } from "../../../registry/generic.ts";
 import { nameIsPathSegment } from "../../../registry/names.ts";
 import type { StorageForm, Strategy } from "../../../registry/strategy.ts";
 import { as } from "../../as.ts";
+import { validateEvent, validateNewEvent, validateNewEventUpdate } from "./validation.ts";
 
 /** New name in events.k8s.io of a field that core calls otherwise. */
 const RENAMED: [string, string][] = [
@@ -44,19 +44,19 @@ const storage: StorageForm = {
 
 const FIELDS = ["kind", "namespace", "name", "uid", "apiVersion", "resourceVersion", "fieldPath"] as const;
 
-/** An event is in the namespace of what it is about; what has none is told of in "default". */
-function validateAbout({ metadata, involvedObject }: Event): Causes {
-  const [namespace = "", own = ""] = [involvedObject?.namespace, metadata.namespace];
-  const fits = namespace === "" ? own === "" || own === "default" : own === namespace;
-  return fits ? [] : [invalidValue("involvedObject.namespace", namespace, "does not match event.namespace")];
-}
+/** Rules and their paths are core's in both groups. */
+const inCore = (object: DynamicObject) => as<Event>(storage.toStorage(object));
+
+const RULES: Pick<Strategy, "validate" | "validateUpdate"> = {
+  validate: (object) => validateNewEvent(inCore(object)),
+  validateUpdate: (next, old) => validateNewEventUpdate(inCore(next), inCore(old)),
+};
 
 export const eventStrategy = (facts: ResourceFacts): Strategy =>
   genericStrategy(facts, {
     allowCreateOnUpdate: true,
     validateName: nameIsPathSegment,
-    ...(facts.group === "" ? { validate: (object) => validateAbout(as<Event>(object)) } : {}),
-    ...(facts.group === "" ? {} : { storage }),
+    ...(facts.group === "" ? { validate: (object) => validateEvent(as<Event>(object), true) } : { ...RULES, storage }),
     fieldNames:
       facts.group === ""
         ? [...FIELDS.map((f) => `involvedObject.${f}`), "reason", "reportingComponent", "source", "type"]

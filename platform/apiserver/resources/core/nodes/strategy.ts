@@ -6,6 +6,7 @@ import { genericStrategy } from "../../../registry/generic.ts";
 import type { Strategy } from "../../../registry/strategy.ts";
 import { as, sorted } from "../../as.ts";
 import { ledgerLimits } from "../pods/quantities.ts";
+import { validateNode, validateNodeUpdate } from "./validation.ts";
 
 export const nodeLedger = (name: string): string => `node/${name}`;
 
@@ -16,6 +17,11 @@ export const nodeStrategy = (facts: ResourceFacts): Strategy =>
       const { status } = as<Node>(object);
       if (status?.capacity && !status.allocatable) status.allocatable = { ...status.capacity };
     },
+    validate: (object) => validateNode(as<Node>(object)),
+    validateUpdate: (next, old) => [
+      ...validateNodeUpdate(as<Node>(next), as<Node>(old)),
+      ...validateNode(as<Node>(next)),
+    ],
     prepareForUpdate(next, old) {
       next.status = structuredClone(old.status);
     },

@@ -64,6 +64,18 @@ function validateSecret(secret: SecretReference | undefined, field: string): Cau
   ];
 }
 
+/** What a hostPath may be asked to be. */
+export const HOST_PATH_TYPES = [
+  "",
+  "BlockDevice",
+  "CharDevice",
+  "Directory",
+  "DirectoryOrCreate",
+  "File",
+  "FileOrCreate",
+  "Socket",
+];
+
 const climbs = (path: string): boolean => path.split("/").includes("..");
 
 function validateSource(spec: PersistentVolumeSpec, kind: keyof typeof SOURCES, at: string): Causes {
@@ -72,6 +84,8 @@ function validateSource(spec: PersistentVolumeSpec, kind: keyof typeof SOURCES, 
   const causes: Causes = absent.map((f) => required(`${at}.${f}`));
   if (kind === "hostPath" && typeof source["path"] === "string" && climbs(source["path"]))
     causes.push(invalidValue(`${at}.path`, source["path"], "must not contain '..'"));
+  if (kind === "hostPath" && source["path"])
+    causes.push(...oneOf(source["type"] as string | undefined, `${at}.type`, HOST_PATH_TYPES));
   if (kind === "nfs" && typeof source["path"] === "string" && source["path"] && !source["path"].startsWith("/"))
     causes.push(invalidValue(`${at}.path`, source["path"], "must be an absolute path"));
   if (kind === "local" && !spec.nodeAffinity)

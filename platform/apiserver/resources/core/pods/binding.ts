@@ -19,10 +19,12 @@ function assign(pod: Pod, binding: Binding, node: string, now: number): void {
   if (pod.spec.schedulingGates?.length)
     throw conflict(PODS_BINDING, name, `pod ${name} has non-empty .spec.schedulingGates`);
   pod.spec.nodeName = node;
-  const { annotations } = binding.metadata;
+  const { annotations, labels } = binding.metadata;
+  if (labels) pod.metadata.labels = { ...pod.metadata.labels, ...labels };
   if (annotations) pod.metadata.annotations = { ...pod.metadata.annotations, ...annotations };
   pod.status ??= {};
   const { status } = pod;
+  delete status.nominatedNodeName;
   const others = (status.conditions ?? []).filter((c) => c.type !== "PodScheduled");
   status.conditions = [...others, { type: "PodScheduled", status: "True", lastTransitionTime: timeText(now) }];
 }

@@ -19,6 +19,9 @@ import {
   notSupported,
   required,
 } from "../../../registry/causes.ts";
+import { oneOf } from "../../checks.ts";
+import { validateContainerResourceName } from "../../resourceNames.ts";
+import { HOST_PATH_TYPES } from "../persistentvolumes/validation.ts";
 
 const PULL_POLICIES = ["Always", "IfNotPresent", "Never"];
 const PROTOCOLS = ["TCP", "UDP", "SCTP"];
@@ -159,16 +162,11 @@ function validateProbe(probe: Probe | undefined, path: string, onceOnly: boolean
   return causes;
 }
 
-const STANDARD_CONTAINER_RESOURCES = /^(cpu|memory|ephemeral-storage|hugepages-.+)$/;
-
 export function validateResources(container: Pick<Container, "resources">, path: string): Causes {
   const { requests = {}, limits = {} } = container.resources ?? {};
   const causes: Causes = [];
   const name = (resource: string, field: string) => {
-    causes.push(...each(isQualifiedName(resource), field, resource));
-    if (!resource.includes("/") && !STANDARD_CONTAINER_RESOURCES.test(resource)) {
-      causes.push(invalidValue(field, resource, "must be a standard resource for containers"));
-    }
+    causes.push(...validateContainerResourceName(resource, field));
   };
   for (const [kind, list] of [
     ["limits", limits],
@@ -273,6 +271,10 @@ export function validateVolumes(volumes: readonly Volume[], path: string): { cau
       const value = (volume as unknown as Record<string, Record<string, string> | undefined>)[source];
       if (value && !value[field]) causes.push(required(`${at}.${source}.${field}`));
     }
+    const { hostPath } = volume;
+    if (hostPath?.path?.split("/").includes(".."))
+      causes.push(invalidValue(`${at}.hostPath.path`, hostPath.path, "must not contain '..'"));
+    if (hostPath?.path) causes.push(...oneOf(hostPath.type, `${at}.hostPath.type`, HOST_PATH_TYPES));
   }
   return { causes, names };
 }

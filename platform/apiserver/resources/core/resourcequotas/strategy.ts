@@ -8,31 +8,8 @@ import { genericStrategy, statusView } from "../../../registry/generic.ts";
 import type { Strategy } from "../../../registry/strategy.ts";
 import { as } from "../../as.ts";
 import { each, immutable, nonNegativeQuantity } from "../../checks.ts";
+import { COMPUTE, COUNTED, isQuotaName } from "../../resourceNames.ts";
 
-/** Of objects: whole numbers only. */
-const COUNTED = [
-  "pods",
-  "services",
-  "services.nodeports",
-  "services.loadbalancers",
-  "replicationcontrollers",
-  "resourcequotas",
-  "secrets",
-  "configmaps",
-  "persistentvolumeclaims",
-];
-const COMPUTE = [
-  "cpu",
-  "memory",
-  "ephemeral-storage",
-  "requests.cpu",
-  "requests.memory",
-  "requests.ephemeral-storage",
-  "limits.cpu",
-  "limits.memory",
-  "limits.ephemeral-storage",
-];
-const STANDARD = new Set([...COUNTED, ...COMPUTE, "requests.storage"]);
 const WHOLE = new Set(COUNTED);
 
 const EXISTENCE_SCOPES = ["Terminating", "NotTerminating", "BestEffort", "NotBestEffort", "CrossNamespacePodAffinity"];
@@ -46,8 +23,6 @@ const ONLY_EXISTS =
 
 type Amounts = Record<string, string | number> | undefined;
 
-const isStandard = (name: string) => STANDARD.has(name) || /^(requests\.)?hugepages-/.test(name);
-
 function fitsScope(scope: string, name: string): boolean {
   if (scope === "BestEffort") return name === "pods";
   if (scope === "VolumeAttributesClass") return name === "persistentvolumeclaims" || name === "requests.storage";
@@ -58,7 +33,7 @@ function validateAmounts(amounts: Amounts, at: string): Causes {
   return Object.entries(amounts ?? {}).flatMap(([name, amount]) => {
     const field = `${at}[${name}]`;
     const causes = each(isQualifiedName(name), field, name);
-    if (causes.length === 0 && !name.includes("/") && !isStandard(name)) {
+    if (causes.length === 0 && !name.includes("/") && !isQuotaName(name)) {
       causes.push(invalidValue(field, name, "must be a standard resource type or fully qualified"));
       causes.push(invalidValue(field, name, "must be a standard resource for quota"));
     }
@@ -71,7 +46,7 @@ function validateAmounts(amounts: Amounts, at: string): Causes {
 
 function validateScope(spec: ResourceQuotaSpec, scope: string, field: string, value: unknown): Causes {
   return Object.keys(spec.hard ?? {})
-    .filter((name) => isStandard(name) && !fitsScope(scope, name))
+    .filter((name) => isQuotaName(name) && !fitsScope(scope, name))
     .map(() => invalidValue(field, value, "unsupported scope applied to resource"));
 }
 

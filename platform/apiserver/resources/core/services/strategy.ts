@@ -9,7 +9,7 @@ import { genericStrategy } from "../../../registry/generic.ts";
 import { nameIsDNSLabel } from "../../../registry/names.ts";
 import type { Effects, EffectsRequest, Strategy } from "../../../registry/strategy.ts";
 import { as } from "../../as.ts";
-import { validateService, validateServiceUpdate } from "./validation.ts";
+import { isReachable, validateService, validateServiceUpdate } from "./validation.ts";
 
 const NODE_PORT_MIN = 30_000;
 const NODE_PORT_MAX = 32_767;
@@ -29,8 +29,7 @@ export function defaultService(service: Service): void {
     port.protocol ||= "TCP";
     if (port.targetPort === undefined || port.targetPort === 0 || port.targetPort === "") port.targetPort = port.port;
   }
-  const external = spec.type === "NodePort" || spec.type === "LoadBalancer";
-  if (external) spec.externalTrafficPolicy ||= "Cluster";
+  if (isReachable(spec)) spec.externalTrafficPolicy ||= "Cluster";
   if (spec.type !== "ExternalName") spec.internalTrafficPolicy ??= "Cluster";
   if (spec.type === "LoadBalancer") spec.allocateLoadBalancerNodePorts ??= true;
 }
@@ -191,7 +190,8 @@ export const serviceStrategy =
         keepAllocated(spec, before);
         completeFamilies(spec);
         if (spec.type !== "LoadBalancer") delete spec.allocateLoadBalancerNodePorts;
-        if (spec.type === "ClusterIP") delete spec.externalTrafficPolicy;
+        const same = spec.externalTrafficPolicy === before.externalTrafficPolicy;
+        if (isReachable(before) && !isReachable(spec) && same) delete spec.externalTrafficPolicy;
       },
       validate: (object) => validateService(as<Service>(object)),
       validateUpdate: (next, old) => validateServiceUpdate(as<Service>(next), as<Service>(old)),

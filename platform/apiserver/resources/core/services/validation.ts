@@ -1,6 +1,6 @@
 /** Validation of services with upstream's messages (ValidateService). */
 import { isIPv4 } from "node:net";
-import type { Service, ServicePort } from "#sdk/api/generated/types.ts";
+import type { Service, ServicePort, ServiceSpec } from "#sdk/api/generated/types.ts";
 import { validateLabels } from "#sdk/api/labels.ts";
 import { isDNS1123Label, isDNS1123Subdomain, isInRange, isPortName } from "#sdk/api/names.ts";
 import {
@@ -11,6 +11,8 @@ import {
   notSupported,
   required,
 } from "../../../registry/causes.ts";
+
+import { chosen, oneOf } from "../../checks.ts";
 
 const TYPES = ["ClusterIP", "ExternalName", "LoadBalancer", "NodePort"];
 const PROTOCOLS = ["SCTP", "TCP", "UDP"];
@@ -88,12 +90,28 @@ export function validateService(service: Service): Causes {
       ),
     );
   }
-  for (const field of ["externalTrafficPolicy", "internalTrafficPolicy"] as const) {
-    const value = spec[field];
-    if (value && !["Cluster", "Local"].includes(value))
-      causes.push(notSupported(`spec.${field}`, value, ["Cluster", "Local"]));
+  return [...causes, ...validateTraffic(spec)];
+}
+
+const POLICIES = ["Cluster", "Local"];
+
+/** Whether clients outside the cluster may come. */
+export const isReachable = ({ type, externalIPs }: ServiceSpec): boolean =>
+  type === "LoadBalancer" || type === "NodePort" || (type === "ClusterIP" && (externalIPs?.length ?? 0) > 0);
+
+function validateTraffic(spec: ServiceSpec): Causes {
+  const { type, externalTrafficPolicy: external, internalTrafficPolicy: internal, healthCheckNodePort: port } = spec;
+  const causes: Causes = [];
+  if (isReachable(spec)) causes.push(...chosen(external, "spec.externalTrafficPolicy", POLICIES));
+  else if (external)
+    causes.push(
+      invalidValue("spec.externalTrafficPolicy", external, "may only be set for externally-accessible services"),
+    );
+  if (port && !(type === "LoadBalancer" && external === "Local")) {
+    const detail = "may only be set when `type` is 'LoadBalancer' and `externalTrafficPolicy` is 'Local'";
+    causes.push(invalidValue("spec.healthCheckNodePort", port, detail));
   }
-  return causes;
+  return [...causes, ...oneOf(internal, "spec.internalTrafficPolicy", POLICIES)];
 }
 
 export function validateServiceUpdate(next: Service, old: Service): Causes {
