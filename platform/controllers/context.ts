@@ -11,6 +11,7 @@ import type {
   EndpointSlice,
   Endpoints,
   HorizontalPodAutoscaler,
+  IPAddress,
   Job,
   Lease,
   Namespace,
@@ -24,6 +25,7 @@ import type {
   Secret,
   Service,
   ServiceAccount,
+  ServiceCIDR,
   StatefulSet,
   StorageClass,
   VolumeAttributesClass,
@@ -41,6 +43,8 @@ export interface Informers {
   pods(): Informer<Pod>;
   nodes(): Informer<Node>;
   services(): Informer<Service>;
+  serviceCIDRs(): Informer<ServiceCIDR>;
+  ipAddresses(): Informer<IPAddress>;
   endpointSlices(): Informer<EndpointSlice>;
   endpoints(): Informer<Endpoints>;
   deployments(): Informer<Deployment>;
@@ -97,6 +101,8 @@ export interface ControllerContext {
   signal: AbortSignal;
   /** The cluster authority's certificate, PEM, published to every namespace. */
   rootCA: string;
+  /** Where services' addresses come from by default; none where this process makes no such range. */
+  serviceCIDRs?: readonly string[];
   /** Signs the token of a token secret, without an end. Undefined where this process signs none, or the tenant is gone. */
   accountToken?(tenant: string, subject: AccountTokenSubject): Promise<string | undefined>;
   /** Undefined where this process signs no certificates; answers undefined for a tenant that is gone. */
@@ -145,7 +151,14 @@ export function createInformers(client: Client, log: Log, signal: AbortSignal): 
       indexes: { ...owned, node: (pod) => (pod.spec?.nodeName ? [pod.spec.nodeName] : []) },
     }),
     nodes: lazily<Node>(r.NODES),
-    services: lazily<Service>(r.SERVICES, { indexes: { namespace: byNamespace } }),
+    services: lazily<Service>(r.SERVICES, {
+      indexes: {
+        namespace: byNamespace,
+        address: (service) => (service.spec?.clusterIPs ?? []).map((address) => `${tenantOf(service)}/${address}`),
+      },
+    }),
+    serviceCIDRs: lazily<ServiceCIDR>(r.SERVICE_CIDRS),
+    ipAddresses: lazily<IPAddress>(r.IP_ADDRESSES),
     endpointSlices: lazily<EndpointSlice>(r.ENDPOINT_SLICES, { indexes: { service: serviceOfSlice } }),
     endpoints: lazily<Endpoints>(r.ENDPOINTS),
     deployments: lazily<Deployment>(r.DEPLOYMENTS, { indexes: { namespace: byNamespace } }),

@@ -18,12 +18,14 @@ import { horizontalPodAutoscalerController } from "./horizontal-pod-autoscaler/c
 import { jobController } from "./job/controller.ts";
 import { namespaceController } from "./namespace/controller.ts";
 import { nodeLifecycleController } from "./node-lifecycle/controller.ts";
+import { nodeTTLController } from "./node-ttl/controller.ts";
 import { persistentVolumeBinder } from "./persistentvolume-binder/controller.ts";
 import { podGarbageCollector } from "./pod-gc/controller.ts";
 import { replicaSetController } from "./replicaset/controller.ts";
 import { replicationController } from "./replicationcontroller/controller.ts";
 import { resourceQuotaController } from "./resourcequota/controller.ts";
 import { rootCAController } from "./root-ca/controller.ts";
+import { ipAddressController, serviceCIDRController } from "./service-cidr/controller.ts";
 import { serviceAccountController } from "./serviceaccount/controller.ts";
 import { serviceAccountTokenController } from "./serviceaccount-token/controller.ts";
 import { statefulSetController } from "./statefulset/controller.ts";
@@ -47,6 +49,8 @@ export const controllers: readonly Controller[] = [
   endpointSliceController,
   endpointSliceMirroringController,
   endpointsController,
+  serviceCIDRController,
+  ipAddressController,
   namespaceController,
   serviceAccountController,
   serviceAccountTokenController,
@@ -64,6 +68,7 @@ export const controllers: readonly Controller[] = [
   volumeAttributesClassProtection,
   garbageCollector,
   nodeLifecycleController,
+  nodeTTLController,
   taintEvictionController,
   podGarbageCollector,
 ];

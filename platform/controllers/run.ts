@@ -1,34 +1,23 @@
 /** Runs every loop while this process leads. */
-import { type Log, messageOf } from "#platform/base/log.ts";
+import { messageOf } from "#platform/base/log.ts";
 import { pause } from "#sdk/client/log.ts";
-import type { Client } from "#sdk/client/port.ts";
 import { createRecorder } from "#sdk/client/recorder.ts";
 import { type Controller, type ControllerContext, createInformers } from "./context.ts";
 
-export interface RunInput {
-  client: Client;
-  log: Log;
+export interface RunInput extends Omit<ControllerContext, "informers" | "recorder"> {
   /** Ends with leadership. */
   signal: AbortSignal;
-  rootCA: string;
-  authorityOf?: ControllerContext["authorityOf"];
-  accountToken?: ControllerContext["accountToken"];
 }
 
 const RESTART_MS = 5_000;
 
 /** Resolves when all have ended. A loop that breaks is started again: it must not take the others with it. */
 export async function runControllers(controllers: readonly Controller[], input: RunInput): Promise<void> {
-  const { client, log, signal, rootCA, authorityOf, accountToken } = input;
+  const { client, log, signal } = input;
   const context: ControllerContext = {
-    client,
+    ...input,
     informers: createInformers(client, log, signal),
     recorder: (component) => createRecorder({ client, component, log, perTenant: true }),
-    log,
-    signal,
-    rootCA,
-    ...(authorityOf ? { authorityOf } : {}),
-    ...(accountToken ? { accountToken } : {}),
   };
   await Promise.all(
     controllers.map(async (controller) => {

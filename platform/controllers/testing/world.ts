@@ -8,11 +8,7 @@ import { PODS } from "../resources.ts";
 import { type RunInput, runControllers } from "../run.ts";
 
 /** The loops run until the test is over. */
-export function world(
-  t: TestContext,
-  loops: readonly Controller[],
-  more: Pick<RunInput, "authorityOf" | "accountToken"> = {},
-): FakeApi {
+export function world(t: TestContext, loops: readonly Controller[], more: Partial<RunInput> = {}): FakeApi {
   const api = createFakeApi();
   const stop = new AbortController();
   const running = runControllers(loops, {

@@ -34,9 +34,17 @@ export const start: StartRole = async (context) => {
     identity: `${hostname()}_${randomUUID()}`,
     async lead(signal) {
       const signing = signingFor(context, client);
-      const builtIn = runControllers(controllers, { client, log, signal, rootCA, ...signing });
+      const builtIn = runControllers(controllers, {
+        client,
+        log,
+        signal,
+        rootCA,
+        serviceCIDRs: [config.serviceCIDR],
+        ...signing,
+      });
       await Promise.all([builtIn, runPlugins(context, client, signal)]);
     },
+    onStandBy: (leader) => log.info("standing by", { leader }),
     log,
     signal: stopping.signal,
   });
@@ -97,7 +105,7 @@ async function runPlugins({ config, log }: RoleContext, client: Client, signal: 
     signal,
   });
   await load();
-  await runControllerPlugins({ host, client, log, signal });
+  await runControllerPlugins({ host, client, clientFor: users.clientFor, log, signal });
   await host.close();
   users.close();
 }
