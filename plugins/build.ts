@@ -5,6 +5,7 @@ import { isReason } from "#sdk/api/status.ts";
 import type { Client } from "#sdk/client/port.ts";
 import { createEngine } from "#sdk/engine/index.ts";
 import { CONTRACT_PREFIX, compiledDir, type EngineName } from "#sdk/engine/port.ts";
+import { capabilitiesDigest } from "#sdk/plugin/approval.ts";
 import { buildPlugin, componentPath, readIndex } from "#sdk/plugin/build.ts";
 import { type Manifest, PLUGINS, type Plugin } from "#sdk/plugin/manifest.ts";
 import { grantAccess } from "./access.ts";
@@ -39,13 +40,17 @@ export async function compilePlugins(
   }
 }
 
+const approvedOf = ({ capabilities }: Manifest): string[] =>
+  capabilities.length > 0 ? [capabilitiesDigest(capabilities)] : [];
+
 function pluginObject(manifest: Manifest, digest: string): Plugin {
   const { name, ...spec } = manifest;
   return {
     apiVersion: "capstan.dev/v1",
     kind: "Plugin",
     metadata: { name, annotations: { [INSTALLED_CONFIG]: JSON.stringify(manifest.config) } },
-    spec: { ...spec, digest, enabled: !OFF_BY_DEFAULT.has(name) },
+    // Whoever starts the platform approves what its own plugins ask for.
+    spec: { ...spec, digest, enabled: !OFF_BY_DEFAULT.has(name), approved: approvedOf(manifest) },
   };
 }
 

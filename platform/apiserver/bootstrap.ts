@@ -3,7 +3,7 @@ import type { Log } from "#platform/base/log.ts";
 import { messageOf } from "#platform/base/log.ts";
 import { ROOT_TENANT, type TenantId } from "#platform/store/port.ts";
 import { bootstrap } from "#sdk/api/facts.ts";
-import type { DynamicObject } from "#sdk/api/object.ts";
+import { type DynamicObject, PLUGINS_GROUP, TENANT_PLUGIN_USER_PREFIX } from "#sdk/api/object.ts";
 import { StatusError } from "#sdk/api/status.ts";
 import { LOOP_GROUPS } from "./authz/rbac.ts";
 import { reconciled } from "./authz/reconcile.ts";
@@ -57,6 +57,14 @@ function loopRoles(): { roles: DynamicObject[]; bindings: DynamicObject[] } {
     clusterRole(CONTROLLERS, [
       { apiGroups: [""], resources: ["configmaps", "serviceaccounts"], verbs: [...read, "create", "update", "patch"] },
       { apiGroups: [""], resources: ["services/status"], verbs: ["update", "patch"] },
+      // The processes that run tenants' own plugins act as those plugins' users.
+      {
+        apiGroups: [""],
+        resources: ["users"],
+        resourceNames: [`${TENANT_PLUGIN_USER_PREFIX}*`],
+        verbs: ["impersonate"],
+      },
+      { apiGroups: [""], resources: ["groups"], resourceNames: [PLUGINS_GROUP], verbs: ["impersonate"] },
       { apiGroups: [""], resources: ["endpoints"], verbs: [...read, "create", "update", "patch", "delete"] },
       {
         apiGroups: ["discovery.k8s.io"],

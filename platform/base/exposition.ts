@@ -1,6 +1,6 @@
 /** Metrics as Prometheus reads them (text exposition format 0.0.4). */
 export interface Sample {
-  /** Few and bounded values; never a tenant's or an object's name. */
+  /** Few and bounded values; names of objects only where a quota bounds them (plugins). */
   labels?: Readonly<Record<string, string>>;
   value: number;
 }
@@ -15,6 +15,7 @@ export interface HistogramValues {
 export type Metric = { name: string; help: string } & (
   | { type: "gauge" | "counter"; samples: readonly Sample[] }
   | { type: "histogram"; values: HistogramValues }
+  | { type: "histogram"; series: readonly { labels: Readonly<Record<string, string>>; values: HistogramValues }[] }
 );
 
 const labelText = (labels: Readonly<Record<string, string>> = {}): string => {
@@ -26,9 +27,17 @@ function lines(metric: Metric): string[] {
   const { name } = metric;
   if (metric.type !== "histogram")
     return metric.samples.map(({ labels, value }) => `${name}${labelText(labels)} ${value}`);
-  const { bounds, counts, sum } = metric.values;
-  const buckets = counts.map((count, i) => `${name}_bucket{le="${bounds[i] ?? "+Inf"}"} ${count}`);
-  return [...buckets, `${name}_sum ${sum}`, `${name}_count ${counts.at(-1) ?? 0}`];
+  const series = "series" in metric ? metric.series : [{ labels: {}, values: metric.values }];
+  return series.flatMap(({ labels, values: { bounds, counts, sum } }) => {
+    const buckets = counts.map(
+      (count, i) => `${name}_bucket${labelText({ ...labels, le: `${bounds[i] ?? "+Inf"}` })} ${count}`,
+    );
+    return [
+      ...buckets,
+      `${name}_sum${labelText(labels)} ${sum}`,
+      `${name}_count${labelText(labels)} ${counts.at(-1) ?? 0}`,
+    ];
+  });
 }
 
 export const expositionText = (metrics: readonly Metric[]): string =>

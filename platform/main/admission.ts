@@ -123,8 +123,12 @@ const contextReader =
 
 /** The enabled plugins that want to see a request, from their objects: for the time before they are loaded. */
 async function expectedPlugins(store: Store, attributes: AdmissionAttributes): Promise<readonly ExpectedPlugin[]> {
-  const scope = { tenant: ROOT_TENANT, resource: groupResource(PLUGINS.group, PLUGINS.resource) };
-  const { objects } = await store.list({ scope, freshness: { type: "atLeast", revision: 0 } });
+  const resource = groupResource(PLUGINS.group, PLUGINS.resource);
+  const tenants = new Set([ROOT_TENANT, attributes.tenant]);
+  const lists = [...tenants].map((tenant) =>
+    store.list({ scope: { tenant, resource }, freshness: { type: "atLeast", revision: 0 } }),
+  );
+  const objects = (await Promise.all(lists)).flatMap((list) => list.objects);
   return objects.flatMap(({ key, document }) => {
     const spec = pluginSpecSchema.safeParse((JSON.parse(document) as { spec?: unknown }).spec);
     if (!spec.success || !spec.data.enabled || !spec.data.worlds.includes("admission")) return [];

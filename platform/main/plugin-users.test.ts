@@ -74,7 +74,7 @@ before(async () => {
   const mayCreate: PluginRule = { apiGroups: [""], resources: ["configmaps"], verbs: ["create", "list"] };
   await grantAccess(admin, plugin("maker", [mayCreate]));
   // The server learns of the roles by watching them.
-  const list = () => users.clientFor("maker", "root").list(core("configmaps"), { namespace: "default" });
+  const list = () => users.clientFor("maker", "root", "root").list(core("configmaps"), { namespace: "default" });
   await until(() =>
     list().then(
       () => true,
@@ -92,10 +92,12 @@ after(async () => {
 
 test("a plugin does what its manifest's rules say, in whichever tenant it is called for, and under its own name", async () => {
   for (const tenant of ["root", "acme"]) {
-    const created = await users.clientFor("maker", tenant).create(core("configmaps"), configMap("made"));
+    const created = await users.clientFor("maker", tenant, "root").create(core("configmaps"), configMap("made"));
     assert.equal(created.metadata.namespace, "default");
   }
-  const refused = users.clientFor("maker", "acme").get(core("configmaps"), { namespace: "default", name: "made" });
+  const refused = users
+    .clientFor("maker", "acme", "root")
+    .get(core("configmaps"), { namespace: "default", name: "made" });
   await assert.rejects(refused, (error) => forbidden(error) && /system:capstan:plugin:maker/.test(String(error)));
 });
 
@@ -104,7 +106,7 @@ test("what is not in the rules is refused, though the process that runs the plug
   await own.get(core("configmaps"), { namespace: "default", name: "made" });
   own.close();
   for (const tenant of ["root", "acme"]) {
-    const c = users.clientFor("maker", tenant);
+    const c = users.clientFor("maker", tenant, "root");
     await assert.rejects(c.get(core("configmaps"), { namespace: "default", name: "made" }), forbidden);
     await assert.rejects(c.list(core("secrets"), { namespace: "default" }), forbidden);
     await assert.rejects(c.list(core("pods"), { namespace: "default" }), forbidden);
@@ -112,7 +114,7 @@ test("what is not in the rules is refused, though the process that runs the plug
 });
 
 test("the process acts as installed plugins only, and as nobody else", async () => {
-  await assert.rejects(users.clientFor("stranger", "root").list(core("configmaps")), forbidden);
+  await assert.rejects(users.clientFor("stranger", "root", "root").list(core("configmaps")), forbidden);
   for (const user of ["kubernetes-admin", "system:kube-scheduler"]) {
     const client = createClient({ ...controllers, impersonate: { user, group: "system:masters" } });
     await assert.rejects(client.list(core("secrets")), forbidden);
@@ -129,11 +131,11 @@ test("a tenant's own roles give a plugin nothing", async () => {
     roleRef: { apiGroup: "rbac.authorization.k8s.io", kind: "ClusterRole", name: "cluster-admin" },
     subjects: [{ kind: "User", apiGroup: "rbac.authorization.k8s.io", name: "system:capstan:plugin:maker" }],
   } as DynamicObject);
-  await assert.rejects(users.clientFor("maker", "acme").list(core("secrets")), forbidden);
+  await assert.rejects(users.clientFor("maker", "acme", "root").list(core("secrets")), forbidden);
 });
 
 test("rules that an upgrade takes away are gone", async () => {
   await grantAccess(admin, plugin("maker", [{ apiGroups: [""], resources: ["configmaps"], verbs: ["list"] }]));
-  const c = users.clientFor("maker", "root");
+  const c = users.clientFor("maker", "root", "root");
   await until(() => c.create(core("configmaps"), configMap(`late-${Date.now()}`)).then(() => false, forbidden));
 });

@@ -1,13 +1,16 @@
 /** A plugin's own user; what it may do is RBAC's to say, like for anybody else. */
 import type { PluginHostOptions } from "#platform/plugin-host/host.ts";
 import { installPlugins as install } from "#plugins/build.ts";
-import { PLUGIN_USER_PREFIX, PLUGINS_GROUP } from "#sdk/api/object.ts";
+import { PLUGIN_USER_PREFIX, PLUGINS_GROUP, TENANT_PLUGIN_USER_PREFIX } from "#sdk/api/object.ts";
 import { type ClientOptions, createClient } from "#sdk/client/client.ts";
 import { loadKubeconfig } from "#sdk/client/kubeconfig.ts";
 import type { Client } from "#sdk/client/port.ts";
+import { admissionSwitches } from "./admission-options.ts";
 import { type Config, paths } from "./config.ts";
 
-export const pluginUser = (plugin: string): string => PLUGIN_USER_PREFIX + plugin;
+/** Root's plugins are judged by root's roles wherever they are called; another tenant's, by that tenant's. */
+export const pluginUser = (plugin: string, owner: string): string =>
+  (owner === "root" ? PLUGIN_USER_PREFIX : TENANT_PLUGIN_USER_PREFIX) + plugin;
 
 /** The API as the plugins' own users, over connections that a role's credential opens. */
 export function pluginClients(role: ClientOptions): {
@@ -16,14 +19,16 @@ export function pluginClients(role: ClientOptions): {
 } {
   const clients = new Map<string, Client>();
   return {
-    clientFor(plugin, tenant) {
-      let client = clients.get(plugin);
+    clientFor(plugin, tenant, owner) {
+      const user = pluginUser(plugin, owner);
+      let client = clients.get(user);
       if (!client) {
-        const impersonate = { user: pluginUser(plugin), group: PLUGINS_GROUP };
+        const impersonate = { user, group: PLUGINS_GROUP };
         client = createClient({ ...role, userAgent: `capstan-plugin/${plugin}`, impersonate });
-        clients.set(plugin, client);
+        clients.set(user, client);
       }
-      return client.tenant(tenant);
+      // A tenant's plugin is at home there and nowhere else, whatever the call is for.
+      return client.tenant(owner === "root" ? tenant : owner);
     },
     close() {
       for (const client of clients.values()) client.close();
@@ -35,7 +40,9 @@ export function pluginClients(role: ClientOptions): {
 export async function installPlugins(config: Config): Promise<string[]> {
   const client = createClient({ ...loadKubeconfig(paths(config.dataDir).kubeconfig), userAgent: "capstan-up" });
   try {
-    return await install(client, paths(config.dataDir).components);
+    const { enableAdmissionPlugins, disableAdmissionPlugins } = config.server ?? {};
+    const { components } = admissionSwitches(enableAdmissionPlugins, disableAdmissionPlugins);
+    return await install(client, paths(config.dataDir).components, components);
   } finally {
     client.close();
   }

@@ -17,6 +17,12 @@ export function configError({ config, configSchema }: PluginSpec): string | unde
   }
 }
 
+/** Why a spec cannot be read, as zod has it. */
+export function specError(error: unknown): string {
+  const issue = error instanceof z.ZodError ? error.issues[0] : undefined;
+  return `invalid spec: ${issue ? `${issue.path.join(".")}: ${issue.message}` : messageOf(error)}`;
+}
+
 /** The component's bytes, checked against the digest before anything compiles them. */
 export async function fetchVerified(directory: string, digest: string): Promise<Uint8Array> {
   const path = join(directory, `${digest.replace(":", "-")}.wasm`);

@@ -7,14 +7,16 @@ import { silentLog } from "#platform/base/log.ts";
 import type { DynamicObject } from "#sdk/api/object.ts";
 import type { Client } from "#sdk/client/port.ts";
 import { addonReady } from "#sdk/engine/addon.ts";
+import { capabilitiesDigest } from "#sdk/plugin/approval.ts";
 import { type BuiltPlugin, buildPlugin } from "#sdk/plugin/build.ts";
 import type { Plugin } from "#sdk/plugin/manifest.ts";
 import { PluginCallError } from "./errors.ts";
 import { createPluginHost, type PluginHost } from "./host.ts";
 import { createFakeSource, type FakeSource } from "./testing/source.ts";
 import { type AdmissionRequest, createAdmissionPlugins } from "./worlds/v1/admission.ts";
+import type { NodeDelta } from "./worlds/v1/guest-table.ts";
 import { createRuntimeCalls } from "./worlds/v1/runtime.ts";
-import { createSchedulingPlugins, type NodeDelta } from "./worlds/v1/scheduling.ts";
+import { createSchedulingPlugins } from "./worlds/v1/scheduling.ts";
 
 const root = resolve(import.meta.dirname, "../..");
 const scratch = mkdtempSync(join(tmpdir(), "capstan-host-"));
@@ -37,7 +39,7 @@ function pluginOf(name: string, spec: Partial<Plugin["spec"]> = {}): Plugin {
     apiVersion: "capstan.dev/v1",
     kind: "Plugin",
     metadata: { name },
-    spec: { ...manifest, digest: plugin.digest, ...spec },
+    spec: { ...manifest, digest: plugin.digest, approved: [capabilitiesDigest(manifest.capabilities)], ...spec },
   };
 }
 
@@ -51,19 +53,17 @@ const table = (cpuMilli: number): NodeDelta => ({
       allocatable: amounts(cpuMilli, 1e9),
       podsMax: 110,
       node: { metadata: { name: "small" } },
-      pods: [],
     },
   ],
   usage: [{ id: 0, requested: amounts(0, 0), nonzeroCpuMilli: 0, nonzeroMemory: 0, pods: 0 }],
-  podChanges: [],
+  pods: [],
   removed: [],
 });
 const podOf = (cpuMilli: number) => ({
-  tenant: "root",
   requests: amounts(cpuMilli, 1e6),
   nonzeroCpuMilli: cpuMilli,
   nonzeroMemory: 1e6,
-  pod: { metadata: { name: "web" } },
+  view: "{}",
 });
 
 const podRequest = (containers: object[]): AdmissionRequest => ({
@@ -117,7 +117,7 @@ for (const engine of ["jco", "wasmtime"] as const) {
       const [fits] = await filter.evaluate([podOf(1000)], [0]);
       assert.deepEqual(Array.from(fits?.codes ?? []), [0]);
       const usage = [{ id: 0, requested: amounts(500, 0), nonzeroCpuMilli: 500, nonzeroMemory: 0, pods: 1 }];
-      await filter.sync({ whole: false, nodes: [], podChanges: [], usage, removed: [] });
+      await filter.sync({ whole: false, nodes: [], pods: [], usage, removed: [] });
       const [refused] = await filter.evaluate([podOf(1000)], [0]);
       assert.deepEqual(refused?.outcomes, [{ reasons: ["Insufficient cpu"], unresolvable: false }]);
       const [scores] = await filter.score([podOf(0)], [0]);

@@ -3,105 +3,33 @@
  * engine and what capabilities need; the worlds' adapters (worlds/v1) turn the contract into plain objects for the role.
  */
 import { type Clock, systemClock, timeText } from "#platform/base/clock.ts";
-import { type Log, messageOf } from "#platform/base/log.ts";
-import type { Client } from "#sdk/client/port.ts";
-import { createEngine } from "#sdk/engine/index.ts";
-import { CONTRACT_PREFIX, type Component, compiledDir, type Engine, type EngineName } from "#sdk/engine/port.ts";
-import {
-  type Plugin,
-  type PluginHostStatus,
-  type PluginSpec,
-  pluginSpecSchema,
-  type World,
-} from "#sdk/plugin/manifest.ts";
-import { createGrpcCaller } from "./capabilities/grpc.ts";
-import { createHostCalls } from "./capabilities/index.ts";
-import { configError, fetchVerified } from "./checks.ts";
+import { messageOf } from "#platform/base/log.ts";
+import { tenantOf } from "#sdk/client/port.ts";
+import { capabilitiesText, runnable, tenantError } from "#sdk/plugin/approval.ts";
+import type { Plugin, PluginHostStatus, PluginSpec, World } from "#sdk/plugin/manifest.ts";
+import { configError, specError } from "./checks.ts";
 import { PluginCallError } from "./errors.ts";
+import { Loader, type Owned } from "./loader.ts";
 import { PluginMetrics } from "./metrics.ts";
-import { type CallContext, Pool, type Prepare } from "./pool.ts";
+import type { Pool, Prepare } from "./pool.ts";
+import type { CallOptions, LoadedPlugin, PluginHost, PluginHostOptions } from "./port.ts";
+import { DEFAULT_QUOTA } from "./quota.ts";
 import { StatusReporter } from "./reporter.ts";
 
-/** What the host needs of an Informer<Plugin> on root. */
-export interface PluginSource {
-  list(): Plugin[];
-  on(handler: {
-    added?(plugin: Plugin): void;
-    updated?(plugin: Plugin, old: Plugin): void;
-    deleted?(plugin: Plugin): void;
-  }): void;
-}
+export type { CallOptions, LoadedPlugin, PluginHost, PluginHostOptions, PluginSource } from "./port.ts";
 
-export interface PluginHostOptions {
-  /** "scheduler", "node" … and which of them: the key in Plugin.status.hosts. */
-  role: string;
-  instance: string;
-  engine: EngineName;
-  /** Where sha256-HEX.wasm files are; compiled code goes to `cache` below it. */
-  componentsDir: string;
-  worlds: readonly World[];
-  plugins: PluginSource;
-  /** Root's: writes Plugin.status. Left out: statuses stay in the process. */
-  client?: Client;
-  /** The API as a plugin's own user, addressed at a tenant. Left out: the capability `api` is denied. */
-  clientFor?: (plugin: string, tenant: string) => Client;
-  /** For {names} in granted paths: dataDir, runDir, containerdSocket … */
-  variables?: Record<string, string>;
-  /** What `config.host` tells a component beside role and instance: nodeName, podCIDR … */
-  facts?: Record<string, unknown>;
-  log: Log;
-  clock?: Clock;
-}
-
-export interface CallOptions {
-  tenant?: string;
-  /** Never more than the manifest's. */
-  deadlineMs?: number;
-}
-
-/** One enabled plugin of the role's worlds. */
-export interface LoadedPlugin {
-  readonly name: string;
-  readonly spec: PluginSpec;
-  /** Throws PluginCallError. `hooks`: "filter-hooks", "runtime-hooks" … */
-  call(hooks: string, functionName: string, args: unknown[], options?: CallOptions): Promise<unknown>;
-  /** A call that changes the instance's state: the successor of a swap under way is told too. */
-  broadcast(hooks: string, functionName: string, args: unknown[]): Promise<void>;
-  /** Counts an answer that the caller could not use, and says why in the plugin's status. */
-  refused(functionName: string, why: string): void;
-}
-
-export interface PluginHost {
-  /** Resolves when every plugin that is there now serves, or is known not to for now. */
-  ready(): Promise<void>;
-  /** In the manifests' order, then by name. */
-  loaded(world: World): readonly LoadedPlugin[];
-  /** Rises with every change of what `loaded` answers. */
-  readonly generation: number;
-  onChange(listener: () => void): void;
-  /** Some enabled plugin names this guard of the store, whichever role runs it. */
-  guard(name: string): boolean;
-  /** A plugin's state in this process; undefined for one that is not this role's. */
-  status(name: string): PluginHostStatus | undefined;
-  /** First calls into a new instance of plugins of this world. Set before `start`. */
-  prepare(world: World, prepare: (plugin: PluginSpec) => Prepare): void;
-  start(): void;
-  /** Calls under way end first. */
-  close(): Promise<void>;
-}
-
-interface Entry {
-  name: string;
-  /** Of the spec without `enabled`: another one is another pool. */
+interface Entry extends Owned {
+  /** Of the spec without `enabled` and `approved`: another one is another pool. */
   fingerprint: string;
   spec: PluginSpec;
-  metrics: PluginMetrics;
   /** Serving, or the only one. */
   pool: Pool | undefined;
   /** Becomes `pool` when it is warm (P7). */
   successor: Pool | undefined;
-  /** Why there is no pool. */
+  /** Why there is no pool, or which version waits. */
   reason: string;
+  /** Its capabilities wait for approval, and nothing older serves. */
+  waiting: boolean;
   loaded: LoadedPlugin;
 }
 
@@ -113,30 +41,28 @@ class Host implements PluginHost {
   generation = 0;
   readonly #o: PluginHostOptions;
   readonly #clock: Clock;
-  readonly #engine: Engine;
-  readonly #grpc = createGrpcCaller();
+  readonly #loader: Loader;
   readonly #entries = new Map<string, Entry>();
-  /** The specs that were seen last, as JSON text. */
-  readonly #specs = new Map<string, string>();
+  /** What was seen last of each object, as JSON text. */
+  readonly #seen = new Map<string, string>();
   readonly #guards = new Map<string, readonly string[]>();
-  readonly #prepares = new Map<World, (plugin: PluginSpec) => Prepare>();
+  readonly #prepares = new Map<World, (plugin: PluginSpec, name: string) => Prepare>();
   readonly #listeners: (() => void)[] = [];
   readonly #reporter: StatusReporter;
-  readonly #components = new Map<string, Promise<Component>>();
-  #byWorld = new Map<World, LoadedPlugin[]>();
+  /** Plugins beyond their tenant's quota: looked at again when one of the tenant's goes. */
+  readonly #beyond = new Map<string, Plugin>();
+  /** By world and tenant; made when it is asked for. */
+  readonly #lists = new Map<string, readonly LoadedPlugin[]>();
 
   constructor(options: PluginHostOptions) {
     this.#o = options;
     this.#clock = options.clock ?? systemClock;
-    this.#engine = createEngine(options.engine, {
-      cacheDir: compiledDir(options.componentsDir),
-      importPrefixes: [CONTRACT_PREFIX],
-    });
+    this.#loader = new Loader({ ...options, quota: options.quota ?? (() => DEFAULT_QUOTA), clock: this.#clock });
     const { role, instance, client, log } = options;
-    this.#reporter = new StatusReporter({ role, instance, client, log, status: (name) => this.status(name) });
+    this.#reporter = new StatusReporter({ role, instance, client, log, status: (key) => this.status(key) });
   }
 
-  prepare(world: World, prepare: (plugin: PluginSpec) => Prepare): void {
+  prepare(world: World, prepare: (plugin: PluginSpec, name: string) => Prepare): void {
     this.#prepares.set(world, prepare);
   }
 
@@ -145,8 +71,10 @@ class Host implements PluginHost {
       added: (plugin) => this.#apply(plugin),
       updated: (plugin) => this.#apply(plugin),
       deleted: (plugin) => {
-        this.#specs.delete(plugin.metadata.name ?? "");
-        this.#remove(plugin.metadata.name ?? "", "the Plugin object was deleted");
+        const key = keyOf(plugin);
+        this.#seen.delete(key);
+        this.#refuse(key, "the Plugin object was deleted");
+        this.#entries.delete(key);
       },
     });
     for (const plugin of this.#o.plugins.list()) this.#apply(plugin);
@@ -158,8 +86,12 @@ class Host implements PluginHost {
     await Promise.all(pools.map((pool) => pool.settled()));
   }
 
-  loaded(world: World): readonly LoadedPlugin[] {
-    return this.#byWorld.get(world) ?? [];
+  loaded(world: World, tenant = "root"): readonly LoadedPlugin[] {
+    return this.#listed(`${world} ${tenant}`, world, (owner) => owner === "root" || owner === tenant);
+  }
+
+  everybodys(world: World): readonly LoadedPlugin[] {
+    return this.#listed(world, world, () => true);
   }
 
   onChange(listener: () => void): void {
@@ -171,15 +103,15 @@ class Host implements PluginHost {
     return false;
   }
 
-  status(name: string): PluginHostStatus | undefined {
-    const entry = this.#entries.get(name);
+  status(key: string): PluginHostStatus | undefined {
+    const entry = this.#entries.get(key);
     if (!entry) return undefined;
     const { pool, successor, metrics } = entry;
     const failing = successor && successor.reason !== "" ? `the new version: ${successor.reason}` : "";
     return {
-      state: pool?.state ?? "absent",
+      state: pool?.state ?? (entry.waiting ? "waiting-for-approval" : "absent"),
       reason: failing || pool?.reason || entry.reason,
-      engine: this.#o.engine,
+      engine: this.#loader.engineOf(pool?.spec ?? entry.spec),
       digest: pool?.spec.digest ?? entry.spec.digest,
       calls: metrics.calls,
       errors: metrics.errors,
@@ -188,6 +120,8 @@ class Host implements PluginHost {
       instances: pool?.instances ?? 0,
       restarts: metrics.restarts,
       memoryBytes: pool?.memoryBytes ?? 0,
+      costMicros: Math.round(metrics.costMicros),
+      hooks: metrics.hooks(),
       lastSeen: timeText(this.#clock.now()),
     };
   }
@@ -198,39 +132,59 @@ class Host implements PluginHost {
       [...this.#entries.values()].flatMap(({ pool, successor }) => [pool?.drain(), successor?.drain()]),
     );
     await this.#reporter.written();
-    this.#grpc.close();
+    this.#loader.close();
   }
 
   #apply(plugin: Plugin): void {
-    const name = plugin.metadata.name ?? "";
+    const key = keyOf(plugin);
     // Every process' status comes by here too, every two seconds: only another spec is worth a look.
-    const text = JSON.stringify(plugin.spec);
-    if (this.#specs.get(name) === text) return;
-    this.#specs.set(name, text);
-    const parsed = pluginSpecSchema.safeParse(plugin.spec);
-    if (!parsed.success) {
-      const issue = parsed.error.issues[0];
-      this.#remove(name, `invalid spec: ${issue?.path.join(".")}: ${issue?.message}`);
-      return;
+    const text = JSON.stringify([plugin.spec, plugin.status?.revisions?.[0]]);
+    if (this.#seen.get(key) === text) return;
+    this.#seen.set(key, text);
+    try {
+      const { asked, spec } = runnable(plugin);
+      this.#take(plugin, asked, spec);
+    } catch (error) {
+      this.#refuse(key, specError(error));
     }
-    const wrong = configError(parsed.data);
-    if (wrong !== undefined) {
-      this.#remove(name, wrong);
-      return;
+  }
+
+  /** `spec`: what of it may run. */
+  #take(plugin: Plugin, asked: PluginSpec, spec: PluginSpec | undefined): void {
+    const [key, tenant] = [keyOf(plugin), tenantOf(plugin)];
+    if (tenant === "root") {
+      if (spec?.enabled) this.#guards.set(key, spec.guards);
+      else this.#guards.delete(key);
     }
-    const { enabled, ...rest } = parsed.data;
-    if (enabled) this.#guards.set(name, rest.guards);
-    else this.#guards.delete(name);
-    if (!rest.worlds.some((world) => this.#o.worlds.includes(world))) return;
+    const shown = spec ?? asked;
+    if (!shown.worlds.some((world) => this.#o.worlds.includes(world))) return;
+    const entry = this.#entries.get(key) ?? this.#newEntry(plugin, shown);
+    entry.spec = shown;
+    entry.waiting = spec === undefined;
+    const wrong = configError(shown) ?? (tenant === "root" ? undefined : tenantError(shown));
+    const asks = `version ${asked.version} waits for approval of ${capabilitiesText(asked.capabilities)}`;
+    entry.reason = spec === asked ? "" : asks;
+    if (wrong !== undefined) this.#refuse(key, wrong);
+    else if (!shown.enabled) this.#disable(entry, "disabled (spec.enabled is false)");
+    else if (!spec) this.#disable(entry, asks);
+    else if (this.#isBeyondQuota(entry)) {
+      this.#beyond.set(key, plugin);
+      this.#disable(entry, `the quota of tenant ${tenant} allows ${this.#loader.use(tenant).count} plugins`);
+    } else this.#run(entry);
+  }
+
+  /** Another pool where the spec is another. */
+  #run(entry: Entry): void {
+    const { enabled: _, approved: __, ...rest } = entry.spec;
     const fingerprint = JSON.stringify(rest);
-    const entry = this.#entries.get(name) ?? this.#newEntry(name, parsed.data);
-    entry.spec = parsed.data;
-    if (!enabled) this.#disable(entry, "disabled (spec.enabled is false)");
-    if (!enabled || entry.fingerprint === fingerprint) return;
+    this.#reporter.changed(entry.key);
+    if (entry.fingerprint === fingerprint) return;
     entry.fingerprint = fingerprint;
     void entry.successor?.drain();
     entry.successor = undefined;
-    const pool = this.#newPool(entry);
+    const world = entry.spec.worlds.find((candidate) => this.#prepares.has(candidate));
+    const prepare = world && this.#prepares.get(world)?.(entry.spec, entry.key);
+    const pool = this.#loader.pool(entry, entry.spec, prepare, (changed) => this.#poolChanged(entry, changed));
     if (entry.pool?.state === "serving") entry.successor = pool;
     else {
       void entry.pool?.drain();
@@ -240,35 +194,62 @@ class Host implements PluginHost {
     this.#update();
   }
 
-  #remove(name: string, reason: string): void {
-    this.#guards.delete(name);
-    this.#o.log.warn("a plugin is not loaded", { plugin: name, reason });
-    const entry = this.#entries.get(name);
+  #isBeyondQuota({ key, tenant, pool }: Entry): boolean {
+    if (tenant === "root" || pool) return false;
+    let running = 0;
+    for (const other of this.#entries.values())
+      if (other.tenant === tenant && other.key !== key && other.pool) running++;
+    return running >= this.#loader.use(tenant).count;
+  }
+
+  #refuse(key: string, reason: string): void {
+    this.#guards.delete(key);
+    this.#o.log.warn("a plugin is not loaded", { plugin: key, reason });
+    const entry = this.#entries.get(key);
     if (entry) this.#disable(entry, reason);
   }
 
   #disable(entry: Entry, reason: string): void {
+    const ran = entry.pool !== undefined;
     void entry.pool?.drain();
     void entry.successor?.drain();
     entry.pool = undefined;
     entry.successor = undefined;
     entry.fingerprint = "";
     entry.reason = reason;
-    this.#reporter.changed(entry.name);
+    this.#reporter.changed(entry.key);
     this.#update();
+    if (ran) this.#tryBeyond(entry.tenant);
   }
 
-  #newEntry(name: string, spec: PluginSpec): Entry {
+  /** One of a tenant's has gone: the next one that was beyond the quota may come. */
+  #tryBeyond(tenant: string): void {
+    for (const [key, plugin] of this.#beyond) {
+      if (tenantOf(plugin) !== tenant) continue;
+      this.#beyond.delete(key);
+      if (!this.#entries.has(key)) continue;
+      this.#seen.delete(key);
+      this.#apply(plugin);
+      return;
+    }
+  }
+
+  #newEntry(plugin: Plugin, spec: PluginSpec): Entry {
+    const [key, name, tenant] = [keyOf(plugin), plugin.metadata.name ?? "", tenantOf(plugin)];
     const entry: Entry = {
+      key,
       name,
+      tenant,
       spec,
       fingerprint: "",
       metrics: new PluginMetrics(),
       pool: undefined,
       successor: undefined,
       reason: "",
+      waiting: false,
       loaded: {
-        name,
+        name: key,
+        tenant,
         get spec() {
           return entry.pool?.spec ?? entry.spec;
         },
@@ -277,62 +258,12 @@ class Host implements PluginHost {
         refused: (functionName, why) => entry.pool?.refused(functionName, why),
       },
     };
-    this.#entries.set(name, entry);
+    this.#entries.set(key, entry);
     return entry;
   }
 
-  #newPool(entry: Entry): Pool {
-    const { name, metrics } = entry;
-    const stateful = entry.spec.worlds.some((world) => this.#prepares.has(world));
-    // An instance that is kept current by deltas is the only one, so that deltas have an order.
-    const limits = stateful ? { ...entry.spec.limits, instances: 1 } : entry.spec.limits;
-    const spec = { ...entry.spec, limits };
-    const log = this.#o.log.with({ plugin: name });
-    const host = createHostCalls({
-      plugin: name,
-      spec,
-      client: this.#o.clientFor,
-      grpc: this.#grpc,
-      variables: this.#o.variables ?? {},
-      hostFacts: { ...this.#o.facts, role: this.#o.role, instance: this.#o.instance },
-      log,
-      clock: this.#clock,
-      onDenied: () => metrics.failed("denied"),
-    });
-    let bytes: Uint8Array | undefined;
-    const pool: Pool = new Pool({
-      plugin: name,
-      spec,
-      fetch: async () => {
-        if (!this.#components.has(spec.digest)) bytes = await fetchVerified(this.#o.componentsDir, spec.digest);
-      },
-      load: () => this.#load(spec.digest, bytes),
-      host: (context: CallContext) => host(context),
-      prepare: async (call) => {
-        const world = spec.worlds.find((candidate) => this.#prepares.has(candidate));
-        if (world) await this.#prepares.get(world)?.(spec)(call);
-      },
-      metrics,
-      log,
-      clock: this.#clock,
-      changed: () => this.#poolChanged(entry, pool),
-    });
-    return pool;
-  }
-
-  /** One compile a digest and process, however many pools ask. */
-  #load(digest: string, bytes: Uint8Array | undefined): Promise<Component> {
-    let component = this.#components.get(digest);
-    if (!component) {
-      component = this.#engine.load(bytes ?? new Uint8Array(), digest);
-      this.#components.set(digest, component);
-      component.catch(() => this.#components.delete(digest));
-    }
-    return component;
-  }
-
   #poolChanged(entry: Entry, pool: Pool): void {
-    this.#reporter.changed(entry.name);
+    this.#reporter.changed(entry.key);
     if (entry.successor !== pool || pool.state !== "serving") return;
     const old = entry.pool;
     entry.pool = pool;
@@ -342,46 +273,60 @@ class Host implements PluginHost {
   }
 
   #update(): void {
-    const byWorld = new Map<World, LoadedPlugin[]>();
-    const entries = [...this.#entries.values()].filter(({ pool }) => pool);
-    for (const entry of entries.sort(byOrder)) {
-      for (const world of entry.loaded.spec.worlds) {
-        if (!this.#o.worlds.includes(world)) continue;
-        byWorld.set(world, [...(byWorld.get(world) ?? []), entry.loaded]);
-      }
-    }
-    this.#byWorld = byWorld;
+    this.#lists.clear();
     this.generation++;
     for (const listener of this.#listeners) listener();
+  }
+
+  #listed(key: string, world: World, ownedBy: (tenant: string) => boolean): readonly LoadedPlugin[] {
+    let list = this.#lists.get(key);
+    if (!list) {
+      const entries = [...this.#entries.values()].filter(
+        ({ pool, tenant, loaded }) => pool && ownedBy(tenant) && loaded.spec.worlds.includes(world),
+      );
+      list = this.#o.worlds.includes(world) ? entries.sort(byOrder).map(({ loaded }) => loaded) : [];
+      this.#lists.set(key, list);
+    }
+    return list;
   }
 
   #call(entry: Entry, hooks: string, functionName: string, args: unknown[], o: CallOptions = {}): Promise<unknown> {
     const { pool } = entry;
     if (!pool) {
-      return Promise.reject(new PluginCallError(entry.name, functionName, "unavailable", entry.reason || "not loaded"));
+      return Promise.reject(new PluginCallError(entry.key, functionName, "unavailable", entry.reason || "not loaded"));
     }
     return pool.call({
       interfaceName: interfaceOf(hooks),
       functionName,
       args,
-      tenant: o.tenant ?? "root",
+      tenant: entry.tenant === "root" ? (o.tenant ?? "root") : entry.tenant,
       deadlineMs: o.deadlineMs ?? Number.POSITIVE_INFINITY,
     });
   }
 
   async #broadcast(entry: Entry, hooks: string, functionName: string, args: unknown[]): Promise<void> {
-    const { successor } = entry;
+    const { pool, successor, tenant } = entry;
+    const call = { interfaceName: interfaceOf(hooks), functionName, args, tenant, background: true };
+    const deadlineMs = Number.POSITIVE_INFINITY;
     if (successor?.state === "serving" || successor?.state === "warming") {
-      const interfaceName = interfaceOf(hooks);
-      const deadlineMs = Number.POSITIVE_INFINITY;
-      successor.call({ interfaceName, functionName, args, tenant: "root", deadlineMs }).catch((error: unknown) => {
-        this.#o.log.warn("a plugin's new version missed a change", { plugin: entry.name, error: messageOf(error) });
+      successor.call({ ...call, deadlineMs }).catch((error: unknown) => {
+        this.#o.log.warn("a plugin's new version missed a change", { plugin: entry.key, error: messageOf(error) });
       });
     }
-    await this.#call(entry, hooks, functionName, args);
+    // An instance that is made when it is next called gets everything then.
+    if (tenant !== "root" && pool?.state === "serving" && pool.instances === 0) return;
+    if (!pool) throw new PluginCallError(entry.key, functionName, "unavailable", entry.reason || "not loaded");
+    await pool.call({ ...call, deadlineMs });
   }
 }
 
-const byOrder = (a: Entry, b: Entry): number => a.spec.order - b.spec.order || (a.name < b.name ? -1 : 1);
+const keyOf = (plugin: Plugin): string => {
+  const [tenant, name] = [tenantOf(plugin), plugin.metadata.name ?? ""];
+  return tenant === "root" ? name : `${tenant}/${name}`;
+};
+
+/** Root's first. */
+const byOrder = (a: Entry, b: Entry): number =>
+  Number(a.tenant !== "root") - Number(b.tenant !== "root") || a.spec.order - b.spec.order || (a.key < b.key ? -1 : 1);
 
 const interfaceOf = (hooks: string): string => `capstan:plugin/${hooks}@1.0.0`;

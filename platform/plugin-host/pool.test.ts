@@ -4,9 +4,11 @@ import { systemClock } from "#platform/base/clock.ts";
 import { silentLog } from "#platform/base/log.ts";
 import { type Component, EngineError, type Instance } from "#sdk/engine/port.ts";
 import { pluginSpecSchema } from "#sdk/plugin/manifest.ts";
+import { InstanceBudget } from "./budget.ts";
 import { PluginCallError } from "./errors.ts";
 import { PluginMetrics } from "./metrics.ts";
 import { Pool } from "./pool.ts";
+import { DEFAULT_QUOTA, TenantUse } from "./quota.ts";
 
 type Behaviour = (functionName: string, args: unknown[], instance: number) => Promise<unknown> | unknown;
 
@@ -47,6 +49,8 @@ function makePool(behave: Behaviour, limits: { instances?: number; queue?: numbe
     load: async () => component,
     host: () => () => undefined,
     prepare: async () => undefined,
+    budget: new InstanceBudget(),
+    use: new TenantUse("root", () => DEFAULT_QUOTA),
     metrics,
     log: silentLog,
     clock: systemClock,

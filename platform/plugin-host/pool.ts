@@ -5,12 +5,15 @@
  * instance serves one tenant until it is made anew (P2). An instance that was stopped (trap, deadline, memory) is discarded and
  * the next one comes after a back-off that doubles while nothing succeeds (P3).
  */
-import type { Clock } from "#platform/base/clock.ts";
+import { type Clock, delay } from "#platform/base/clock.ts";
 import { type Log, messageOf } from "#platform/base/log.ts";
-import { type Component, EngineError, type HostCall, type Instance } from "#sdk/engine/port.ts";
+import { type Component, EngineError, type HostCall } from "#sdk/engine/port.ts";
 import type { PluginSpec } from "#sdk/plugin/manifest.ts";
+import type { InstanceBudget } from "./budget.ts";
 import { callErrorOf, PluginCallError } from "./errors.ts";
+import { Instances, type Slot } from "./instances.ts";
 import type { PluginMetrics } from "./metrics.ts";
+import type { TenantUse } from "./quota.ts";
 import { next, type State, type StateEvent } from "./states.ts";
 
 const BACKOFF_MS = { first: 100, max: 30_000 };
@@ -19,8 +22,8 @@ const STOPS_UNTIL_QUARANTINE = 12;
 /** Making an instance (with its first synchronization) may take so long at least. */
 const START_MS_MIN = 10_000;
 const REASON_CHARACTERS_MAX = 500;
-/** Idle instances beyond the first are given back after so long. */
-const IDLE_MS = 30_000;
+/** A pure call stands on the caller's thread: one that takes longer is stopped, and this plugin's calls go elsewhere from then on. */
+const PURE_MS_MAX = 100;
 
 /** What a call is for: capability calls inside it are decided and addressed by this. */
 export interface CallContext {
@@ -36,6 +39,8 @@ export interface Call {
   args: unknown[];
   tenant: string;
   deadlineMs: number;
+  /** Nobody waits for it (a change of the node table): the instance counts as idle nonetheless. */
+  background?: boolean;
 }
 
 /** Calls into one instance that was just made, before anybody else's: filter components get their node table here. */
@@ -52,18 +57,19 @@ export interface PoolOptions {
   /** The capabilities, for the call that is under way. */
   host: (context: CallContext) => HostCall;
   prepare: Prepare;
+  /** What the imports `config` answer where the instances may be pure: root's plugins without capabilities. */
+  pure?: { config: string; facts: string };
+  /** The first instance is made when it is called for. */
+  lazy?: boolean;
+  /** So many instances stay however idle they are; 1 unless said. */
+  kept?: number;
+  budget: InstanceBudget;
+  /** Of the plugin's own tenant. */
+  use: TenantUse;
   metrics: PluginMetrics;
   log: Log;
   clock: Clock;
   changed: () => void;
-}
-
-interface Slot {
-  instance: Instance;
-  /** Undefined until the first call. */
-  tenant: string | undefined;
-  context: CallContext;
-  idleSince: number;
 }
 
 interface Waiting {
@@ -77,29 +83,32 @@ export class Pool {
   /** Why it is not serving, or what stopped the last instance. */
   reason = "";
   readonly #o: PoolOptions;
-  readonly #idle: Slot[] = [];
+  readonly #instances: Instances;
   readonly #queue: Waiting[] = [];
-  /** Idle, busy and being made. */
-  #live = 0;
   #stopsInARow = 0;
+  #pure: boolean;
   /** Of performance.now(); while backing off. */
   #retryAt = 0;
   #component: Component | undefined;
   #timer: NodeJS.Timeout | undefined;
-  #trimmer: NodeJS.Timeout | undefined;
   #memoryBytes = 0;
   readonly #settled: (() => void)[] = [];
 
   constructor(options: PoolOptions) {
     this.#o = options;
     this.spec = options.spec;
+    this.#pure = options.pure !== undefined;
+    const { instances: max, memoryMiB } = options.spec.limits;
+    const { budget, use, kept = 1 } = options;
+    this.#instances = new Instances({ max, memoryMiB, kept, budget, use, feed: () => this.#feed() });
   }
 
+  /** Live ones: idle, busy and being made. */
   get instances(): number {
-    return this.#live;
+    return this.#instances.live;
   }
   get memoryBytes(): number {
-    return this.#memoryBytes * this.#live;
+    return this.#memoryBytes * this.#instances.live;
   }
 
   start(): void {
@@ -118,35 +127,60 @@ export class Pool {
     if (this.state === "absent" || this.state === "draining") return;
     this.#event("remove");
     clearTimeout(this.#timer);
-    clearTimeout(this.#trimmer);
+    this.#instances.close();
     for (const waiting of this.#queue.splice(0)) waiting.wake(undefined);
-    await Promise.all(this.#idle.splice(0).map((slot) => this.#discard(slot)));
-    if (this.#live === 0) this.#event("drained");
+    await this.#freeAfterDrain();
   }
 
   async call(call: Call): Promise<unknown> {
     const started = performance.now();
     const hook = call.functionName;
     const deadlineMs = this.deadlineMs(hook, call.deadlineMs);
-    const slot = await this.#acquire(call.tenant, deadlineMs, hook);
-    const left = deadlineMs - (performance.now() - started);
+    const wait = this.#o.use.cpuWaitMs();
+    if (wait > 0) await this.#waitForCpu(wait, deadlineMs, hook);
+    const taken = this.#acquire(call.tenant, deadlineMs - (performance.now() - started), hook);
+    const slot = taken instanceof Promise ? await taken : taken;
+    const queuedMilliseconds = performance.now() - started;
+    const left = Math.max(1, deadlineMs - queuedMilliseconds);
     slot.context = { tenant: call.tenant, hook, deadlineAt: this.#o.clock.now() + left };
+    const within = slot.instance.pure ? Math.min(left, PURE_MS_MAX) : left;
     try {
-      const value = await slot.instance.call(call.interfaceName, call.functionName, call.args, Math.max(1, left));
+      const value = await slot.instance.call(call.interfaceName, hook, call.args, within);
       this.#stopsInARow = 0;
-      this.#release(slot);
+      this.#release(slot, call.background !== true);
       return value;
     } catch (error) {
-      if (error instanceof EngineError && !error.ended) this.#release(slot);
+      if (within < left && error instanceof EngineError && error.kind === "deadline") {
+        return await this.#again(slot, call, deadlineMs - (performance.now() - started));
+      }
+      if (error instanceof EngineError && !error.ended) this.#release(slot, true);
       else await this.#stopped(slot, error, hook, deadlineMs);
       const failed = callErrorOf(this.#o.plugin, hook, error, { ...this.spec.limits, deadlineMs });
       this.#o.metrics.failed(failed.kind);
       throw failed;
     } finally {
-      this.#memoryBytes = slot.instance.cost.memoryBytes || this.#memoryBytes;
-      this.#o.metrics.called(performance.now() - started);
+      const { micros: costMicros, memoryBytes } = slot.instance.cost;
+      this.#memoryBytes = memoryBytes || this.#memoryBytes;
+      this.#o.use.spent(costMicros);
+      const milliseconds = performance.now() - started;
+      this.#o.metrics.called({ hook, tenant: call.tenant, milliseconds, queuedMilliseconds, costMicros });
       this.#o.changed();
     }
+  }
+
+  /** Too long for the caller's thread: the same call, and all that come, on threads of the engine. */
+  async #again(slot: Slot, call: Call, deadlineMs: number): Promise<unknown> {
+    this.#pure = false;
+    const { plugin, log } = this.#o;
+    log.warn("a plugin is too slow to be called on the caller's thread", { plugin, hook: call.functionName });
+    await this.#instances.discard(slot);
+    return await this.call({ ...call, deadlineMs });
+  }
+
+  async #waitForCpu(wait: number, deadlineMs: number, hook: string): Promise<void> {
+    const why = `the CPU quota of tenant ${this.#o.use.tenant} is used up`;
+    if (wait >= deadlineMs) throw this.#unavailable(hook, why);
+    await delay(wait);
   }
 
   /** The manifest's for this hook; a caller may ask for less. */
@@ -167,8 +201,7 @@ export class Pool {
     return new PluginCallError(this.#o.plugin, hook, "unavailable", why);
   }
 
-  /** The only place where an instance changes hands. No await between the look at #idle and the taking. */
-  async #acquire(tenant: string, deadlineMs: number, hook: string): Promise<Slot> {
+  #acquire(tenant: string, deadlineMs: number, hook: string): Slot | Promise<Slot> {
     if (["absent", "draining", "quarantined"].includes(this.state)) {
       throw this.#unavailable(hook, this.reason || `the plugin is ${this.state}`);
     }
@@ -176,29 +209,10 @@ export class Pool {
     if (this.state === "backing-off" && this.#retryAt - performance.now() > deadlineMs) {
       throw this.#unavailable(hook, this.reason);
     }
-    const slot = this.state === "serving" && this.#queue.length === 0 ? this.#take(tenant) : undefined;
-    if (slot) return slot.instance ? (slot as Slot) : this.#make(tenant, hook);
+    const slot = this.state === "serving" && this.#queue.length === 0 ? this.#instances.take(tenant) : undefined;
+    if (slot) return slot === "make" ? this.#make(tenant, hook) : slot;
     if (this.#queue.length >= this.spec.limits.queue) throw this.#unavailable(hook, "its queue is full");
     return this.#wait(tenant, deadlineMs, hook);
-  }
-
-  /** An idle instance of the tenant or of nobody; `{}` where a new one may be made; undefined: wait. */
-  #take(tenant: string): Slot | { instance?: undefined } | undefined {
-    const own = this.#idle.findLastIndex((slot) => slot.tenant === tenant || slot.tenant === undefined);
-    if (own >= 0) {
-      const slot = this.#idle.splice(own, 1)[0] as Slot;
-      slot.tenant = tenant;
-      return slot;
-    }
-    if (this.#live < this.spec.limits.instances) {
-      this.#live++;
-      return {};
-    }
-    const other = this.#idle.shift();
-    if (!other) return undefined;
-    // Another tenant's: its memory is given back, its place taken.
-    void other.instance.discard();
-    return {};
   }
 
   #wait(tenant: string, deadlineMs: number, hook: string): Promise<Slot> {
@@ -209,7 +223,7 @@ export class Pool {
         wake: (slot) => {
           clearTimeout(timer);
           // Its deadline passed while an instance was being made for it: somebody else takes that.
-          if (over) return slot && this.#release(slot);
+          if (over) return slot && this.#release(slot, false);
           if (slot) resolve(slot);
           else reject(this.#unavailable(hook, this.reason || `the plugin is ${this.state}`));
         },
@@ -218,7 +232,8 @@ export class Pool {
         over = true;
         const place = this.#queue.indexOf(waiting);
         if (place >= 0) this.#queue.splice(place, 1);
-        const why = this.state === "serving" ? "all instances were busy until the deadline" : this.reason;
+        const busy = this.#instances.lack || "all instances were busy until the deadline";
+        const why = this.state === "serving" ? busy : this.reason;
         reject(this.#unavailable(hook, why || `still ${this.state} at the deadline`));
       }, deadlineMs);
       this.#queue.push(waiting);
@@ -231,20 +246,20 @@ export class Pool {
     while (this.state === "serving") {
       const waiting = this.#queue[0];
       if (!waiting) return;
-      const slot = this.#take(waiting.tenant);
+      const slot = this.#instances.take(waiting.tenant);
       if (!slot) return;
       this.#queue.shift();
-      if (slot.instance) waiting.wake(slot as Slot);
+      if (slot !== "make") waiting.wake(slot);
       else this.#make(waiting.tenant, "start").then(waiting.wake, () => waiting.wake(undefined));
     }
   }
 
-  /** A new instance on a place already counted in #live. */
+  /** A new instance on a place that is taken already. */
   async #make(tenant: string | undefined, hook: string): Promise<Slot> {
     try {
       return await this.#instantiate(tenant);
     } catch (error) {
-      this.#live--;
+      this.#instances.release();
       this.reason = messageOf(error);
       this.#backOff("failed");
       throw this.#unavailable(hook, this.reason);
@@ -255,11 +270,12 @@ export class Pool {
     const component = this.#component;
     if (!component) throw new Error("the component is not compiled");
     const deadlineMs = Math.max(this.spec.limits.deadlineMs, START_MS_MIN);
-    const slot = { tenant, idleSince: 0, context: this.#startContext(deadlineMs) } as Slot;
+    const slot = { tenant, usedAt: performance.now(), context: this.#startContext(deadlineMs) } as Slot;
     slot.instance = await component.instantiate({
       memoryBytesMax: this.spec.limits.memoryMiB * 1024 * 1024,
       deadlineMs,
       host: (interfaceName, functionName, args) => this.#o.host(slot.context)(interfaceName, functionName, args),
+      ...(this.#pure && this.#o.pure ? { pure: this.#o.pure } : {}),
     });
     try {
       await this.#o.prepare(async (interfaceName, functionName, args) => {
@@ -275,34 +291,17 @@ export class Pool {
   }
 
   #startContext(deadlineMs: number): CallContext {
-    return { tenant: "root", hook: "start", deadlineAt: this.#o.clock.now() + deadlineMs };
+    return { tenant: this.#o.use.tenant, hook: "start", deadlineAt: this.#o.clock.now() + deadlineMs };
   }
 
-  #release(slot: Slot): void {
+  #release(slot: Slot, used: boolean): void {
     if (this.state === "draining") {
-      void this.#discard(slot).then(() => {
-        if (this.#live === 0) this.#event("drained");
-      });
+      void this.#instances.discard(slot);
+      if (this.#instances.live === 0) this.#event("drained");
       return;
     }
-    slot.idleSince = this.#o.clock.now();
-    this.#idle.push(slot);
+    this.#instances.putBack(slot, used);
     this.#feed();
-    if (this.#live > 1) this.#trimmer ??= setTimeout(() => this.#trim(), IDLE_MS).unref();
-  }
-
-  #trim(): void {
-    this.#trimmer = undefined;
-    const before = this.#o.clock.now() - IDLE_MS;
-    while (this.#live > 1 && this.#idle[0] && this.#idle[0].idleSince <= before) {
-      void this.#discard(this.#idle.shift() as Slot);
-    }
-    if (this.#live > 1) this.#trimmer = setTimeout(() => this.#trim(), IDLE_MS).unref();
-  }
-
-  async #discard(slot: Slot): Promise<void> {
-    this.#live--;
-    await slot.instance.discard();
   }
 
   async #stopped(slot: Slot, error: unknown, hook: string, deadlineMs: number): Promise<void> {
@@ -312,10 +311,10 @@ export class Pool {
     const { kind, why } = callErrorOf(plugin, hook, error, { ...this.spec.limits, deadlineMs });
     this.reason = `stopped in ${hook} (${kind}): ${why.slice(0, REASON_CHARACTERS_MAX)}`;
     this.#o.log.warn("a plugin's instance was stopped", { plugin, hook, kind, error: why });
-    await this.#discard(slot);
+    await this.#instances.discard(slot);
     if (this.state === "draining") {
-      if (this.#live === 0) this.#event("drained");
-    } else if (this.#live === 0) this.#backOff("stopped");
+      if (this.#instances.live === 0) this.#event("drained");
+    } else if (this.#instances.live === 0) this.#backOff("stopped");
     else this.#feed();
   }
 
@@ -366,16 +365,19 @@ export class Pool {
   }
 
   async #warm(): Promise<void> {
-    if (this.#live > 0) return;
-    const slot = await this.#instantiate(undefined);
-    this.#live++;
-    slot.idleSince = this.#o.clock.now();
-    this.#idle.push(slot);
+    // Where there is no place for it now, it is made when it is called for.
+    if (this.#o.lazy || this.#instances.live > 0 || !this.#instances.reserve()) return;
+    try {
+      this.#instances.putBack(await this.#instantiate(undefined), true);
+    } catch (error) {
+      this.#instances.release();
+      throw error;
+    }
   }
 
   async #freeAfterDrain(): Promise<void> {
-    await Promise.all(this.#idle.splice(0).map((slot) => this.#discard(slot)));
-    if (this.#live === 0) this.#event("drained");
+    await this.#instances.discardIdle();
+    if (this.#instances.live === 0) this.#event("drained");
   }
 
   #event(event: StateEvent): void {

@@ -1,5 +1,7 @@
 /** What one process says about its plugins, written into their status: changed ones only, at most every two seconds. */
 import { type Log, messageOf } from "#platform/base/log.ts";
+import type { JsonObject } from "#sdk/api/object.ts";
+import { isReason } from "#sdk/api/status.ts";
 import type { Client } from "#sdk/client/port.ts";
 import { PLUGINS, type PluginHostStatus } from "#sdk/plugin/manifest.ts";
 
@@ -12,6 +14,7 @@ export interface ReporterOptions {
   /** Root's; undefined: nothing is written. */
   client: Client | undefined;
   log: Log;
+  /** By "name", or "tenant/name" of another tenant's than root. */
   status(plugin: string): PluginHostStatus | undefined;
 }
 
@@ -52,10 +55,15 @@ export class StatusReporter {
   async #write(client: Client, names: readonly string[]): Promise<void> {
     const key = `${this.#o.role}/${this.#o.instance}`;
     for (const name of names) {
-      const body = { status: { hosts: { [key]: { ...this.#o.status(name) } } } };
+      const status = this.#o.status(name);
+      if (!status) continue;
+      const [plugin = "", tenant = "root"] = name.split("/").reverse();
+      const body = { status: { hosts: { [key]: { ...status } } } } as unknown as JsonObject;
+      const at = tenant === "root" ? client : client.tenant(tenant);
       try {
-        await client.patch(PLUGINS, { name }, { type: "merge", body }, { subresource: "status" });
+        await at.patch(PLUGINS, { name: plugin }, { type: "merge", body }, { subresource: "status" });
       } catch (error) {
+        if (isReason(error, "NotFound")) continue;
         this.#changed.add(name);
         this.#o.log.debug("a plugin's status could not be written", { plugin: name, error: messageOf(error) });
       }

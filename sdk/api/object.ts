@@ -27,6 +27,8 @@ export interface ManagedFieldsEntry {
  * tenant it acts; a tenant's own roles neither add to that nor take from it.
  */
 export const PLUGIN_USER_PREFIX = "system:capstan:plugin:";
+/** Users of tenants' own plugins: each is known to its tenant's roles alone. */
+export const TENANT_PLUGIN_USER_PREFIX = "system:capstan:tenant-plugin:";
 export const PLUGINS_GROUP = "system:capstan:plugins";
 
 export const TENANT_ANNOTATION = "capstan.dev/tenant";

@@ -167,8 +167,19 @@ export const pluginSpecSchema = manifestSchema.omit({ name: true }).extend({
   /** "sha256:HEX" of the component. */
   digest: z.string().regex(/^sha256:[0-9a-f]{64}$/),
   enabled: z.boolean().default(true),
+  /** Digests of the capabilities that a person has approved (sdk/plugin/approval.ts). */
+  approved: z.array(z.string()).max(50).default([]),
+  /** Instead of the platform's. */
+  engine: z.enum(["wasmtime", "jco"]).optional(),
 });
 export type PluginSpec = z.infer<typeof pluginSpecSchema>;
+
+export interface HookLatency {
+  counts: number[];
+  sumSeconds: number;
+  /** Of that, waiting for an instance. */
+  queueSeconds: number;
+}
 
 /** What one process says about a plugin; Plugin.status.hosts["role/instance"]. */
 export interface PluginHostStatus {
@@ -185,6 +196,10 @@ export interface PluginHostStatus {
   instances: number;
   restarts: number;
   memoryBytes: number;
+  /** Microseconds of the guest's own time, in all calls. */
+  costMicros: number;
+  /** By hook; counts are cumulative, one for each bound of LATENCY_BOUNDS_SECONDS and one for all. */
+  hooks: Record<string, HookLatency>;
   /** RFC 3339. */
   lastSeen: string;
 }
@@ -194,7 +209,31 @@ export interface Plugin {
   kind: "Plugin";
   metadata: ObjectMeta;
   spec: z.input<typeof pluginSpecSchema>;
-  status?: { hosts?: Record<string, PluginHostStatus> };
+  status?: {
+    hosts?: Record<string, PluginHostStatus>;
+    conditions?: PluginCondition[];
+    /** The digest of the capabilities that are asked for: what an approver adds to spec.approved. */
+    asked?: string;
+    /** Versions that were approved, the newest first. */
+    revisions?: PluginRevision[];
+  };
+}
+
+export interface PluginRevision {
+  revision: number;
+  /** RFC 3339. */
+  time: string;
+  spec: Plugin["spec"];
+}
+
+/** "Approved", "Ready"; as metav1.Condition. */
+export interface PluginCondition {
+  type: string;
+  status: "True" | "False" | "Unknown";
+  reason: string;
+  message: string;
+  lastTransitionTime: string;
+  observedGeneration?: number;
 }
 
 export const PLUGINS = { group: "capstan.dev", version: "v1", resource: "plugins" } as const;

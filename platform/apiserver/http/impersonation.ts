@@ -5,7 +5,7 @@
 
 import { ROOT_TENANT, type TenantId } from "#platform/store/port.ts";
 import { isDNS1123Subdomain } from "#sdk/api/names.ts";
-import { PLUGIN_USER_PREFIX } from "#sdk/api/object.ts";
+import { PLUGIN_USER_PREFIX, TENANT_PLUGIN_USER_PREFIX } from "#sdk/api/object.ts";
 import { badRequest, isReason, StatusError } from "#sdk/api/status.ts";
 import { ANONYMOUS, AUTHENTICATED, UNAUTHENTICATED } from "../authn/authenticator.ts";
 import { type AuthorizationAttributes, denial } from "../authz/authorizer.ts";
@@ -147,8 +147,9 @@ export async function impersonate(request: ImpersonationRequest): Promise<Impers
 async function actingBy(mode: Mode, request: ImpersonationRequest): Promise<Impersonated> {
   const { wanted, attributes, tenant, authorize } = request;
   const user = mode.name === "associated-node" ? withoutExtra(request.user) : request.user;
-  // Plugins are root's, and so is who may run them, in whichever tenant they are called for.
-  const judge = user.tenant === ROOT_TENANT && wanted.name.startsWith(PLUGIN_USER_PREFIX) ? ROOT_TENANT : tenant;
+  // Who may run plugins is root's to say, in whichever tenant they are called for.
+  const isPlugin = [PLUGIN_USER_PREFIX, TENANT_PLUGIN_USER_PREFIX].some((prefix) => wanted.name.startsWith(prefix));
+  const judge = user.tenant === ROOT_TENANT && isPlugin ? ROOT_TENANT : tenant;
   if (mode.name !== undefined)
     await authorize({ ...attributes, user, verb: `impersonate-on:${mode.name}:${attributes.verb}` });
   const verb = mode.name === undefined ? "impersonate" : `impersonate:${mode.name}`;
@@ -236,7 +237,9 @@ class Asking {
     }
     const account = accountOf(name);
     if (!account) {
-      await this.check({ group, resource: "users", name });
+      // Tenants install plugins of any name: one right is for all of theirs.
+      const ofTenant = this.#tenant === ROOT_TENANT && name.startsWith(TENANT_PLUGIN_USER_PREFIX);
+      await this.check({ group, resource: "users", name: ofTenant ? `${TENANT_PLUGIN_USER_PREFIX}*` : name });
       return groups;
     }
     await this.check({ group, resource: "serviceaccounts", ...account });

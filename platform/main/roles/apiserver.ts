@@ -35,6 +35,7 @@ import { mayDial, serviceResolver } from "#platform/apiserver/webhook/services.t
 import { type Clock, systemClock } from "#platform/base/clock.ts";
 import { expositionText } from "#platform/base/exposition.ts";
 import { type Log, messageOf } from "#platform/base/log.ts";
+import { pluginMetrics } from "#platform/plugin-host/exposition.ts";
 import { createAccessPlugins } from "#platform/plugin-host/worlds/v1/access.ts";
 import { ROOT_TENANT } from "#platform/store/port.ts";
 import type { TenantDirectory } from "#platform/store/tenants.ts";
@@ -276,7 +277,7 @@ export const start: StartRole = async ({ config, log }) => {
       { name: "store", check: opened.check },
       ...(encryption ? [{ name: "kms-providers", check: opened.checkEncryption }] : []),
     ],
-    exposition: () => expositionText(opened.metrics()),
+    exposition: () => expositionText([...opened.metrics(), ...pluginMetrics(plugins.objects())]),
     documents: documents(where, clock, custom, aggregation),
     fixed: issuerDocuments(keys, where),
     log,

@@ -22,6 +22,7 @@ import { type Client, tenantOf } from "#sdk/client/port.ts";
 import { PLUGINS, type Plugin } from "#sdk/plugin/manifest.ts";
 import { type Config, type NodeConfig, paths } from "../config.ts";
 import { hostAddressFor } from "../nodes.ts";
+import { pluginLogs } from "../plugins.ts";
 import type { RoleContext, StartRole } from "../role.ts";
 import { whenServed } from "../served.ts";
 
@@ -125,6 +126,7 @@ function pluginHost(
       clusterDNS: config.dns.address,
       clusterDomain: config.dns.domain,
     },
+    logs: pluginLogs(config, `node-${node.name}`, log),
     log,
   });
 }

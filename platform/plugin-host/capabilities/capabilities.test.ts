@@ -65,6 +65,7 @@ function guest(capabilities: object[], client?: Client) {
   });
   const calls = createHostCalls({
     plugin: "p",
+    tenant: "root",
     spec,
     client: client && (() => client),
     grpc,

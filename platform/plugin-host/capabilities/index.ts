@@ -13,19 +13,24 @@ import { runProgram } from "./exec.ts";
 import { denied } from "./failure.ts";
 import { useFiles } from "./files.ts";
 import type { GrpcCaller } from "./grpc.ts";
+import { type HttpRequest, sendHttp } from "./http.ts";
 
 const LOG_LINE_MAX = 4096;
 
 export interface CapabilityOptions {
   plugin: string;
+  /** Whose plugin it is. */
+  tenant: string;
   spec: PluginSpec;
   /** The API as the plugin's own user, addressed at a tenant; undefined where the role has none to give. */
-  client?: (plugin: string, tenant: string) => Client;
+  client?: (plugin: string, tenant: string, owner: string) => Client;
   grpc: GrpcCaller;
   /** What {names} in granted paths stand for. */
   variables: Record<string, string>;
   hostFacts: Record<string, unknown>;
   log: Log;
+  /** Where what the plugin says is kept for its owner. */
+  say?: (level: string, message: string) => void;
   clock: Clock;
   /** A call was refused, for the counts. */
   onDenied: () => void;
@@ -70,8 +75,12 @@ function handlersOf(o: CapabilityOptions): Record<string, Handler> {
   const facts = JSON.stringify(o.hostFacts);
   const levels = { debug: o.log.debug, info: o.log.info, warn: o.log.warn, error: o.log.error };
   const handlers: Record<string, Handler> = {
-    "log.write": ([level, message]: [keyof typeof levels, string], context) =>
-      levels[level](message.slice(0, LOG_LINE_MAX), { plugin: o.plugin, hook: context.hook, tenant: context.tenant }),
+    "log.write": ([level, message]: [keyof typeof levels, string], context) => {
+      const text = message.slice(0, LOG_LINE_MAX);
+      o.say?.(level, text);
+      // A tenant's plugin is its owner's to read; the role's log is the operator's.
+      if (!o.say || o.tenant === "root") levels[level](text, { hook: context.hook, tenant: context.tenant });
+    },
     "config.get": () => config,
     "config.host": () => facts,
     "clock.now": () => o.clock.now(),
@@ -82,7 +91,7 @@ function handlersOf(o: CapabilityOptions): Record<string, Handler> {
     handlers[`api.${verb}`] = (args, context) => {
       if (!api || !o.client) throw refuse("api");
       if (api.access === "read" && verb !== "get" && verb !== "list") throw refuse(`api ${verb}`);
-      return callApi(o.client(o.plugin, context.tenant), verb, args, o.plugin);
+      return callApi(o.client(o.plugin, context.tenant, o.tenant), verb, args, o.plugin);
     };
   }
   const grpc = grant("grpc");
@@ -97,6 +106,11 @@ function handlersOf(o: CapabilityOptions): Record<string, Handler> {
     context,
   ) =>
     o.grpc.collect(named(grpc?.sockets ?? {}, "grpc", socket), method, request, messagesMax, left(context, timeoutMs));
+  const http = grant("http");
+  handlers["http.send"] = ([request]: [HttpRequest & { timeoutMs: number }], context) => {
+    if (!http) throw refuse("http");
+    return sendHttp(request, http.origins, left(context, request.timeoutMs), o.tenant === "root");
+  };
   const exec = grant("exec");
   handlers["exec.run"] = (
     [program, args, env, stdin, timeoutMs]: [string, string[], [string, string][], string, number],

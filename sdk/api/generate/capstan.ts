@@ -59,6 +59,10 @@ export const CAPSTAN_TYPES: Record<string, Schema> = {
     description: string,
     witVersion: string,
     digest: string,
+    /** Digests of the capabilities that a person has approved. */
+    approved: set(string),
+    /** Instead of the platform's engine. */
+    engine: { ...string, enum: ["wasmtime", "jco"] },
     /** The WIT worlds the component implements: "filter", "score", "admission" … */
     worlds: set(string),
     /** Hooks by world, where not all of them are there. */
@@ -119,6 +123,13 @@ export const CAPSTAN_TYPES: Record<string, Schema> = {
       sockets: { type: "object", values: string },
       programs: { type: "object", values: string },
       trees: { type: "object", values: string },
+      /** http: scheme, host and port of each server. */
+      origins: set(string),
+      /** net: the plugin's own nftables table, and what the names of its links begin with. */
+      table: string,
+      links: set(string),
+      /** mount: what the paths of devices begin with. */
+      devices: set(string),
     },
     ["name"],
   ),
@@ -133,7 +144,17 @@ export const CAPSTAN_TYPES: Record<string, Schema> = {
     conditions,
     /** By "role/instance", e.g. "scheduler/0". */
     hosts: { type: "object", values: ref("PluginHostStatus") },
+    /** The digest of the capabilities that are asked for. */
+    asked: string,
+    /** Versions that were approved, the newest first. */
+    revisions: list(ref("PluginRevision")),
   }),
+  [`${PREFIX}PluginRevision`]: object({
+    revision: integer,
+    time,
+    spec: { type: "object", preserveUnknownFields: true },
+  }),
+  [`${PREFIX}PluginHookLatency`]: object({ counts: list(integer), sumSeconds: number, queueSeconds: number }),
   [`${PREFIX}PluginHostStatus`]: object({
     engine: string,
     state: string,
@@ -147,6 +168,8 @@ export const CAPSTAN_TYPES: Record<string, Schema> = {
     instances: integer,
     restarts: integer,
     memoryBytes: integer,
+    costMicros: number,
+    hooks: { type: "object", values: ref("PluginHookLatency") },
     lastSeen: time,
   }),
   [`${PREFIX}PluginLatency`]: object({
@@ -159,6 +182,14 @@ export const CAPSTAN_TYPES: Record<string, Schema> = {
   [`${PREFIX}TenantSpec`]: object({
     /** Rules of the boundary (platform/apiserver/admission/boundary.ts) that root has granted this tenant exceptions from. */
     exceptions: set(string),
+    /** What the tenant's own plugins may take. */
+    plugins: ref("TenantPlugins"),
+  }),
+  [`${PREFIX}TenantPlugins`]: object({
+    count: integer,
+    memoryMiB: integer,
+    /** Milliseconds of CPU in a second. */
+    cpuMilliseconds: integer,
   }),
   [`${PREFIX}TenantStatus`]: object({ phase: string, id: integer, conditions }),
 };

@@ -16,6 +16,10 @@ export interface PluginCapability {
   sockets?: Record<string, string>;
   programs?: Record<string, string>;
   trees?: Record<string, string>;
+  origins?: string[];
+  table?: string;
+  links?: string[];
+  devices?: string[];
 }
 export interface PluginContext {
   group?: string;
@@ -27,6 +31,11 @@ export interface PluginContext {
   labels?: string[];
   fields?: string[];
   unlessConfigured?: string[];
+}
+export interface PluginHookLatency {
+  counts?: number[];
+  sumSeconds?: number;
+  queueSeconds?: number;
 }
 export interface PluginHostStatus {
   engine?: string;
@@ -40,6 +49,8 @@ export interface PluginHostStatus {
   instances?: number;
   restarts?: number;
   memoryBytes?: number;
+  costMicros?: number;
+  hooks?: Record<string, PluginHookLatency>;
   lastSeen?: Time;
 }
 export interface PluginLatency {
@@ -64,12 +75,19 @@ export interface PluginMatchRule {
   labels?: string[];
   userGroups?: string[];
 }
+export interface PluginRevision {
+  revision?: number;
+  time?: Time;
+  spec?: JsonObject;
+}
 export interface PluginSpec {
   enabled?: boolean;
   version?: string;
   description?: string;
   witVersion?: string;
   digest?: string;
+  approved?: string[];
+  engine?: "wasmtime" | "jco";
   worlds?: string[];
   hooks?: Record<string, string[]>;
   match?: PluginMatchRule[];
@@ -87,14 +105,22 @@ export interface PluginSpec {
 export interface PluginStatus {
   conditions?: Condition[];
   hosts?: Record<string, PluginHostStatus>;
+  asked?: string;
+  revisions?: PluginRevision[];
 }
 export interface Tenant extends KubeObject {
   spec?: TenantSpec;
   status?: TenantStatus;
 }
 export type TenantList = KubeList<Tenant>;
+export interface TenantPlugins {
+  count?: number;
+  memoryMiB?: number;
+  cpuMilliseconds?: number;
+}
 export interface TenantSpec {
   exceptions?: string[];
+  plugins?: TenantPlugins;
 }
 export interface TenantStatus {
   phase?: string;

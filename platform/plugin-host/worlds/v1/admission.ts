@@ -48,7 +48,7 @@ export interface AdmissionHook {
 }
 
 export interface AdmissionPlugins {
-  /** Those that match, in the order of their names. */
+  /** Root's and the request's tenant's own, those that match, in their order. */
   hooks(request: AdmissionRequest): readonly AdmissionHook[];
 }
 
@@ -62,14 +62,18 @@ export interface AdmissionOptions {
 }
 
 export function createAdmissionPlugins(host: PluginHost, options: AdmissionOptions): AdmissionPlugins {
-  let made = { generation: -1, hooks: [] as { spec: PluginSpec; hook: AdmissionHook }[] };
+  let made = { generation: -1, byTenant: new Map<string, { spec: PluginSpec; hook: AdmissionHook }[]>() };
   return {
     hooks(request) {
-      if (made.generation !== host.generation) {
-        const hooks = host.loaded("admission").map((plugin) => ({ spec: plugin.spec, hook: hookOf(plugin, options) }));
-        made = { generation: host.generation, hooks };
+      if (made.generation !== host.generation) made = { generation: host.generation, byTenant: new Map() };
+      const { tenantName: tenant } = request;
+      let hooks = made.byTenant.get(tenant);
+      if (!hooks) {
+        const plugins = host.loaded("admission", tenant);
+        hooks = plugins.map((plugin) => ({ spec: plugin.spec, hook: hookOf(plugin, options) }));
+        made.byTenant.set(tenant, hooks);
       }
-      return made.hooks.filter(({ spec }) => wantsReview(spec, request)).map(({ hook }) => hook);
+      return hooks.filter(({ spec }) => wantsReview(spec, request)).map(({ hook }) => hook);
     },
   };
 }

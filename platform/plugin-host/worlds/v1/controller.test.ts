@@ -28,6 +28,7 @@ function fakeHost(reconcile: (request: ReconcileRequest, tenant: string | undefi
   });
   const plugin: LoadedPlugin = {
     name: "balancer",
+    tenant: "root",
     spec,
     async call(_hooks, functionName, args, o) {
       if (functionName === "watches") {

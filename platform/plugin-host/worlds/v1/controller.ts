@@ -19,8 +19,10 @@ const RETRY_MS_MAX = 60_000;
 
 export interface ControllerPluginsOptions {
   host: PluginHost;
-  /** May read through the wildcard what the plugins watch. */
+  /** May read through the wildcard what root's plugins watch. */
   client: Client;
+  /** The API as the user of a tenant's own plugin, which watches by its own rights. Left out: tenants' plugins are not run. */
+  clientFor?: (plugin: string, tenant: string, owner: string) => Client;
   log: Log;
   /** Ends with this process's leadership. */
   signal: AbortSignal;
@@ -31,7 +33,8 @@ export async function runControllerPlugins(o: ControllerPluginsOptions): Promise
   const running = new Map<string, { stop: AbortController; done: Promise<void> }>();
   const update = () => {
     if (o.signal.aborted) return;
-    const wanted = new Map(o.host.loaded("controller").map((plugin) => [versionOf(plugin), plugin]));
+    const plugins = o.clientFor ? o.host.everybodys("controller") : o.host.loaded("controller");
+    const wanted = new Map(plugins.map((plugin) => [versionOf(plugin), plugin]));
     for (const [version, { stop }] of running) {
       if (!wanted.has(version)) stop.abort();
     }
@@ -66,14 +69,17 @@ async function runPlugin(plugin: LoadedPlugin, o: ControllerPluginsOptions, sign
   const watches = await askWatches(plugin, log, signal);
   if (!watches) return;
   const queue = createWorkQueue({ lastRetryMs: RETRY_MS_MAX });
+  const { tenant } = plugin;
+  const own = tenant === "root" ? undefined : o.clientFor?.(plugin.name.slice(tenant.length + 1), tenant, tenant);
+  const client = own ?? o.client.tenant("*");
   for (const watch of watches) {
-    const informer = createInformer<KubeObject>(o.client.tenant("*"), watch, {
+    const informer = createInformer<KubeObject>(client, watch, {
       ...(watch.labelSelector ? { labelSelector: watch.labelSelector } : {}),
       ...(watch.fieldSelector ? { fieldSelector: watch.fieldSelector } : {}),
       log,
     });
     const concern = (object: KubeObject) => {
-      const key = reconciledKey(object, watch.key);
+      const key = reconciledKey(object, watch.key, own ? tenant : tenantOf(object));
       if (key !== undefined) queue.add(key);
     };
     informer.on({
@@ -130,9 +136,9 @@ async function reconcile(plugin: LoadedPlugin, key: string): Promise<ReconcileOu
 }
 
 /** "tenant/namespace/name" of the reconciled object that a watched one is about. */
-export function reconciledKey(object: KubeObject, from: KeyFrom): string | undefined {
+export function reconciledKey(object: KubeObject, from: KeyFrom, tenant = tenantOf(object)): string | undefined {
   const name = nameFrom(object, from);
-  return name ? `${tenantOf(object)}/${object.metadata.namespace ?? ""}/${name}` : undefined;
+  return name ? `${tenant}/${object.metadata.namespace ?? ""}/${name}` : undefined;
 }
 
 function nameFrom({ metadata }: KubeObject, from: KeyFrom): string | undefined {

@@ -1,0 +1,172 @@
+/** Makes the pools of a host: which engine, which capabilities, whose quota. One compile a digest and engine, two at a time. */
+import type { Clock } from "#platform/base/clock.ts";
+import { type Log, messageOf } from "#platform/base/log.ts";
+import type { Client } from "#sdk/client/port.ts";
+import { createEngine } from "#sdk/engine/index.ts";
+import { CONTRACT_PREFIX, type Component, compiledDir, type Engine, type EngineName } from "#sdk/engine/port.ts";
+import type { PluginSpec, World } from "#sdk/plugin/manifest.ts";
+import { InstanceBudget } from "./budget.ts";
+import { createGrpcCaller } from "./capabilities/grpc.ts";
+import { createHostCalls } from "./capabilities/index.ts";
+import { fetchVerified } from "./checks.ts";
+import type { PluginLogs } from "./logs.ts";
+import type { PluginMetrics } from "./metrics.ts";
+import { type CallContext, Pool, type Prepare } from "./pool.ts";
+import { type Quota, TenantUse } from "./quota.ts";
+
+export interface LoaderOptions {
+  role: string;
+  instance: string;
+  engine: EngineName;
+  componentsDir: string;
+  /** The API as a plugin's own user, addressed at a tenant; `owner`: whose plugin it is. */
+  clientFor?: (plugin: string, tenant: string, owner: string) => Client;
+  variables?: Record<string, string>;
+  facts?: Record<string, unknown>;
+  /** Of a tenant other than root. */
+  quota: (tenant: string) => Quota;
+  logs?: PluginLogs;
+  log: Log;
+  clock: Clock;
+}
+
+/** A plugin as its pools see it. */
+export interface Owned {
+  tenant: string;
+  name: string;
+  /** "name" of root's, "tenant/name" of others'. */
+  key: string;
+  metrics: PluginMetrics;
+}
+
+/** Worlds whose hooks may be called on the caller's thread, when they are root's and were granted nothing. */
+const PURE_WORLDS: ReadonlySet<World> = new Set([
+  "filter",
+  "score",
+  "permit",
+  "admission",
+  "authorizer",
+  "authenticator",
+]);
+const COMPILES_MAX = 2;
+
+export class Loader {
+  readonly #o: LoaderOptions;
+  readonly #engines = new Map<EngineName, Engine>();
+  readonly #components = new Map<string, Promise<Component>>();
+  readonly #budget = new InstanceBudget();
+  readonly #uses = new Map<string, TenantUse>();
+  readonly #grpc = createGrpcCaller();
+  #compiling = 0;
+  readonly #turns: (() => void)[] = [];
+
+  /** Throws where the platform's engine is not there. */
+  constructor(options: LoaderOptions) {
+    this.#o = options;
+    this.#engine(options.engine);
+  }
+
+  /** The quota that counts for a tenant's plugins. */
+  use(tenant: string): TenantUse {
+    let use = this.#uses.get(tenant);
+    if (!use) {
+      use = new TenantUse(tenant, () => this.#o.quota(tenant));
+      this.#uses.set(tenant, use);
+    }
+    return use;
+  }
+
+  engineOf(spec: PluginSpec): EngineName {
+    return spec.engine ?? this.#o.engine;
+  }
+
+  /** `prepare`: first calls into each instance, of a component that is kept current by deltas; such a one has one instance only. */
+  pool(plugin: Owned, given: PluginSpec, prepare: Prepare | undefined, changed: (pool: Pool) => void): Pool {
+    const { tenant, name, key, metrics } = plugin;
+    const spec = prepare ? { ...given, limits: { ...given.limits, instances: 1 } } : given;
+    const { role, instance, clock, logs } = this.#o;
+    const engine = this.engineOf(spec);
+    const hostFacts = { ...this.#o.facts, role, instance };
+    const log = this.#o.log.with(tenant === "root" ? { plugin: name } : { plugin: name, owner: tenant });
+    const host = createHostCalls({
+      plugin: name,
+      tenant,
+      spec,
+      client: this.#o.clientFor,
+      grpc: this.#grpc,
+      variables: this.#o.variables ?? {},
+      hostFacts,
+      log,
+      ...(logs ? { say: (level, message) => logs.write(tenant, name, level, message) } : {}),
+      clock,
+      onDenied: () => metrics.failed("denied"),
+    });
+    const isRoots = tenant === "root";
+    const pure = isRoots && spec.capabilities.length === 0 && spec.worlds.every((world) => PURE_WORLDS.has(world));
+    let bytes: Uint8Array | undefined;
+    const pool: Pool = new Pool({
+      plugin: key,
+      spec,
+      fetch: async () => {
+        if (!this.#components.has(`${engine} ${spec.digest}`))
+          bytes = await fetchVerified(this.#o.componentsDir, spec.digest);
+      },
+      load: () => this.#load(engine, spec.digest, bytes),
+      host: (context: CallContext) => host(context),
+      prepare: prepare ?? (async () => undefined),
+      ...(pure ? { pure: { config: JSON.stringify(spec.config), facts: JSON.stringify(hostFacts) } } : {}),
+      // A worker costs milliseconds and megabytes: one that nobody calls is not made.
+      lazy: !isRoots && engine === "jco",
+      kept: isRoots ? 1 : 0,
+      budget: this.#budget,
+      use: this.use(tenant),
+      metrics,
+      log,
+      clock,
+      changed: () => changed(pool),
+    });
+    return pool;
+  }
+
+  close(): void {
+    this.#grpc.close();
+    this.#o.logs?.flush();
+  }
+
+  #engine(name: EngineName): Engine {
+    let engine = this.#engines.get(name);
+    if (!engine) {
+      engine = createEngine(name, {
+        cacheDir: compiledDir(this.#o.componentsDir),
+        importPrefixes: [CONTRACT_PREFIX],
+      });
+      this.#engines.set(name, engine);
+    }
+    return engine;
+  }
+
+  #load(engine: EngineName, digest: string, bytes: Uint8Array | undefined): Promise<Component> {
+    const key = `${engine} ${digest}`;
+    let component = this.#components.get(key);
+    if (!component) {
+      component = this.#compile(engine, digest, bytes ?? new Uint8Array());
+      this.#components.set(key, component);
+      component.catch((error: unknown) => {
+        this.#o.log.debug("a component could not be compiled", { digest, error: messageOf(error) });
+        this.#components.delete(key);
+      });
+    }
+    return component;
+  }
+
+  async #compile(engine: EngineName, digest: string, bytes: Uint8Array): Promise<Component> {
+    if (this.#compiling >= COMPILES_MAX) await new Promise<void>((resolve) => this.#turns.push(resolve));
+    this.#compiling++;
+    try {
+      return await this.#engine(engine).load(bytes, digest);
+    } finally {
+      this.#compiling--;
+      this.#turns.shift()?.();
+    }
+  }
+}

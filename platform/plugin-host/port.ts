@@ -1,0 +1,87 @@
+/** What a role sees of its plugin host, and what it gives it. */
+import type { Clock } from "#platform/base/clock.ts";
+import type { Log } from "#platform/base/log.ts";
+import type { Client } from "#sdk/client/port.ts";
+import type { EngineName } from "#sdk/engine/port.ts";
+import type { Plugin, PluginHostStatus, PluginSpec, World } from "#sdk/plugin/manifest.ts";
+import type { LoaderOptions } from "./loader.ts";
+import type { PluginLogs } from "./logs.ts";
+import type { Prepare } from "./pool.ts";
+import type { Quota } from "./quota.ts";
+
+/** What the host needs of an Informer<Plugin>: on root, or through the wildcard where the role serves tenants' own plugins too. */
+export interface PluginSource {
+  list(): Plugin[];
+  on(handler: {
+    added?(plugin: Plugin): void;
+    updated?(plugin: Plugin, old: Plugin): void;
+    deleted?(plugin: Plugin): void;
+  }): void;
+}
+
+export interface PluginHostOptions {
+  /** "scheduler", "node" … and which of them: the key in Plugin.status.hosts. */
+  role: string;
+  instance: string;
+  engine: EngineName;
+  /** Where sha256-HEX.wasm files are; compiled code goes to `cache` below it. */
+  componentsDir: string;
+  worlds: readonly World[];
+  plugins: PluginSource;
+  /** Writes Plugin.status, in the plugin's tenant. Left out: statuses stay in the process. */
+  client?: Client;
+  /** The API as a plugin's own user, addressed at a tenant; `owner`: whose plugin. Left out: the capability `api` is denied. */
+  clientFor?: LoaderOptions["clientFor"];
+  /** What a tenant's own plugins may take; left out: the defaults. */
+  quota?: (tenant: string) => Quota;
+  /** Where what plugins say is kept for their owners. Left out: it goes to the role's log. */
+  logs?: PluginLogs;
+  /** For {names} in granted paths: dataDir, runDir, containerdSocket … */
+  variables?: Record<string, string>;
+  /** What `config.host` tells a component beside role and instance: nodeName, podCIDR … */
+  facts?: Record<string, unknown>;
+  log: Log;
+  clock?: Clock;
+}
+
+export interface CallOptions {
+  tenant?: string;
+  /** Never more than the manifest's. */
+  deadlineMs?: number;
+}
+
+/** One enabled plugin of the role's worlds. */
+export interface LoadedPlugin {
+  /** "name" of root's, "tenant/name" of another tenant's. */
+  readonly name: string;
+  /** Whose it is: root's are called for every tenant, another's for that tenant alone. */
+  readonly tenant: string;
+  readonly spec: PluginSpec;
+  /** Throws PluginCallError. `hooks`: "filter-hooks", "runtime-hooks" … */
+  call(hooks: string, functionName: string, args: unknown[], options?: CallOptions): Promise<unknown>;
+  /** A call that changes the instance's state: the successor of a swap under way is told too. */
+  broadcast(hooks: string, functionName: string, args: unknown[]): Promise<void>;
+  /** Counts an answer that the caller could not use, and says why in the plugin's status. */
+  refused(functionName: string, why: string): void;
+}
+
+export interface PluginHost {
+  /** Resolves when every plugin that is there now serves, or is known not to for now. */
+  ready(): Promise<void>;
+  /** Those called for a tenant's requests: root's, then the tenant's own, each in the manifests' order, then by name. Left out: root's. */
+  loaded(world: World, tenant?: string): readonly LoadedPlugin[];
+  /** Those of every tenant. */
+  everybodys(world: World): readonly LoadedPlugin[];
+  /** Rises with every change of what `loaded` answers. */
+  readonly generation: number;
+  onChange(listener: () => void): void;
+  /** Some enabled plugin names this guard of the store, whichever role runs it. */
+  guard(name: string): boolean;
+  /** A plugin's state in this process, by "name" or "tenant/name"; undefined for one that is not this role's. */
+  status(name: string): PluginHostStatus | undefined;
+  /** First calls into a new instance of plugins of this world. Set before `start`. */
+  prepare(world: World, prepare: (plugin: PluginSpec, name: string) => Prepare): void;
+  start(): void;
+  /** Calls under way end first. */
+  close(): Promise<void>;
+}

@@ -1,0 +1,77 @@
+/**
+ * What the plugins of one tenant may take together, in one process: how many there are, the memory of their live instances, and CPU time.
+ * Root's own are bounded by their limits alone. CPU is a bucket that fills by the quota's milliseconds in a second, and holds
+ * two seconds of it: who has emptied it waits, and nobody else does.
+ */
+import type { TenantPlugins } from "#sdk/api/generated/types.ts";
+
+export interface Quota {
+  /** Plugins that are loaded. */
+  count: number;
+  memoryMiB: number;
+  /** Milliseconds of CPU in a second, in each process that runs the tenant's plugins. */
+  cpuMilliseconds: number;
+}
+
+export const DEFAULT_QUOTA: Quota = { count: 20, memoryMiB: 512, cpuMilliseconds: 250 };
+const NO_QUOTA: Quota = {
+  count: Number.POSITIVE_INFINITY,
+  memoryMiB: Number.POSITIVE_INFINITY,
+  cpuMilliseconds: Number.POSITIVE_INFINITY,
+};
+const BUCKET_SECONDS = 2;
+
+/** The quota in a Tenant's spec.plugins, completed by the defaults. */
+export const quotaOf = (spec: TenantPlugins | undefined): Quota => ({ ...DEFAULT_QUOTA, ...spec });
+
+/** What one tenant has taken. */
+export class TenantUse {
+  readonly tenant: string;
+  readonly #quota: () => Quota;
+  readonly #now: () => number;
+  #memoryMiB = 0;
+  #spentMs = 0;
+  #at: number;
+
+  /** `now`: milliseconds, never going back. */
+  constructor(tenant: string, quota: () => Quota, now: () => number = () => performance.now()) {
+    this.tenant = tenant;
+    this.#quota = tenant === "root" ? () => NO_QUOTA : quota;
+    this.#now = now;
+    this.#at = now();
+  }
+
+  get count(): number {
+    return this.#quota().count;
+  }
+
+  /** Takes the memory of one more instance; false where that is more than the quota. */
+  takeMemory(memoryMiB: number): boolean {
+    if (this.#memoryMiB + memoryMiB > this.#quota().memoryMiB) return false;
+    this.#memoryMiB += memoryMiB;
+    return true;
+  }
+
+  giveMemory(memoryMiB: number): void {
+    this.#memoryMiB -= memoryMiB;
+  }
+
+  /** Milliseconds until CPU time is there again; 0: there is. */
+  cpuWaitMs(): number {
+    const { cpuMilliseconds } = this.#quota();
+    if (cpuMilliseconds === Number.POSITIVE_INFINITY) return 0;
+    this.#refill(cpuMilliseconds);
+    const over = this.#spentMs - cpuMilliseconds * BUCKET_SECONDS;
+    return over > 0 ? Math.ceil((over * 1000) / Math.max(1, cpuMilliseconds)) : 0;
+  }
+
+  spent(micros: number): void {
+    this.#spentMs += micros / 1000;
+  }
+
+  #refill(cpuMilliseconds: number): void {
+    const now = this.#now();
+    this.#spentMs = Math.max(0, this.#spentMs - ((now - this.#at) / 1000) * cpuMilliseconds);
+    this.#at = now;
+  }
+}
