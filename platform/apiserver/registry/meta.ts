@@ -58,10 +58,18 @@ function validateFinalizers(finalizers: readonly string[] | undefined, field: st
 }
 
 /** Core's own rule beside the generic one: by domain, or one of those that Kubernetes knows. */
+const isKnownFinalizer = (name: string): boolean => name.includes("/") || STANDARD_FINALIZERS.has(name);
+const UNKNOWN_FINALIZER = "name is neither a standard finalizer name nor is it fully qualified";
+
+/** One name, told of at `field`. */
+export const validateFinalizerName = (name: string, field: string): Causes => [
+  ...isQualifiedName(name).map((m) => invalidValue(field, name, m)),
+  ...(isKnownFinalizer(name) ? [] : [invalidValue(field, name, UNKNOWN_FINALIZER)]),
+];
+
 function validateKnownFinalizers(finalizers: readonly string[] | undefined, field: string): Causes {
-  const message = "name is neither a standard finalizer name nor is it fully qualified";
   return (finalizers ?? []).flatMap((name, i) =>
-    name.includes("/") || STANDARD_FINALIZERS.has(name) ? [] : [invalidValue(`${field}[${i}]`, name, message)],
+    isKnownFinalizer(name) ? [] : [invalidValue(`${field}[${i}]`, name, UNKNOWN_FINALIZER)],
   );
 }
 

@@ -3,6 +3,7 @@ import type { Namespace } from "#sdk/api/generated/types.ts";
 import type { ResourceFacts } from "#sdk/api/schema.ts";
 import { forbidden } from "#sdk/api/status.ts";
 import { genericStrategy } from "../../../registry/generic.ts";
+import { validateFinalizerName } from "../../../registry/meta.ts";
 import { nameIsDNSLabel } from "../../../registry/names.ts";
 import type { Strategy } from "../../../registry/strategy.ts";
 import { as } from "../../as.ts";
@@ -28,6 +29,8 @@ export const namespaceStrategy = (facts: ResourceFacts): Strategy =>
       const finalizers = namespace.spec?.finalizers ?? [];
       namespace.spec = { finalizers: finalizers.includes("kubernetes") ? finalizers : [...finalizers, "kubernetes"] };
     },
+    validate: (object) =>
+      (as<Namespace>(object).spec?.finalizers ?? []).flatMap((name) => validateFinalizerName(name, "spec.finalizers")),
     prepareForUpdate(next, old) {
       // Finalizers change through the finalize subresource only.
       next.spec = structuredClone(old.spec);

@@ -1,7 +1,7 @@
 /** Pods: their life from creation to graceful deletion, and what they take of their node. */
 import type { LedgerChange, Store } from "#platform/store/port.ts";
 import { ROOT_TENANT } from "#platform/store/port.ts";
-import type { Pod, PodSpec } from "#sdk/api/generated/types.ts";
+import type { Pod, PodSpec, Toleration } from "#sdk/api/generated/types.ts";
 import type { ResourceFacts } from "#sdk/api/schema.ts";
 import { badRequest, conflict } from "#sdk/api/status.ts";
 import { type Causes, forbiddenField, invalidValue } from "../../../registry/causes.ts";
@@ -28,18 +28,15 @@ function mutableFieldsReset(next: PodSpec, old: PodSpec): PodSpec {
       if (before) container.image = before.image;
     }
   }
-  const { activeDeadlineSeconds: before } = old;
-  const { activeDeadlineSeconds: after } = next;
-  if (after !== undefined && (before === undefined || after <= before)) copy.activeDeadlineSeconds = before;
-  const kept = (old.tolerations ?? []).every((t) => (next.tolerations ?? []).some((n) => same(n, t)));
-  if (kept) copy.tolerations = old.tolerations;
+  // These three are told of where they stand.
+  copy.activeDeadlineSeconds = old.activeDeadlineSeconds;
+  copy.tolerations = old.tolerations;
+  copy.schedulingGates = old.schedulingGates;
   if ((old.terminationGracePeriodSeconds ?? 0) < 0 && next.terminationGracePeriodSeconds === 1) {
     copy.terminationGracePeriodSeconds = old.terminationGracePeriodSeconds;
   }
   // Gates may be lifted, and while one holds, the selector may be narrowed (KEP-3521, KEP-3838).
   if ((old.schedulingGates?.length ?? 0) > 0) {
-    const gates = (next.schedulingGates ?? []).every((g) => old.schedulingGates?.some((o) => o.name === g.name));
-    if (gates) copy.schedulingGates = old.schedulingGates;
     const narrowed = Object.entries(old.nodeSelector ?? {}).every(([k, v]) => next.nodeSelector?.[k] === v);
     if (narrowed) copy.nodeSelector = old.nodeSelector;
   }
@@ -48,13 +45,48 @@ function mutableFieldsReset(next: PodSpec, old: PodSpec): PodSpec {
 
 const same = (a: unknown, b: unknown) => JSON.stringify(sorted(a)) === JSON.stringify(sorted(b));
 
+const DEADLINE_MAX = 2 ** 31 - 1;
+
+/** A pod may be given less time, and never more. */
+function validateDeadline({ activeDeadlineSeconds: next }: PodSpec, { activeDeadlineSeconds: old }: PodSpec): Causes {
+  const at = "spec.activeDeadlineSeconds";
+  if (next === undefined)
+    return old === undefined ? [] : [invalidValue(at, null, "must not update from a positive integer to nil value")];
+  if (next < 0 || next > DEADLINE_MAX)
+    return [invalidValue(at, next, `must be between 0 and ${DEADLINE_MAX}, inclusive`)];
+  return old !== undefined && old < next
+    ? [invalidValue(at, next, "must be less than or equal to previous value")]
+    : [];
+}
+
+/** Tolerations are only added (the seconds of one may change), gates only lifted. */
+function validateAdditions(next: PodSpec, old: PodSpec): Causes {
+  const bare = ({ tolerationSeconds: _, ...rest }: Toleration) => rest;
+  const kept = (t: Toleration) => (next.tolerations ?? []).some((n) => same(bare(n), bare(t)));
+  const detail = "existing toleration can not be modified except its tolerationSeconds";
+  const lost = (old.tolerations ?? []).every(kept) ? [] : [forbiddenField("spec.tolerations", detail)];
+  const gates = new Set((old.schedulingGates ?? []).map((g) => g.name));
+  const added = (next.schedulingGates ?? []).flatMap(({ name }, i) =>
+    gates.has(name)
+      ? []
+      : [
+          forbiddenField(
+            `spec.schedulingGates[${i}].name`,
+            `only deletion is allowed, but found new scheduling gate '${name}'`,
+          ),
+        ],
+  );
+  return [...lost, ...added];
+}
+
 function validateUpdate(next: Pod, old: Pod): Causes {
   if (!next.spec || !old.spec) return [];
   const causes = validatePodSpec(next.spec, "spec");
-  if (next.spec.containers.length !== old.spec.containers.length) {
-    causes.push(forbiddenField("spec.containers", "pod updates may not add or remove containers"));
-    return causes;
+  for (const list of ["containers", "initContainers"] as const) {
+    if ((next.spec[list] ?? []).length !== (old.spec[list] ?? []).length)
+      return [...causes, forbiddenField(`spec.${list}`, "pod updates may not add or remove containers")];
   }
+  causes.push(...validateDeadline(next.spec, old.spec), ...validateAdditions(next.spec, old.spec));
   const reset = mutableFieldsReset(next.spec, old.spec);
   if (!same(clean(reset), clean(old.spec))) causes.push(forbiddenField("spec", IMMUTABLE));
   return causes;
@@ -91,7 +123,7 @@ const ephemeralContainers: ViewStrategy = {
       return [
         forbiddenField("spec.ephemeralContainers", "existing ephemeral containers may not be changed or removed"),
       ];
-    const targets = new Set(as<Pod>(next).spec?.containers.map((c) => c.name));
+    const targets = new Set(as<Pod>(next).spec?.containers?.map((c) => c.name));
     return after.flatMap((c, i) =>
       c.targetContainerName && !targets.has(c.targetContainerName)
         ? [

@@ -94,6 +94,7 @@ export function validateService(service: Service): Causes {
 }
 
 const POLICIES = ["Cluster", "Local"];
+const DISTRIBUTIONS = ["PreferClose", "PreferSameNode", "PreferSameZone"];
 
 /** Whether clients outside the cluster may come. */
 export const isReachable = ({ type, externalIPs }: ServiceSpec): boolean =>
@@ -111,7 +112,11 @@ function validateTraffic(spec: ServiceSpec): Causes {
     const detail = "may only be set when `type` is 'LoadBalancer' and `externalTrafficPolicy` is 'Local'";
     causes.push(invalidValue("spec.healthCheckNodePort", port, detail));
   }
-  return [...causes, ...oneOf(internal, "spec.internalTrafficPolicy", POLICIES)];
+  return [
+    ...causes,
+    ...oneOf(internal, "spec.internalTrafficPolicy", POLICIES),
+    ...oneOf(spec.trafficDistribution, "spec.trafficDistribution", DISTRIBUTIONS),
+  ];
 }
 
 export function validateServiceUpdate(next: Service, old: Service): Causes {
