@@ -58,6 +58,10 @@ const cases: Record<string, [change: (history: ReturnType<typeof good>) => unkno
   "a refused write that happened": [(h) => (h.writes[1]!.outcome = "refused"), /refused and yet applied/],
   "a lost compare-and-swap": [(h) => (h.writes[1]!.expected = { uid: "u", revision: 4 }), /expected 4 and replaced 5/],
   "a lost deletion": [(h) => h.facts.pop(), /acknowledged deletion is lost/],
+  "a deletion of what came later": [
+    (h) => (h.writes[2]!.expected = { uid: "u", revision: 5 }),
+    /op-3 expected 5 and deleted 7/,
+  ],
   "a write before its time": [(h) => Object.assign(h.writes[0]!, { started: 3.5, ended: 4 }), /op-1 began after 7/],
   "a stale read": [
     (h) => (h.reads[0] = { type: "get", name: "key-1", started: 3.5, ended: 4, revision: 5 }),

@@ -53,17 +53,30 @@ function checkWrites({ facts, writes }: History): string[] {
         `${fact.op} expected ${write.expected.revision} and replaced ${present?.revision ?? "nothing"} at ${fact.revision}`,
       );
   }
-  const deleted = new Set(facts.filter((fact) => fact.type === "deleted").map((fact) => fact.uid));
+  const deleted = deletions(facts);
   for (const write of writes) {
     if (write.outcome !== "done") continue;
     if (write.type === "delete") {
-      if (write.expected && !deleted.has(write.expected.uid)) bad.push(`${write.op}: an acknowledged deletion is lost`);
+      const { uid = "", revision } = write.expected ?? {};
+      if (write.expected && !deleted.has(uid)) bad.push(`${write.op}: an acknowledged deletion is lost`);
+      else if (write.expected && deleted.get(uid) !== revision)
+        bad.push(`${write.op} expected ${revision} and deleted ${deleted.get(uid)}`);
     } else if (made.get(write.op)?.revision !== write.revision)
       bad.push(
         `${write.op} was acknowledged at ${write.revision}, the log has it at ${made.get(write.op)?.revision ?? "no place"}`,
       );
   }
   return bad.concat(checkOrder(writes, made));
+}
+
+/** uid → the revision that was deleted. */
+function deletions(facts: readonly Fact[]): Map<string, number> {
+  const last = new Map<string, number>();
+  const deleted = new Map<string, number>();
+  for (const { type, uid, revision } of facts)
+    if (type === "deleted") deleted.set(uid, last.get(uid) ?? 0);
+    else last.set(uid, revision);
+  return deleted;
 }
 
 /** Whatever ended before something else began has the smaller revision. */

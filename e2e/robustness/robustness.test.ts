@@ -9,42 +9,15 @@ import { delay } from "#platform/base/clock.ts";
 import { verify } from "#platform/store/postgres/verify.ts";
 import { Cluster } from "../support/cluster.ts";
 import { Random } from "../support/random.ts";
+import { Archive } from "./archive.ts";
 import { check } from "./check.ts";
 import { FAILURES } from "./failures.ts";
-import type { Fact } from "./record.ts";
 import { Traffic } from "./traffic.ts";
 
 const seconds = Number(process.env["ROBUSTNESS_SECONDS"] ?? 60);
 const seed = Number(process.env["ROBUSTNESS_SEED"] ?? Date.now() % 1_000_000);
 const CLIENTS = 24;
 const WATCHERS = 6;
-const TYPES = ["added", "modified", "deleted"] as const;
-
-/** The log, kept before each compaction. */
-class Archive {
-  readonly facts: Fact[] = [];
-  readonly #cluster: Cluster;
-
-  constructor(cluster: Cluster) {
-    this.#cluster = cluster;
-  }
-
-  async take(): Promise<void> {
-    const rows = await this.#cluster.sql<{
-      revision: string;
-      kind: number;
-      name: string;
-      uid: string;
-      op: string | null;
-    }>(
-      `SELECT revision, kind, name, uid, document::json -> 'data' ->> 'op' AS op FROM change
-        WHERE resource = 'configmaps' AND name LIKE 'key-%' AND revision > $1 ORDER BY revision`,
-      [this.facts.at(-1)?.revision ?? 0],
-    );
-    for (const { revision, kind, name, uid, op } of rows)
-      this.facts.push({ revision: Number(revision), type: TYPES[kind] ?? "added", name, uid, op: op ?? "" });
-  }
-}
 
 /** One failure after the other, each with a moment of rest before it; returns how often each was. */
 async function hurt(cluster: Cluster, archive: Archive, random: Random, until: number): Promise<Map<string, number>> {

@@ -1,7 +1,7 @@
 /** API servers alone, each a process of its own, over one PostgreSQL: no controllers, scheduler or nodes. */
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
-import { cpSync, mkdirSync, mkdtempSync, openSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { cpSync, mkdirSync, mkdtempSync, openSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import pg from "pg";
@@ -23,19 +23,24 @@ export interface ClusterOptions {
   asInstalled?: boolean;
 }
 
-export class Server {
-  readonly url: string;
-  readonly #dataDir: string;
+export class RoleProcess {
+  readonly dataDir: string;
+  readonly #role: string;
+  readonly #log: string;
+  /** Bytes of the log from before. */
+  #logged = 0;
   #child: ChildProcess | undefined;
 
-  constructor(url: string, dataDir: string) {
-    this.url = url;
-    this.#dataDir = dataDir;
+  constructor(role: string, dataDir: string) {
+    this.#role = role;
+    this.dataDir = dataDir;
+    this.#log = join(dataDir, `${role}.log`);
   }
 
   start(): void {
-    const log = openSync(join(this.#dataDir, "apiserver.log"), "a");
-    const args = ["--disable-warning=ExperimentalWarning", cli, "role", "apiserver", "--data-dir", this.#dataDir];
+    const log = openSync(this.#log, "a");
+    this.#logged = statSync(this.#log).size;
+    const args = ["--disable-warning=ExperimentalWarning", cli, "role", this.#role, "--data-dir", this.dataDir];
     this.#child = spawn(process.execPath, args, { stdio: ["ignore", log, log] });
   }
 
@@ -55,8 +60,22 @@ export class Server {
     await exit;
   }
 
+  /** Whether its log has this text since it was started last. */
+  said(text: string): boolean {
+    return readFileSync(this.#log, "utf8").slice(this.#logged).includes(text);
+  }
+
   get lastWords(): string {
-    return readFileSync(join(this.#dataDir, "apiserver.log"), "utf8").split("\n").slice(-8).join("\n");
+    return readFileSync(this.#log, "utf8").split("\n").slice(-8).join("\n");
+  }
+}
+
+export class Server extends RoleProcess {
+  readonly url: string;
+
+  constructor(url: string, dataDir: string) {
+    super("apiserver", dataDir);
+    this.url = url;
   }
 }
 

@@ -32,7 +32,10 @@ export class HttpClient {
     accept = "application/json",
   ): Promise<Answer> {
     const { promise, resolve, reject } = Promise.withResolvers<Answer>();
-    const headers = { "content-type": type, accept };
+    const text = body === undefined ? undefined : JSON.stringify(body);
+    // Node does not say the length of a DELETE's body by itself; the server would take the body for the next request.
+    const length = text === undefined ? {} : { "content-length": Buffer.byteLength(text) };
+    const headers = { "content-type": type, accept, ...length };
     const options: RequestOptions = { method, agent: this.#agent, headers };
     const sent = request(url, options, (response) => {
       const chunks: Buffer[] = [];
@@ -53,7 +56,7 @@ export class HttpClient {
       clearTimeout(timer);
       reject(error);
     });
-    sent.end(body === undefined ? undefined : JSON.stringify(body));
+    sent.end(text);
     return promise;
   }
 

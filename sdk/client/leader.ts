@@ -36,6 +36,8 @@ export interface LeaderElectOptions {
   retryPeriodMs?: number;
   /** Runs while this process leads; its signal aborts when leadership is lost or the election is stopped. */
   lead(signal: AbortSignal): Promise<void>;
+  /** Another leads, and its Lease is watched from now on. */
+  onStandBy?(leader: string): void;
   log: ClientLog;
   signal: AbortSignal;
 }
@@ -165,6 +167,7 @@ function createLease(options: LeaderElectOptions): HeldLease {
       const watching = AbortSignal.any([options.signal, stop.signal]);
       const watch = { namespace, fieldSelector: `metadata.name=${name}`, resourceVersion, signal: watching };
       whenOver();
+      options.onStandBy?.(observed.spec.holderIdentity);
       try {
         for await (const event of client.watch<Lease>(LEASES, watch)) {
           if (event.type === "BOOKMARK") continue;
