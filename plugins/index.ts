@@ -1,6 +1,7 @@
 /** The first-party plugins: folders beside this file. Adding one is a folder and a line. */
 export const FIRST_PARTY_PLUGINS = [
   "always-pull-images",
+  "balanced-allocation",
   "change-freeze",
   "claim-resize",
   "cni",
@@ -11,16 +12,19 @@ export const FIRST_PARTY_PLUGINS = [
   "digest-tokens",
   "extended-resource-toleration",
   "haproxy-load-balancer",
+  "image-locality",
   "limit-anti-affinity",
   "limit-ranger",
   "node-affinity",
   "node-ports",
   "node-resources",
   "node-restriction",
+  "pod-affinity",
   "pod-node-selector",
   "pod-security",
   "runtime-class",
   "taints",
+  "topology-spread",
 ] as const;
 
 /** Installed, and called only when somebody enables them (`kubectl patch plugin NAME --type merge -p '{"spec":{"enabled":true}}'`). */

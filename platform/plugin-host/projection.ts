@@ -43,3 +43,24 @@ export function projected(paths: readonly string[]): (object: unknown) => unknow
   const tree = treeOf(paths);
   return (object) => project(object, tree);
 }
+
+const isSomething = (value: unknown): boolean => {
+  if (Array.isArray(value)) return value.length > 0;
+  if (typeof value === "object" && value !== null) return Object.keys(value).length > 0;
+  return value !== undefined && value !== null && value !== "" && value !== 0 && value !== false;
+};
+
+const hasAt = (value: unknown, tree: Tree): boolean => {
+  if (tree.size === 0) return isSomething(value);
+  if (typeof value !== "object" || value === null) return false;
+  if (Array.isArray(value)) return value.some((item) => hasAt(item, tree));
+  for (const [name, below] of tree) if (hasAt((value as Record<string, unknown>)[name], below)) return true;
+  return false;
+};
+
+/** Whether an object has something (a value that is not empty, 0 or false) at one of the paths. */
+export function hasSomething(paths: readonly string[]): (object: unknown) => boolean {
+  if (paths.length === 0) return () => false;
+  const tree = treeOf(paths);
+  return (object) => hasAt(object, tree);
+}

@@ -1,110 +1,234 @@
-/** One decision: which node for this pod, or why none. */
-import type { FilterOutcome, FilterPlugin, PodClass, ScorePlugin } from "./framework.ts";
+/** One decision: which nodes for pods of one class, or why none. */
+import { type Asker, classKey } from "./answers.ts";
+import type {
+  Demand,
+  FilterOutcome,
+  FilterPlugin,
+  NodePlugin,
+  PodClass,
+  PodFacts,
+  SchedulingPlugins,
+  ScorePlugin,
+} from "./framework.ts";
+import type { SchedulerTable } from "./node-table.ts";
+import { normalized, SCORE_MAX } from "./normalize.ts";
+
+export interface SearchOptions {
+  /** A node that one filter refuses isn't shown to the next; otherwise every filter says what it has against every node. */
+  shortCircuit: boolean;
+  /** Filters that reject much for little are asked first. */
+  orderByPower: boolean;
+  /** Percent of the nodes that have to be found feasible before the best is chosen; 0: as upstream, by the number of nodes; 100: all. */
+  percentageOfNodesToScore: number;
+}
+
+export const DEFAULT_SEARCH: SearchOptions = { shortCircuit: true, orderByPower: true, percentageOfNodesToScore: 0 };
+
+/** A pod with everything that plugins are asked with. */
+export interface Question {
+  filters: Asked<FilterPlugin>[];
+  scores: Asked<ScorePlugin>[];
+  /** Equal for pods that get equal answers from all plugins. */
+  signature: string;
+  /** Placing such a pod changes the answers about its node only. */
+  independent: boolean;
+}
+
+export interface Asked<P extends NodePlugin> {
+  plugin: P;
+  pod: PodClass;
+}
 
 export type Decision =
-  | { node: number }
+  /** As many as were wanted or fewer, each another node, in no order; `top`: the score that they share. */
+  | { nodes: number[]; top: number; considered: number }
   /** By node: everything that spoke against it. */
   | { failures: Map<number, FilterOutcome> };
 
-const SCORE_MAX = 100;
+const concerns = ({ pod, pods }: FilterPlugin["filterConcern"], facts: PodFacts, table: SchedulerTable): boolean =>
+  pod(facts) || (pods !== undefined && table.count(pods) > 0);
 
-/** A node that one filter refuses isn't shown to the next. Among equally good ones chance decides, so that several schedulers spread. */
-export async function decide(
-  pod: PodClass,
-  nodes: readonly number[],
-  filters: readonly FilterPlugin[],
-  scores: readonly ScorePlugin[],
-  random: () => number = Math.random,
-): Promise<Decision> {
-  const { feasible, failures } = await filterNodes(pod, nodes, filters);
-  if (feasible.length === 0) return { failures };
-  if (feasible.length === 1) return { node: feasible[0]! };
-  return { node: await best(pod, feasible, scores, random) };
-}
-
-/** Which nodes every filter lets pass, and what the first that did not said of the others. */
-export async function filterNodes(
-  pod: PodClass,
-  nodes: readonly number[],
-  filters: readonly FilterPlugin[],
-): Promise<{ feasible: number[]; failures: Map<number, FilterOutcome> }> {
-  const failures = new Map<number, FilterOutcome>();
-  let feasible = [...nodes];
-  for (const filter of filters) {
-    if (feasible.length === 0) break;
-    const [verdicts] = await filter.evaluate([pod], feasible);
-    if (!verdicts || verdicts.codes.length !== feasible.length)
-      throw new Error(`filter ${filter.name} did not answer for every node`);
-    const asked = feasible;
-    feasible = asked.filter((id, i) => {
-      const code = verdicts.codes[i]!;
-      const outcome = verdicts.outcomes[code - 1];
-      if (code > 0) failures.set(id, outcome ?? { reasons: [`refused by ${filter.name}`], unresolvable: false });
-      return code === 0;
-    });
-  }
-  return { feasible, failures };
-}
-
-async function best(
-  pod: PodClass,
-  nodes: readonly number[],
-  plugins: readonly ScorePlugin[],
-  random: () => number,
-): Promise<number> {
-  const totals = new Float64Array(nodes.length);
-  for (const plugin of plugins) {
-    const [own] = await plugin.score([pod], nodes);
-    const scores = own && plugin.normalize ? await plugin.normalize(own) : own;
-    if (!scores || scores.length !== nodes.length)
-      throw new Error(`score ${plugin.name} did not answer for every node`);
-    for (let i = 0; i < totals.length; i++) {
-      totals[i]! += plugin.weight * Math.max(0, Math.min(SCORE_MAX, scores[i]!));
+/** What is to be asked about a pod, of whom. */
+export function questionOf(
+  facts: PodFacts,
+  demand: Demand,
+  plugins: SchedulingPlugins,
+  table: SchedulerTable,
+): Question {
+  const classes = new Map<NodePlugin, PodClass>();
+  const asked = <P extends NodePlugin>(plugin: P): Asked<P> => {
+    let pod = classes.get(plugin);
+    if (!pod) {
+      pod = { ...demand, view: plugin.view(facts) };
+      classes.set(plugin, pod);
     }
-  }
-  const top = Math.max(...totals);
-  const winners = nodes.filter((_, i) => totals[i] === top);
-  return winners[Math.floor(random() * winners.length)]!;
+    return { plugin, pod };
+  };
+  const filters = plugins.filters(facts.tenant).filter(({ filterConcern }) => concerns(filterConcern, facts, table));
+  const scores = plugins.scores(facts.tenant).filter(({ scoreConcern }) => concerns(scoreConcern, facts, table));
+  const question = {
+    filters: filters.map(asked).sort((a, b) => a.plugin.order - b.plugin.order),
+    scores: scores.map(asked),
+    signature: "",
+    independent: [...filters, ...scores].every(({ scope }) => scope !== "call" && scope !== "cluster"),
+  };
+  const parts = [...classes].map(([{ name }, pod]) => `${name} ${classKey(pod)}`);
+  question.signature = `${[...filters, ...scores].map(({ name }) => name)}\n${parts.join("\n")}`;
+  return question;
 }
 
-export const NO_NODES = "no nodes available to schedule pods";
+const ENOUGH_MIN = 100;
+const PERCENT_MIN = 5;
 
-/**
- * Upstream's words (framework.FitError): "0/2 nodes are available: 1 Insufficient cpu, 1 node(s) were unschedulable."
- * `preemption`: what to say about it, where something is to be said.
- */
-export function fitMessage(
-  count: number,
-  failures: Iterable<{ reasons: readonly string[] }>,
-  preemption?: string,
-): string {
-  const reasons = new Map<string, number>();
-  for (const failure of failures) {
-    for (const reason of failure.reasons) reasons.set(reason, (reasons.get(reason) ?? 0) + 1);
-  }
-  const texts = [...reasons].map(([reason, n]) => `${n} ${reason}`).sort();
-  const list = texts.length > 0 ? ` ${texts.join(", ")}.` : "";
-  return `0/${count} nodes are available:${list}${preemption ? ` preemption: ${preemption}` : ""}`;
+/** How many feasible nodes are enough (upstream: numFeasibleNodesToFind). */
+export function enoughNodes(all: number, percentage: number): number {
+  if (all < ENOUGH_MIN || percentage >= 100) return all;
+  const adaptive = Math.max(PERCENT_MIN, 50 - Math.trunc(all / 125));
+  return Math.max(ENOUGH_MIN, Math.trunc((all * (percentage === 0 ? adaptive : percentage)) / 100));
 }
 
-/**
- * Evicting others would not help: where the filters say so, and where nobody of a lower priority runs. Undefined where it
- * might, because then there is nothing true to say without trying.
- */
-export function preemptionMessage(
-  failures: ReadonlyMap<number, FilterOutcome>,
-  never: boolean,
-  hasVictims: (node: number) => boolean,
-): string | undefined {
-  if (never) return "not eligible due to preemptionPolicy=Never.";
-  const candidates = [...failures].filter(([, outcome]) => !outcome.unresolvable);
-  if (candidates.some(([node]) => hasVictims(node))) return undefined;
-  const said = [...failures.values()].map((outcome) => ({
-    reasons: [
-      outcome.unresolvable
-        ? "Preemption is not helpful for scheduling"
-        : "No preemption victims found for incoming pod",
-    ],
-  }));
-  return fitMessage(failures.size, said);
+export interface SearchCounts {
+  /** Nodes that were looked at, and those that did not have to be because enough were feasible. */
+  examined: number;
+  spared: number;
+  /** Questions to filters that a refusal before made needless. */
+  shortCircuited: number;
+}
+
+export interface Search {
+  decide(question: Question, wanted: number): Promise<Decision>;
+  /** Of these nodes, which every filter lets pass, and what was said of the others. Nothing is remembered. */
+  filter(
+    question: Question,
+    nodes: readonly number[],
+  ): Promise<{ feasible: number[]; failures: Map<number, FilterOutcome> }>;
+  readonly counts: SearchCounts;
+}
+
+export function createSearch(
+  table: SchedulerTable,
+  asker: Asker,
+  options: SearchOptions = DEFAULT_SEARCH,
+  random: () => number = Math.random,
+): Search {
+  const counts: SearchCounts = { examined: 0, spared: 0, shortCircuited: 0 };
+  /** Where the next search starts, so that every node has its turn. */
+  let start = 0;
+
+  const inOrder = (filters: readonly Asked<FilterPlugin>[]) => {
+    if (!options.orderByPower) return filters;
+    const price = ({ plugin }: Asked<FilterPlugin>) => {
+      const { cost, rejects } = asker.power(plugin);
+      return cost / (rejects + 0.01);
+    };
+    return filters.toSorted((a, b) => price(a) - price(b));
+  };
+
+  const passing = async (filters: readonly Asked<FilterPlugin>[], nodes: readonly number[]): Promise<number[]> => {
+    let left: readonly number[] = nodes;
+    for (const [i, { plugin, pod }] of filters.entries()) {
+      if (left.length === 0) break;
+      const { values } = await asker.verdicts(plugin, pod, options.shortCircuit ? left : nodes);
+      const asked = left.length;
+      left = left.filter((id) => values[id] === 0);
+      if (options.shortCircuit) counts.shortCircuited += (asked - left.length) * (filters.length - i - 1);
+    }
+    return [...left];
+  };
+
+  /** What to say of nodes that do not fit: the first refusal in the plugins' own order, whatever order they were asked in. */
+  const explain = async (filters: readonly Asked<FilterPlugin>[], nodes: readonly number[]) => {
+    const failures = new Map<number, FilterOutcome>();
+    let left = [...nodes];
+    for (const { plugin, pod } of filters) {
+      const { values, outcomes } = await asker.verdicts(plugin, pod, options.shortCircuit ? left : nodes);
+      for (const id of options.shortCircuit ? left : nodes) {
+        const code = values[id]!;
+        if (code <= 0) continue;
+        const outcome = outcomes[code - 1] ?? { reasons: [`refused by ${plugin.name}`], unresolvable: false };
+        const before = failures.get(id);
+        failures.set(id, before ? both(before, outcome) : outcome);
+      }
+      left = left.filter((id) => !failures.has(id));
+    }
+    return failures;
+  };
+
+  const find = async (question: Question): Promise<number[]> => {
+    const ids = table.ids();
+    const enough = enoughNodes(ids.length, options.percentageOfNodesToScore);
+    const filters = inOrder(question.filters);
+    const feasible: number[] = [];
+    let examined = 0;
+    while (examined < ids.length && feasible.length < enough) {
+      const size = Math.min(ids.length - examined, Math.max(ENOUGH_MIN, enough - feasible.length));
+      const chunk: number[] = [];
+      for (let i = 0; i < size; i++) chunk.push(ids[(start + examined + i) % ids.length]!);
+      for (const id of await passing(filters, chunk)) feasible.push(id);
+      examined += size;
+    }
+    start = ids.length > 0 ? (start + examined) % ids.length : 0;
+    counts.examined += examined;
+    counts.spared += ids.length - examined;
+    return feasible;
+  };
+
+  const rate = async (scores: readonly Asked<ScorePlugin>[], nodes: readonly number[]): Promise<Float64Array> => {
+    const totals = new Float64Array(nodes.length);
+    for (const { plugin, pod } of scores) {
+      const { values } = await asker.scores(plugin, pod, nodes);
+      const own = Float64Array.from(nodes, (id) => values[id]!);
+      const scaled =
+        plugin.normalization === "hook" ? await plugin.normalize(own) : normalized(plugin.normalization, own);
+      if (scaled.length !== nodes.length) throw new Error(`score ${plugin.name} did not answer for every node`);
+      for (let i = 0; i < totals.length; i++) {
+        totals[i]! += plugin.weight * Math.max(0, Math.min(SCORE_MAX, scaled[i]!));
+      }
+    }
+    return totals;
+  };
+
+  return {
+    counts,
+    async decide(question, wanted) {
+      const feasible = await find(question);
+      if (feasible.length === 0) return { failures: await explain(question.filters, table.ids()) };
+      if (feasible.length === 1) return { nodes: feasible, top: 0, considered: 1 };
+      const totals = await rate(question.scores, feasible);
+      let top = Number.NEGATIVE_INFINITY;
+      for (const total of totals) if (total > top) top = total;
+      const best = feasible.filter((_, i) => totals[i] === top);
+      return { nodes: some(best, wanted, random), top, considered: feasible.length };
+    },
+    async filter(question, nodes) {
+      const failures = new Map<number, FilterOutcome>();
+      let feasible = [...nodes];
+      for (const { plugin, pod } of question.filters) {
+        if (feasible.length === 0) break;
+        const [verdicts] = await plugin.evaluate([pod], feasible);
+        if (verdicts?.codes.length !== feasible.length) {
+          throw new Error(`filter ${plugin.name} did not answer for every node`);
+        }
+        const { codes, outcomes } = verdicts;
+        for (const [i, id] of feasible.entries()) if (codes[i] !== 0) failures.set(id, outcomes[codes[i]! - 1]!);
+        feasible = feasible.filter((id) => !failures.has(id));
+      }
+      return { feasible, failures };
+    },
+  };
+}
+
+const both = (a: FilterOutcome, b: FilterOutcome): FilterOutcome => ({
+  reasons: [...a.reasons, ...b.reasons],
+  unresolvable: a.unresolvable || b.unresolvable,
+});
+
+/** As many as wanted, by chance: among equally good nodes several schedulers spread. */
+function some(nodes: number[], wanted: number, random: () => number): number[] {
+  const count = Math.min(wanted, nodes.length);
+  for (let i = 0; i < count; i++) {
+    const j = i + Math.floor(random() * (nodes.length - i));
+    [nodes[i], nodes[j]] = [nodes[j]!, nodes[i]!];
+  }
+  return nodes.slice(0, count);
 }

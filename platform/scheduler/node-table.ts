@@ -1,6 +1,6 @@
 /**
  * What the scheduler knows of nodes and of what their pods ask for, including pods it has only decided about (assumed).
- * Every change is gathered and leaves as one delta before the next decision.
+ * Every change has a position in a log of bounded length: whoever keeps something about nodes asks what changed since then.
  */
 import {
   podNonzeroRequests,
@@ -10,24 +10,33 @@ import {
 } from "#platform/rules/pod-requests.ts";
 import type { Node, Pod } from "#sdk/api/generated/types.ts";
 import { tenantOf } from "#sdk/client/port.ts";
-import type { Amounts, NodeDelta, NodeEntry, NodeTable, NodeUsage, PodClass, PodOnNode } from "./framework.ts";
+import type { Amounts, Demand, NodeDelta, NodeEntry, NodeTable, NodeUsage, PodFacts } from "./framework.ts";
 import type { PlacedPod } from "./preemption.ts";
 
-interface Demand {
+interface Placed {
   requests: ResourceAmounts;
   nonzeroCpuMilli: number;
   nonzeroMemory: number;
   priority: number;
-}
-interface Placed extends Demand {
   node: string;
-  pod: PodOnNode;
+  pod: PodFacts;
   /** nominated: room is being made for it there; assumed: decided, not yet seen in the API. */
   state: "seen" | "assumed" | "nominated";
 }
 
+/** The pods of a node, known before the node itself when they arrive first. */
+interface Place {
+  pods: Map<string, Placed>;
+  sum: ResourceAmounts;
+  nonzeroCpuMilli: number;
+  nonzeroMemory: number;
+}
+
 /** Labels of a tenant's namespace. */
 export type NamespaceLabels = (tenant: string, namespace: string) => Record<string, string>;
+
+/** What changed about a node: its object (or whether it is there), or only its pods. */
+export type Change = [id: number, object: boolean];
 
 export interface SchedulerTable extends NodeTable {
   putNode(node: Node): void;
@@ -44,95 +53,152 @@ export interface SchedulerTable extends NodeTable {
   nominatedNode(key: string): string | undefined;
   /** On a node, or decided about; one that is only nominated is not. */
   isPlaced(key: string): boolean;
+  /** The namespace's labels changed. */
+  relabel(tenant: string, namespace: string): void;
   podsOn(id: number): PlacedPod[];
   /** The nodes named as they would be without these pods; empty sets: as they are. */
   without(removed: ReadonlyMap<number, ReadonlySet<string>>): NodeDelta;
   idOf(name: string): number | undefined;
-  /** Everything that changed since the last call. */
-  takeDelta(): NodeDelta;
-  ids(): number[];
+  /** Of every node, in a fixed order; not to be changed. */
+  ids(): readonly number[];
   nameOf(id: number): string;
+  /** No id is or was greater than or equal to this. */
+  capacity(): number;
   /** Some pod there has a lower priority. */
   hasLowerPriority(id: number, priority: number): boolean;
+  /** How many changes there were. */
+  position(): number;
+  /** Undefined where it is too long ago: anything may have changed. */
+  changesSince(position: number): Iterable<Change> | undefined;
+  deltaSince(position: number): NodeDelta;
+  /** How many of the pods on nodes pass the test; each test is remembered and kept up to date. */
+  count(test: (pod: PodFacts) => boolean): number;
 }
+
+const LOG_MAX = 50_000;
+const NONE: ReadonlySet<string> = new Set();
 
 export function createNodeTable(namespaceLabels: NamespaceLabels = () => ({})): SchedulerTable {
   const ids = new Map<string, number>();
   const entries = new Map<number, NodeEntry>();
   const free: number[] = [];
   const placed = new Map<string, Placed>();
-  /** node name → keys of its pods; known before the node itself when pods arrive first. */
-  const podsOn = new Map<string, Set<string>>();
-  const dirtyNodes = new Set<number>();
-  const dirtyUsage = new Set<number>();
-  let removed: number[] = [];
+  const places = new Map<string, Place>();
+  const counts = new Map<(pod: PodFacts) => boolean, number>();
+  let order: number[] | undefined;
+  let capacity = 0;
+  /** id * 2, and one more where the object changed. */
+  let log: number[] = [];
+  let forgotten = 0;
 
+  const record = (id: number, object: boolean) => {
+    log.push(id * 2 + (object ? 1 : 0));
+    if (log.length > LOG_MAX) {
+      forgotten += LOG_MAX / 2;
+      log = log.slice(LOG_MAX / 2);
+    }
+  };
   const touch = (node: string) => {
     const id = ids.get(node);
-    if (id !== undefined) dirtyUsage.add(id);
+    if (id !== undefined) record(id, false);
+  };
+  const recount = (pod: PodFacts, by: number) => {
+    for (const [test, count] of counts) if (test(pod)) counts.set(test, count + by);
   };
   const place = (key: string, pod: Pod, node: string, state: Placed["state"]) => {
+    const old = placed.get(key);
+    if (old?.node === node && sameForScheduling(old.pod, pod)) {
+      old.state = state;
+      return;
+    }
     unplace(key);
-    const shown = { ...pod, ...belonging(pod, namespaceLabels) };
-    placed.set(key, { ...demandOf(pod), node, pod: shown, state });
-    const present = podsOn.get(node);
-    if (present) present.add(key);
-    else podsOn.set(node, new Set([key]));
+    const nonzero = podNonzeroRequests(pod.spec);
+    const next: Placed = {
+      requests: podRequests(pod.spec),
+      nonzeroCpuMilli: nonzero.cpuMilli,
+      nonzeroMemory: nonzero.memory,
+      priority: pod.spec?.priority ?? 0,
+      node,
+      pod: factsOf(pod, namespaceLabels),
+      state,
+    };
+    placed.set(key, next);
+    let at = places.get(node);
+    if (!at) {
+      at = { pods: new Map(), sum: {}, nonzeroCpuMilli: 0, nonzeroMemory: 0 };
+      places.set(node, at);
+    }
+    at.pods.set(key, next);
+    addTo(at, next, 1);
+    recount(next.pod, 1);
     touch(node);
   };
   const unplace = (key: string) => {
     const old = placed.get(key);
     if (!old) return;
     placed.delete(key);
-    podsOn.get(old.node)?.delete(key);
-    if (podsOn.get(old.node)?.size === 0) podsOn.delete(old.node);
+    const at = places.get(old.node);
+    at?.pods.delete(key);
+    if (at?.pods.size === 0) places.delete(old.node);
+    else if (at) addTo(at, old, -1);
+    recount(old.pod, -1);
     touch(old.node);
   };
-  const none: ReadonlySet<string> = new Set();
-  const podsOf = (id: number, without = none): Placed[] =>
-    [...(podsOn.get(entries.get(id)?.name ?? "") ?? [])].filter((k) => !without.has(k)).map((k) => placed.get(k)!);
-  const entry = (id: number, without = none): NodeEntry => ({
-    ...entries.get(id)!,
-    pods: podsOf(id, without).map(({ pod }) => pod),
-  });
-
-  const usage = (id: number, without = none): NodeUsage => {
-    const pods = podsOf(id, without);
-    const sum: ResourceAmounts = {};
-    for (const { requests } of pods) {
-      for (const [name, amount] of Object.entries(requests)) sum[name] = (sum[name] ?? 0) + amount;
+  const placeOf = (id: number): Place | undefined => places.get(entries.get(id)?.name ?? "");
+  const factsOn = (id: number, without = NONE): PodFacts[] => {
+    const facts: PodFacts[] = [];
+    for (const [key, { pod }] of placeOf(id)?.pods ?? []) if (!without.has(key)) facts.push(pod);
+    return facts;
+  };
+  const usage = (id: number, without = NONE): NodeUsage => {
+    const at = placeOf(id);
+    const left: Place = {
+      pods: at?.pods ?? new Map(),
+      sum: { ...at?.sum },
+      nonzeroCpuMilli: at?.nonzeroCpuMilli ?? 0,
+      nonzeroMemory: at?.nonzeroMemory ?? 0,
+    };
+    let pods = left.pods.size;
+    for (const key of without) {
+      const gone = left.pods.get(key);
+      if (!gone) continue;
+      addTo(left, gone, -1);
+      pods--;
     }
+    const { sum, nonzeroCpuMilli, nonzeroMemory } = left;
+    return { id, requested: amountsOf(sum), nonzeroCpuMilli, nonzeroMemory, pods };
+  };
+  const whole = (): NodeDelta => {
+    const all = [...entries.keys()];
     return {
-      id,
-      requested: amountsOf(sum),
-      nonzeroCpuMilli: pods.reduce((total, pod) => total + pod.nonzeroCpuMilli, 0),
-      nonzeroMemory: pods.reduce((total, pod) => total + pod.nonzeroMemory, 0),
-      pods: pods.length,
+      whole: true,
+      removed: [],
+      nodes: [...entries.values()],
+      usage: all.map((id) => usage(id)),
+      pods: all.map((id) => ({ id, pods: factsOn(id) })),
     };
   };
+  const changesSince = (position: number) => (position < forgotten ? undefined : changes(log, position - forgotten));
 
   return {
     putNode(node) {
       const name = node.metadata.name ?? "";
       const known = ids.get(name);
-      const id = known ?? free.pop() ?? ids.size;
+      const id = known ?? free.pop() ?? capacity++;
       ids.set(name, id);
-      const allocatable = resourceAmounts(node.status?.allocatable);
-      const { pods: podsMax = 0, ...amounts } = allocatable;
-      entries.set(id, { id, name, allocatable: amountsOf(amounts), podsMax, node, pods: [] });
-      removed = removed.filter((r) => r !== id);
-      dirtyNodes.add(id);
-      if (known === undefined) dirtyUsage.add(id);
+      const { pods: podsMax = 0, ...amounts } = resourceAmounts(node.status?.allocatable);
+      entries.set(id, { id, name, allocatable: amountsOf(amounts), podsMax, node });
+      if (known === undefined) order = undefined;
+      record(id, true);
     },
     removeNode(name) {
       const id = ids.get(name);
       if (id === undefined) return;
       ids.delete(name);
       entries.delete(id);
-      dirtyNodes.delete(id);
-      dirtyUsage.delete(id);
       free.push(id);
-      removed.push(id);
+      order = undefined;
+      record(id, true);
     },
     putPod: (key, pod) => place(key, pod, pod.spec?.nodeName ?? "", "seen"),
     removePod: unplace,
@@ -150,50 +216,84 @@ export function createNodeTable(namespaceLabels: NamespaceLabels = () => ({})): 
       const state = placed.get(key)?.state;
       return state === "seen" || state === "assumed";
     },
-    podsOn: (id) =>
-      [...(podsOn.get(entries.get(id)?.name ?? "") ?? [])].map((key) => ({ key, pod: placed.get(key)!.pod })),
+    relabel(tenant, namespace) {
+      for (const present of placed.values()) {
+        if (present.pod.tenant !== tenant || present.pod.metadata.namespace !== namespace) continue;
+        recount(present.pod, -1);
+        present.pod = factsOf(present.pod, namespaceLabels);
+        recount(present.pod, 1);
+        touch(present.node);
+      }
+    },
+    podsOn: (id) => [...(placeOf(id)?.pods ?? [])].map(([key, { pod }]) => ({ key, pod })),
     without: (gone) => ({
       whole: false,
-      nodes: [],
-      podChanges: [...gone].map(([id, keys]) => entry(id, keys)),
-      usage: [...gone].map(([id, keys]) => usage(id, keys)),
       removed: [],
+      nodes: [],
+      usage: [...gone].map(([id, keys]) => usage(id, keys)),
+      pods: [...gone].map(([id, keys]) => ({ id, pods: factsOn(id, keys) })),
     }),
     idOf: (name) => ids.get(name),
-    takeDelta() {
-      const delta = {
-        whole: false,
-        nodes: [...dirtyNodes].map((id) => entry(id)),
-        podChanges: [...dirtyUsage].filter((id) => !dirtyNodes.has(id)).map((id) => entry(id)),
-        usage: [...dirtyUsage].map((id) => usage(id)),
-        removed,
-      };
-      dirtyNodes.clear();
-      dirtyUsage.clear();
-      removed = [];
-      return delta;
+    ids() {
+      order ??= [...entries.keys()];
+      return order;
     },
-    whole: () => ({
-      whole: true,
-      nodes: [...entries.keys()].map((id) => entry(id)),
-      podChanges: [],
-      usage: [...entries.keys()].map((id) => usage(id)),
-      removed: [],
-    }),
-    ids: () => [...entries.keys()],
     nameOf: (id) => entries.get(id)?.name ?? "",
-    hasLowerPriority: (id, priority) => podsOf(id).some((pod) => pod.priority < priority),
+    capacity: () => capacity,
+    hasLowerPriority(id, than) {
+      for (const { priority } of placeOf(id)?.pods.values() ?? []) if (priority < than) return true;
+      return false;
+    },
+    position: () => forgotten + log.length,
+    changesSince,
+    deltaSince(position) {
+      const since = changesSince(position);
+      if (!since) return whole();
+      const changed = new Map<number, boolean>();
+      for (const [id, object] of since) changed.set(id, object || (changed.get(id) ?? false));
+      const present = [...changed.keys()].filter((id) => entries.has(id));
+      return {
+        whole: false,
+        removed: [...changed.keys()].filter((id) => !entries.has(id)),
+        nodes: present.filter((id) => changed.get(id)).map((id) => entries.get(id)!),
+        usage: present.map((id) => usage(id)),
+        pods: present.map((id) => ({ id, pods: factsOn(id) })),
+      };
+    },
+    count(test) {
+      let count = counts.get(test);
+      if (count === undefined) {
+        count = 0;
+        for (const { pod } of placed.values()) if (test(pod)) count++;
+        counts.set(test, count);
+      }
+      return count;
+    },
+    whole,
   };
 }
 
-function demandOf(pod: Pod): Demand {
-  const nonzero = podNonzeroRequests(pod.spec);
-  return {
-    requests: podRequests(pod.spec),
-    nonzeroCpuMilli: nonzero.cpuMilli,
-    nonzeroMemory: nonzero.memory,
-    priority: pod.spec?.priority ?? 0,
+function* changes(log: readonly number[], from: number): Iterable<Change> {
+  for (let i = from; i < log.length; i++) yield [log[i]! >> 1, (log[i]! & 1) === 1];
+}
+
+function addTo(at: Place, { requests, nonzeroCpuMilli, nonzeroMemory }: Placed, sign: 1 | -1): void {
+  for (const [name, amount] of Object.entries(requests)) at.sum[name] = (at.sum[name] ?? 0) + sign * amount;
+  at.nonzeroCpuMilli += sign * nonzeroCpuMilli;
+  at.nonzeroMemory += sign * nonzeroMemory;
+}
+
+/** Pods change all the time (statuses): what schedulers look at seldom does. */
+function sameForScheduling(a: PodFacts, b: Pod): boolean {
+  const relevant = ({ metadata, spec }: Pod) => {
+    const { nodeName: _, ...rest } = spec ?? { containers: [] };
+    return JSON.stringify([metadata.labels, metadata.annotations, rest]);
   };
+  return (
+    a.metadata.uid === b.metadata.uid &&
+    a.terminating === (b.metadata.deletionTimestamp !== undefined) &&
+    relevant(a) === relevant(b)
+  );
 }
 
 function amountsOf(amounts: ResourceAmounts): Amounts {
@@ -201,13 +301,21 @@ function amountsOf(amounts: ResourceAmounts): Amounts {
   return { cpuMilli: cpu, memory, ephemeralStorage, others: Object.entries(others) };
 }
 
-const belonging = (pod: Pod, labels: NamespaceLabels): { tenant: string; namespaceLabels: Record<string, string> } => {
+export function factsOf(pod: Pod, namespaceLabels: NamespaceLabels): PodFacts {
   const tenant = tenantOf(pod);
-  return { tenant, namespaceLabels: labels(tenant, pod.metadata.namespace ?? "") };
-};
+  return {
+    ...pod,
+    tenant,
+    namespaceLabels: namespaceLabels(tenant, pod.metadata.namespace ?? ""),
+    terminating: pod.metadata.deletionTimestamp !== undefined,
+  };
+}
 
-export function podClassOf(pod: Pod, tenant: string, namespaceLabels: NamespaceLabels = () => ({})): PodClass {
-  const { requests, nonzeroCpuMilli, nonzeroMemory } = demandOf(pod);
-  const shown = { ...pod, ...belonging(pod, namespaceLabels) };
-  return { tenant, requests: amountsOf(requests), nonzeroCpuMilli, nonzeroMemory, pod: shown };
+export function demandOf(pod: Pod): Demand {
+  const nonzero = podNonzeroRequests(pod.spec);
+  return {
+    requests: amountsOf(podRequests(pod.spec)),
+    nonzeroCpuMilli: nonzero.cpuMilli,
+    nonzeroMemory: nonzero.memory,
+  };
 }

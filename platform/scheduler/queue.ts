@@ -21,6 +21,10 @@ export interface SchedulingQueue {
   remove(key: string): void;
   /** Waits for the next one; undefined after close. The taker must call done or failed. */
   take(): Promise<QueuedPod | undefined>;
+  /** The next one if it is there and passes the test; as if it had been taken. */
+  takeIf(test: (item: QueuedPod) => boolean): QueuedPod | undefined;
+  /** It was taken and not decided about: it is the next again. */
+  giveBack(item: QueuedPod): void;
   /** It has a node, or is no longer ours. */
   done(key: string): void;
   /** `retry`: the failure has nothing to do with the nodes (a lost race, an error), so only time is awaited. */
@@ -67,16 +71,27 @@ export function createSchedulingQueue(options: QueueOptions = {}): SchedulingQue
     entry.place = "backoff";
     after(entry, backoffMs(entry));
   };
+  /** The next active one, which stays where it is. */
+  const first = (): Entry | undefined => {
+    for (let entry = active.peek(); entry; entry = active.peek()) {
+      if (entries.get(entry.key) === entry && entry.place === "active") return entry;
+      // Removed or replaced since it was pushed.
+      active.pop();
+    }
+    return undefined;
+  };
+  const takeFirst = (entry: Entry): QueuedPod => {
+    active.pop();
+    entry.place = "inFlight";
+    entry.touched = false;
+    entry.attempts++;
+    return { ...entry };
+  };
   const serve = () => {
     while (takers.length > 0) {
-      const entry = active.pop();
+      const entry = first();
       if (!entry) return;
-      // Removed or replaced since it was pushed.
-      if (entries.get(entry.key) !== entry || entry.place !== "active") continue;
-      entry.place = "inFlight";
-      entry.touched = false;
-      entry.attempts++;
-      takers.shift()?.({ ...entry });
+      takers.shift()?.(takeFirst(entry));
     }
   };
 
@@ -105,6 +120,16 @@ export function createSchedulingQueue(options: QueueOptions = {}): SchedulingQue
         takers.push(resolve);
         serve();
       });
+    },
+    takeIf(test) {
+      const entry = closed ? undefined : first();
+      return entry && test(entry) ? takeFirst(entry) : undefined;
+    },
+    giveBack({ key }) {
+      const entry = entries.get(key);
+      if (entry?.place !== "inFlight") return;
+      entry.attempts--;
+      activate(entry);
     },
     done(key) {
       const entry = entries.get(key);
@@ -141,12 +166,17 @@ const priority = (item: QueuedPod): number => item.pod.spec?.priority ?? 0;
 const before = (a: QueuedPod, b: QueuedPod): boolean =>
   priority(a) !== priority(b) ? priority(a) > priority(b) : a.arrived < b.arrived;
 
-function createHeap<T>(isBefore: (a: T, b: T) => boolean): { push(item: T): void; pop(): T | undefined } {
+function createHeap<T>(isBefore: (a: T, b: T) => boolean): {
+  push(item: T): void;
+  pop(): T | undefined;
+  peek(): T | undefined;
+} {
   const items: T[] = [];
   const swap = (i: number, j: number) => {
     [items[i], items[j]] = [items[j]!, items[i]!];
   };
   return {
+    peek: () => items[0],
     push(item) {
       let at = items.push(item) - 1;
       while (at > 0) {

@@ -8,6 +8,7 @@ import { createFakeApi, type FakeApi } from "#sdk/testing/fake-api.ts";
 import { until } from "#sdk/testing/until.ts";
 import { type FilterPlugin, type NodeDelta, noPlugins, type SchedulingPlugins } from "./framework.ts";
 import { startScheduler } from "./scheduler.ts";
+import { filterOf } from "./testing.ts";
 
 const PODS = { group: "", version: "v1", resource: "pods" };
 const NODES = { group: "", version: "v1", resource: "nodes" };
@@ -32,10 +33,11 @@ const getPod = (api: FakeApi, name: string) => api.client.get<Pod>(PODS, { names
 function cpuFilter(): FilterPlugin & { deltas: NodeDelta[] } {
   const nodes = new Map<number, { allocatable: number; requested: number }>();
   const deltas: NodeDelta[] = [];
-  return {
+  return filterOf({
     name: "cpu",
+    scope: "node",
     deltas,
-    async sync(delta) {
+    async sync(delta: NodeDelta) {
       deltas.push(delta);
       if (delta.whole) nodes.clear();
       for (const id of delta.removed) nodes.delete(id);
@@ -50,7 +52,7 @@ function cpuFilter(): FilterPlugin & { deltas: NodeDelta[] } {
         outcomes: [{ reasons: ["Insufficient cpu"], unresolvable: false }],
       }));
     },
-  };
+  });
 }
 
 async function setUp(t: TestContext, api: FakeApi, plugins: SchedulingPlugins = noPlugins) {

@@ -1,21 +1,28 @@
+import { readConfig } from "#sdk/plugin/config.ts";
 import { defineFilter, defineNodes, defineScore } from "#sdk/plugin/define.ts";
-import { NodeTable, verdicts } from "#sdk/plugin/scheduling.ts";
-import { fit, leastAllocated } from "./resources.ts";
+import { NodeTable, scores, verdicts } from "#sdk/plugin/scheduling.ts";
+import { fit, type Ignored } from "./resources.ts";
+import { type Scorer, type ScoringStrategy, scorerOf } from "./scoring.ts";
 
 const table = new NodeTable(() => undefined);
+/** Read at the first call: an instance has one configuration for its life. */
+let scorer: Scorer | undefined;
+let ignored: Ignored | undefined;
 
-export const nodes = defineNodes({ sync: (delta) => table.apply(delta) });
+export const nodes = defineNodes({ sync: (delta) => void table.apply(delta) });
 
 export const filter = defineFilter({
-  evaluate: (pods, ids) => pods.map((pod) => verdicts(table, ids, (node) => fit(pod, node))),
+  evaluate(pods, ids) {
+    ignored ??= readConfig<Ignored>();
+    const without = ignored;
+    return pods.map((pod) => verdicts(table, ids, (node) => fit(pod, node, without)));
+  },
 });
 
 export const score = defineScore({
-  score: (pods, ids) =>
-    pods.map((pod) =>
-      Array.from(ids, (id) => {
-        const node = table.row(id);
-        return node ? leastAllocated(pod, node) : 0;
-      }),
-    ),
+  score(pods, ids) {
+    scorer ??= scorerOf(readConfig<{ scoringStrategy?: ScoringStrategy }>().scoringStrategy ?? {});
+    const scoreOf = scorer;
+    return pods.map((pod) => scores(table, ids, (node) => scoreOf(pod, node)));
+  },
 });

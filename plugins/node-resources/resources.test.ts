@@ -1,8 +1,9 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { NodeTable, normalizeByMaximum, verdicts } from "#sdk/plugin/scheduling.ts";
-import type { Amounts } from "#sdk/plugin/types.ts";
-import { fit, leastAllocated } from "./resources.ts";
+import type { Amounts, NodeDelta } from "#sdk/plugin/types.ts";
+import { fit } from "./resources.ts";
+import { balancedScorer, CPU_AND_MEMORY, scorerOf } from "./scoring.ts";
 
 const amounts = (cpuMilli: number, memory: number, others: Amounts["others"] = []): Amounts => ({
   cpuMilli,
@@ -19,6 +20,7 @@ const node = (requested = amounts(0, 0), pods = 0) => ({
   nonzeroCpuMilli: requested.cpuMilli,
   nonzeroMemory: requested.memory,
   pods,
+  groups: new Map<number, number>(),
 });
 const pod = (requests: Amounts) => ({
   requests,
@@ -42,20 +44,54 @@ test("everything that is missing is said, and whether eviction could help", () =
   assert.deepEqual(fit(gpus, node()), { reasons: ["Insufficient example.com/gpu"], unresolvable: true });
 });
 
+const leastAllocated = scorerOf({});
+
 test("the emptier node scores higher", () => {
   assert.equal(leastAllocated(pod(amounts(100, 100)), node()), 90);
   assert.equal(leastAllocated(pod(amounts(100, 100)), node(amounts(400, 800))), 30);
   assert.equal(leastAllocated(pod(amounts(2000, 2000)), node()), 0);
 });
 
+test("the fuller node scores higher where pods are packed, and any shape can be given", () => {
+  const most = scorerOf({ type: "MostAllocated" });
+  assert.equal(most(pod(amounts(100, 100)), node(amounts(400, 800))), 70);
+  const gpus = [{ name: "example.com/gpu", weight: 5 }];
+  const shape = [
+    { utilization: 0, score: 0 },
+    { utilization: 100, score: 10 },
+  ];
+  const ratio = scorerOf({ type: "RequestedToCapacityRatio", resources: gpus, requestedToCapacityRatio: { shape } });
+  assert.equal(ratio(pod(amounts(0, 0, [["example.com/gpu", 1]])), node()), 100);
+  assert.equal(ratio(pod(amounts(0, 0)), node()), 0);
+});
+
+test("a node whose resources are used more evenly with the pod is balanced better", () => {
+  const balanced = balancedScorer(CPU_AND_MEMORY);
+  assert.equal(balanced(pod(amounts(0, 0)), node()), 0);
+  assert.equal(balanced(pod(amounts(100, 100)), node()), 75);
+  assert.equal(balanced(pod(amounts(400, 0)), node(amounts(0, 400))), 85);
+  assert.equal(balanced(pod(amounts(400, 0)), node(amounts(400, 0))), 65);
+});
+
+const delta = (change: Partial<NodeDelta>): NodeDelta => ({
+  whole: false,
+  removed: [],
+  nodes: [],
+  usage: [],
+  groups: [],
+  placements: [],
+  forgotten: [],
+  ...change,
+});
+
 test("the table follows deltas, and a whole one forgets", () => {
   const table = new NodeTable((object) => object);
   const entry = (id: number) => ({ id, name: `n${id}`, allocatable: amounts(10, 10), podsMax: 1, object: `o${id}` });
-  table.apply({ whole: true, nodes: [entry(0), entry(1)], usage: [], removed: [] });
+  table.apply(delta({ whole: true, nodes: [entry(0), entry(1)] }));
   const usage = [{ id: 1, requested: amounts(5, 5), nonzeroCpuMilli: 5, nonzeroMemory: 5, pods: 1 }];
-  table.apply({ whole: false, nodes: [], usage, removed: [0] });
+  table.apply(delta({ usage, removed: [0] }));
   assert.deepEqual([table.row(0), table.row(1)?.pods, table.row(1)?.facts], [undefined, 1, "o1"]);
-  table.apply({ whole: true, nodes: [entry(2)], usage: [], removed: [] });
+  table.apply(delta({ whole: true, nodes: [entry(2)] }));
   assert.deepEqual([table.row(1), table.row(2)?.pods], [undefined, 0]);
 });
 
@@ -68,7 +104,7 @@ test("equal outcomes are said once", () => {
     podsMax: 1,
     object: "",
   }));
-  table.apply({ whole: true, nodes, usage: [], removed: [] });
+  table.apply(delta({ whole: true, nodes }));
   const { codes, outcomes } = verdicts(table, [0, 1, 2, 9], (row) => fit(pod(amounts(15, 0)), row));
   assert.deepEqual([codes, outcomes.length], [[1, 1, 0, 2], 2]);
 });

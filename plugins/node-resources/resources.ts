@@ -1,9 +1,16 @@
-/** NodeResourcesFit as kube-scheduler has it: the filter, and the strategy LeastAllocated over cpu and memory with equal weights. */
+/** NodeResourcesFit's filter as kube-scheduler has it. */
 import { type NodeRow, outcome } from "#sdk/plugin/scheduling.ts";
 import type { Outcome, PodClass } from "#sdk/plugin/types.ts";
+import { amountOf } from "./scoring.ts";
+
+/** Extended resources that are not checked: by name, or by what stands before the slash. */
+export interface Ignored {
+  ignoredResources?: string[];
+  ignoredResourceGroups?: string[];
+}
 
 /** Undefined where it fits, which is decided first and fast. */
-export function fit(pod: PodClass, node: NodeRow<unknown>): Outcome | undefined {
+export function fit(pod: PodClass, node: NodeRow<unknown>, ignored: Ignored = {}): Outcome | undefined {
   const { requests } = pod;
   const { allocatable, requested } = node;
   if (
@@ -15,11 +22,11 @@ export function fit(pod: PodClass, node: NodeRow<unknown>): Outcome | undefined 
   ) {
     return undefined;
   }
-  return insufficient(pod, node);
+  return insufficient(pod, node, ignored);
 }
 
 /** No eviction helps where even the empty node is too small. */
-function insufficient({ requests }: PodClass, node: NodeRow<unknown>): Outcome | undefined {
+function insufficient({ requests }: PodClass, node: NodeRow<unknown>, ignored: Ignored): Outcome | undefined {
   const { allocatable, requested } = node;
   const reasons: string[] = [];
   let unresolvable = false;
@@ -33,27 +40,9 @@ function insufficient({ requests }: PodClass, node: NodeRow<unknown>): Outcome |
   check("memory", requests.memory, allocatable.memory, requested.memory);
   check("ephemeral-storage", requests.ephemeralStorage, allocatable.ephemeralStorage, requested.ephemeralStorage);
   for (const [name, wanted] of requests.others) {
-    check(name, wanted, amountOf(allocatable.others, name), amountOf(requested.others, name));
+    if (ignored.ignoredResources?.includes(name)) continue;
+    if (ignored.ignoredResourceGroups?.includes(name.split("/")[0]!)) continue;
+    check(name, wanted, amountOf(allocatable, name), amountOf(requested, name));
   }
   return reasons.length > 0 ? outcome(reasons, unresolvable) : undefined;
-}
-
-const amountOf = (others: [string, number][], name: string): number =>
-  others.find(([other]) => other === name)?.[1] ?? 0;
-
-const leastRequested = (requested: number, capacity: number): number =>
-  requested > capacity ? 0 : Math.trunc(((capacity - requested) * 100) / capacity);
-
-/** 0–100: how much would be left with the pod on the node. */
-export function leastAllocated(pod: PodClass, node: NodeRow<unknown>): number {
-  let sum = 0;
-  let weights = 0;
-  const add = (requested: number, capacity: number) => {
-    if (capacity === 0) return;
-    sum += leastRequested(requested, capacity);
-    weights++;
-  };
-  add(node.nonzeroCpuMilli + pod.nonzeroCpuMilli, node.allocatable.cpuMilli);
-  add(node.nonzeroMemory + pod.nonzeroMemory, node.allocatable.memory);
-  return weights === 0 ? 0 : Math.trunc(sum / weights);
 }

@@ -1,6 +1,6 @@
 import type { Node, Pod, Toleration } from "#sdk/api/generated/types.ts";
 import { defineFilter, defineNodes, defineScore } from "#sdk/plugin/define.ts";
-import { NodeTable, normalizeByMaximum, verdicts } from "#sdk/plugin/scheduling.ts";
+import { NodeTable, scores, verdicts } from "#sdk/plugin/scheduling.ts";
 import { countAvoided, judge, type NodeTaints } from "./taints.ts";
 
 const table = new NodeTable<NodeTaints>((object) => {
@@ -10,7 +10,7 @@ const table = new NodeTable<NodeTaints>((object) => {
 
 const tolerationsOf = (object: string): Toleration[] => (JSON.parse(object) as Partial<Pod>).spec?.tolerations ?? [];
 
-export const nodes = defineNodes({ sync: (delta) => table.apply(delta) });
+export const nodes = defineNodes({ sync: (delta) => void table.apply(delta) });
 
 export const filter = defineFilter({
   evaluate: (pods, ids) =>
@@ -24,10 +24,6 @@ export const score = defineScore({
   score: (pods, ids) =>
     pods.map((pod) => {
       const tolerations = tolerationsOf(pod.object);
-      return Array.from(ids, (id) => {
-        const node = table.row(id);
-        return node ? countAvoided(tolerations, node.facts) : 0;
-      });
+      return scores(table, ids, (node) => countAvoided(tolerations, node.facts));
     }),
-  normalize: (scores) => normalizeByMaximum(scores, true),
 });

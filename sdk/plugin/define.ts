@@ -24,7 +24,9 @@ import type {
   ReconcileRequest,
   Review,
   Room,
+  ScoreChanges,
   TokenUser,
+  VerdictChanges,
   Verdicts,
   Watch,
 } from "./types.ts";
@@ -70,17 +72,23 @@ export const defineNodes = (hooks: NodesHooks) => ({ sync: trapping((delta: Node
 
 export interface FilterHooks {
   evaluate(pods: PodClass[], nodes: ArrayLike<number>): Verdicts[];
+  /** Where the manifest's scope is "cluster". */
+  update?(pod: PodClass): VerdictChanges;
 }
 export const defineFilter = (hooks: FilterHooks) => ({
   evaluate: trapping((pods: PodClass[], nodes: ArrayLike<number>) => hooks.evaluate(pods, nodes)),
+  update: trapping((pod: PodClass) => (hooks.update ?? absent("update"))(pod)),
 });
 
 export interface ScoreHooks {
   score(pods: PodClass[], nodes: ArrayLike<number>): ArrayLike<number>[];
   /** Left out: scores are 0–100 already, and the manifest's hooks for score are ["score"]. */
   normalize?(scores: ArrayLike<number>): ArrayLike<number>;
+  /** Where the manifest's scope is "cluster". */
+  update?(pod: PodClass): ScoreChanges;
 }
 export const defineScore = (hooks: ScoreHooks) => ({
+  update: trapping((pod: PodClass) => (hooks.update ?? absent("update"))(pod)),
   score: trapping((pods: PodClass[], nodes: ArrayLike<number>) => hooks.score(pods, nodes)),
   normalize: trapping((scores: ArrayLike<number>) => hooks.normalize?.(scores) ?? scores),
 });

@@ -25,8 +25,8 @@ export type World = (typeof WORLDS)[number];
 
 /** Hooks that a world's component may leave out by not listing them under `hooks`. */
 export const WORLD_HOOKS: Record<World, readonly string[]> = {
-  filter: ["sync", "evaluate"],
-  score: ["sync", "score", "normalize"],
+  filter: ["sync", "evaluate", "update"],
+  score: ["sync", "score", "normalize", "update"],
   admission: ["mutate", "validate"],
   authorizer: ["authorize"],
   authenticator: ["authenticate"],
@@ -132,6 +132,34 @@ const limitsSchema = z.object({
   queue: z.number().int().min(1).max(100_000).default(1000),
 });
 
+/**
+ * How long an answer of a filter or score holds, for pods of which it is shown the same:
+ * - "call": it is asked each time;
+ * - "object": until the Node object changes;
+ * - "objects": until any Node object changes;
+ * - "node": until the Node object, or something about the pods there, changes;
+ * - "cluster": it says itself what has changed (hook `update`).
+ */
+export const SCOPES = ["call", "object", "objects", "node", "cluster"] as const;
+
+/** From the component's scale to 0–100, of scores s with the least a and the greatest b among a pod's candidates. */
+export const NORMALIZATIONS = [
+  /** The hook `normalize` does it, where it is listed. */
+  "hook",
+  /** 100 s / b */
+  "maximum",
+  /** 100 − 100 s / b */
+  "reversed",
+  /** 100 (a + b − s) / b */
+  "mirrored",
+  /** 100 (s − a) / (b − a) */
+  "range",
+] as const;
+export type Normalization = (typeof NORMALIZATIONS)[number];
+
+/** A filter or score is asked about a pod that has something at one of these paths, or when some pod on a node has. */
+const concernSchema = z.object({ pod: z.array(z.string()).default([]), pods: z.array(z.string()).default([]) });
+
 export const manifestSchema = z.object({
   name: word.max(63),
   version: z.string().regex(/^\d+\.\d+\.\d+/),
@@ -142,7 +170,10 @@ export const manifestSchema = z.object({
   hooks: z.partialRecord(z.enum(WORLDS), z.array(z.string())).default({}),
   /** Admission: which requests. */
   match: z.array(matchSchema).default([]),
-  /** Dotted paths by subject ("pod", "node", "object"); a subject that is not listed crosses whole. */
+  /**
+   * Dotted paths by subject ("pod", "node", "object"); a subject that is not listed crosses whole. "pods", what filters and scores
+   * are told of the pods on nodes, does not cross unless it is listed.
+   */
   projection: z.record(z.string(), z.array(z.string())).default({}),
   /** Admission: objects of the request's namespace that the host hands over with each review. */
   context: z.array(contextSchema).default([]),
@@ -154,6 +185,13 @@ export const manifestSchema = z.object({
   guards: z.array(z.string()).default([]),
   /** Of several plugins of one world the lower is called first. */
   order: z.number().int().min(0).max(1000).default(500),
+  /** Filter and score: how long an answer holds. */
+  scope: z.enum(SCOPES).default("call"),
+  /** Filter: only pods like these; left out: every pod. */
+  filterConcern: concernSchema.optional(),
+  /** Score: only pods like these; left out: every pod. */
+  scoreConcern: concernSchema.optional(),
+  normalize: z.enum(NORMALIZATIONS).default("hook"),
   /** Score: how much its scores count. */
   weight: z.number().int().min(1).max(100).default(1),
   /** JSON Schema of `config`. */

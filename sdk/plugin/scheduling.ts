@@ -11,26 +11,49 @@ export interface NodeRow<T> {
   nonzeroCpuMilli: number;
   nonzeroMemory: number;
   pods: number;
+  /** How many pods of which group. */
+  groups: Map<number, number>;
 }
 
 const nothing: Amounts = { cpuMilli: 0, memory: 0, ephemeralStorage: 0, others: [] };
 
-export class NodeTable<T> {
+export interface PodChange {
+  node: number;
+  group: number;
+  /** More (or fewer, below 0) than before. */
+  by: number;
+}
+
+export interface Changes {
+  /** Nodes came, went or changed: what was computed from nodes' facts is void. */
+  nodes: boolean;
+  /** Meaningless where `nodes` is true. */
+  pods: PodChange[];
+}
+
+/** T: what is kept of a node, G: what is kept of a group of pods. */
+export class NodeTable<T, G = undefined> {
+  readonly groups = new Map<number, G>();
   readonly #rows: (NodeRow<T> | undefined)[] = [];
   readonly #parse: (object: string) => T;
-  constructor(parse: (object: string) => T) {
+  readonly #parseGroup: ((object: string) => G) | undefined;
+  constructor(parse: (object: string) => T, parseGroup?: (object: string) => G) {
     this.#parse = parse;
+    this.#parseGroup = parseGroup;
   }
 
-  apply(delta: NodeDelta): void {
-    if (delta.whole) this.#rows.length = 0;
+  apply(delta: NodeDelta): Changes {
+    if (delta.whole) {
+      this.#rows.length = 0;
+      this.groups.clear();
+    }
     for (const id of delta.removed) this.#rows[id] = undefined;
     for (const { id, name, allocatable, podsMax, object } of delta.nodes) {
       const facts = this.#parse(object);
       const row = this.#rows[id];
       if (row) Object.assign(row, { name, allocatable, podsMax, facts });
       else {
-        const empty = { requested: nothing, nonzeroCpuMilli: 0, nonzeroMemory: 0, pods: 0 };
+        const empty = { requested: nothing, nonzeroCpuMilli: 0, nonzeroMemory: 0, pods: 0, groups: new Map() };
         this.#rows[id] = { name, allocatable, podsMax, facts, ...empty };
       }
     }
@@ -38,10 +61,44 @@ export class NodeTable<T> {
       const row = this.#rows[id];
       if (row) Object.assign(row, usage);
     }
+    const pods = this.#place(delta);
+    return { nodes: delta.whole || delta.removed.length > 0 || delta.nodes.length > 0, pods };
+  }
+
+  #place(delta: NodeDelta): PodChange[] {
+    const parse = this.#parseGroup;
+    if (!parse) return [];
+    for (const { id, object } of delta.groups) this.groups.set(id, parse(object));
+    const changes: PodChange[] = [];
+    for (const { node, group, count } of delta.placements) {
+      const present = this.#rows[node]?.groups;
+      if (!present) continue;
+      const by = count - (present.get(group) ?? 0);
+      if (count === 0) present.delete(group);
+      else present.set(group, count);
+      if (by !== 0) changes.push({ node, group, by });
+    }
+    for (const id of delta.forgotten) this.groups.delete(id);
+    return changes;
   }
 
   row(id: number): NodeRow<T> | undefined {
     return this.#rows[id];
+  }
+
+  /** Every node there is. */
+  ids(): number[] {
+    const ids: number[] = [];
+    for (let id = 0; id < this.#rows.length; id++) if (this.#rows[id]) ids.push(id);
+    return ids;
+  }
+
+  /** The groups of the pods on a node, each with how many there are. */
+  *podsOn(row: NodeRow<T>): Iterable<[group: G, count: number]> {
+    for (const [id, count] of row.groups) {
+      const group = this.groups.get(id);
+      if (group !== undefined) yield [group, count];
+    }
   }
 }
 
@@ -63,8 +120,8 @@ export function outcome(reasons: string[], unresolvable: boolean): Outcome {
 const GONE = outcome(["node(s) were not known"], true);
 
 /** Asks about each node. `judge` answers undefined where the node fits, otherwise what `outcome` made. */
-export function verdicts<T>(
-  table: NodeTable<T>,
+export function verdicts<T, G>(
+  table: NodeTable<T, G>,
   nodes: ArrayLike<number>,
   judge: (row: NodeRow<T>) => Outcome | undefined,
 ): Verdicts {
@@ -82,6 +139,20 @@ export function verdicts<T>(
     codes[i] = verdict ? lastCode : 0;
   }
   return { codes, outcomes };
+}
+
+/** Scores each node; one that is not known has 0. */
+export function scores<T, G>(
+  table: NodeTable<T, G>,
+  nodes: ArrayLike<number>,
+  scoreOf: (row: NodeRow<T>) => number,
+): number[] {
+  const answer = new Array<number>(nodes.length);
+  for (let i = 0; i < nodes.length; i++) {
+    const row = table.row(nodes[i] as number);
+    answer[i] = row ? scoreOf(row) : 0;
+  }
+  return answer;
 }
 
 /** To 0–100 by the greatest; `reverse`: the greatest becomes 0 (upstream's DefaultNormalizeScore). */

@@ -26,12 +26,31 @@ export interface NodeUsage {
   pods: number;
 }
 
+/** Pods on nodes that look the same to the component. */
+export interface PodGroup {
+  id: number;
+  /** JSON text of the declared projection of "pods". */
+  object: string;
+}
+
+export interface PodPlacement {
+  node: number;
+  group: number;
+  /** How many pods of the group are on the node now. */
+  count: number;
+}
+
+/** In the order in which they are to be applied. */
 export interface NodeDelta {
   /** Forget everything first. */
   whole: boolean;
+  removed: number[];
   nodes: NodeEntry[];
   usage: NodeUsage[];
-  removed: number[];
+  groups: PodGroup[];
+  placements: PodPlacement[];
+  /** Groups of which no pod is left. */
+  forgotten: number[];
 }
 
 export interface PodClass {
@@ -53,6 +72,21 @@ export interface Verdicts {
   /** For each node in the order asked: 0 fits, n > 0 is outcomes[n - 1]. */
   codes: ArrayLike<number>;
   outcomes: Outcome[];
+}
+
+/** What differs from the last answer about a class; `whole`: nodes that are not listed fit. */
+export interface VerdictChanges {
+  whole: boolean;
+  nodes: ArrayLike<number>;
+  codes: ArrayLike<number>;
+  outcomes: Outcome[];
+}
+
+/** As VerdictChanges; nodes that are not listed score 0. */
+export interface ScoreChanges {
+  whole: boolean;
+  nodes: ArrayLike<number>;
+  scores: ArrayLike<number>;
 }
 
 export interface Review {

@@ -80,6 +80,13 @@ export const CAPSTAN_TYPES: Record<string, Schema> = {
     guards: set(string),
     /** Of several plugins of one world the lower is called first. */
     order: integer,
+    /** Filter and score: how long an answer holds. */
+    scope: string,
+    /** Filter and score: only about pods like these. */
+    filterConcern: ref("PluginConcern"),
+    scoreConcern: ref("PluginConcern"),
+    /** Score: from its scale to 0–100. */
+    normalize: string,
     /** Score: how much its scores count. */
     weight: integer,
     configSchema: { type: "object", preserveUnknownFields: true },
@@ -94,6 +101,12 @@ export const CAPSTAN_TYPES: Record<string, Schema> = {
     labels: set(string),
     /** Only requests of users in one of these groups. */
     userGroups: set(string),
+  }),
+  [`${PREFIX}PluginConcern`]: object({
+    /** Dotted paths: pods that have something there. */
+    pod: set(string),
+    /** All pods, as long as some pod on a node has something there. */
+    pods: set(string),
   }),
   [`${PREFIX}PluginContext`]: object({
     group: string,

@@ -21,6 +21,10 @@ export interface PluginCapability {
   links?: string[];
   devices?: string[];
 }
+export interface PluginConcern {
+  pod?: string[];
+  pods?: string[];
+}
 export interface PluginContext {
   group?: string;
   version?: string;
@@ -98,6 +102,10 @@ export interface PluginSpec {
   failurePolicy?: "Fail" | "Ignore";
   guards?: string[];
   order?: number;
+  scope?: string;
+  filterConcern?: PluginConcern;
+  scoreConcern?: PluginConcern;
+  normalize?: string;
   weight?: number;
   configSchema?: JsonObject;
   config?: JsonObject;

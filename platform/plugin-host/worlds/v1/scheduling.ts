@@ -4,56 +4,47 @@
  * the table whole. Calls take batches of pod classes and node numbers (P5).
  */
 import { type Log, messageOf } from "#platform/base/log.ts";
-import type { PluginSpec } from "#sdk/plugin/manifest.ts";
-import type {
-  Amounts,
-  NodeDelta as GuestDelta,
-  PodClass as GuestPodClass,
-  NodeUsage,
-  Outcome,
-  Verdicts,
-} from "#sdk/plugin/types.ts";
+import type { Normalization, PluginSpec } from "#sdk/plugin/manifest.ts";
+import type { Amounts, NodeUsage, Outcome, ScoreChanges, VerdictChanges, Verdicts } from "#sdk/plugin/types.ts";
 import type { LoadedPlugin, PluginHost } from "../../host.ts";
 import type { Prepare } from "../../pool.ts";
-import { projector } from "../../projection.ts";
+import { hasSomething, projector } from "../../projection.ts";
+import { GuestTable, type NodeDelta } from "./guest-table.ts";
 
-export type { Amounts, NodeUsage, Outcome, Verdicts };
+export type { Amounts, NodeUsage, Outcome, ScoreChanges, VerdictChanges, Verdicts };
 
 export interface PodClass {
-  tenant: string;
   requests: Amounts;
   nonzeroCpuMilli: number;
   nonzeroMemory: number;
-  /** Each component is shown the projection that it declares. */
-  pod: unknown;
+  /** What `view` answered for the pod. */
+  view: string;
 }
 
-export interface NodeEntry {
-  id: number;
-  name: string;
-  allocatable: Amounts;
-  podsMax: number;
-  node: unknown;
-  /** The pods there: part of the node's object for a component whose projection asks for "pods". */
-  pods: readonly unknown[];
-}
-
-export interface NodeDelta {
-  whole: boolean;
-  nodes: NodeEntry[];
-  /** Nodes whose pods changed, and nothing else. */
-  podChanges: NodeEntry[];
-  usage: NodeUsage[];
-  removed: number[];
-}
+/** A pod as components see it, with facts about it that are not in the object. */
+export type PodFacts = object;
 
 export interface SchedulingPlugin {
   name: string;
+  /** Of several, the lower is asked first, and named first where a pod does not fit. */
+  order: number;
   weight: number;
+  /** How long an answer holds, for pods of which the plugin is shown the same. */
+  scope: PluginSpec["scope"];
+  normalization: Normalization | "none";
+  /** What it is shown of a pod: equal texts (and requests) get equal answers. */
+  view(pod: PodFacts): string;
+  /** Whether it has a say about this pod; `pods`: whether some pod on a node makes it have one. */
+  filterConcern: { pod(pod: PodFacts): boolean; pods: ((pod: PodFacts) => boolean) | undefined };
+  scoreConcern: { pod(pod: PodFacts): boolean; pods: ((pod: PodFacts) => boolean) | undefined };
   sync(delta: NodeDelta): Promise<void>;
   /** One answer a pod class. Throws PluginCallError where the failure policy is Fail; with Ignore, everything fits. */
   evaluate(pods: readonly PodClass[], nodes: readonly number[]): Promise<Verdicts[]>;
+  /** Where the scope is "cluster". */
+  updateVerdicts(pod: PodClass): Promise<VerdictChanges>;
   score(pods: readonly PodClass[], nodes: readonly number[]): Promise<ArrayLike<number>[]>;
+  updateScores(pod: PodClass): Promise<ScoreChanges>;
+  /** Where the normalization is "hook". */
   normalize(scores: ArrayLike<number>): Promise<ArrayLike<number>>;
 }
 
@@ -68,40 +59,37 @@ const offers = (spec: PluginSpec, world: "filter" | "score", hook: string): bool
   spec.worlds.includes(world) && (spec.hooks[world]?.includes(hook) ?? true);
 const keepsNodes = (spec: PluginSpec): boolean => offers(spec, "filter", "sync") || offers(spec, "score", "sync");
 
-const seesPods = (spec: PluginSpec): boolean =>
-  spec.projection["node"]?.some((path) => path === "pods" || path.startsWith("pods.")) ?? false;
-
-function guestDelta(spec: PluginSpec, delta: NodeDelta): GuestDelta {
-  const text = projector(spec.projection["node"]);
-  const withPods = seesPods(spec);
-  const changed = withPods ? [...delta.nodes, ...delta.podChanges] : delta.nodes;
-  const nodes = changed.map(({ node, pods, ...entry }) => ({
-    ...entry,
-    object: text(withPods ? { ...(node as object), pods } : node),
-  }));
-  return { whole: delta.whole, nodes, usage: delta.usage, removed: delta.removed };
-}
-
 /** Call before `host.start()`. */
 export function createSchedulingPlugins(host: PluginHost, log: Log): SchedulingPlugins {
-  let table: { whole(): NodeDelta } = {
-    whole: () => ({ whole: true, nodes: [], podChanges: [], usage: [], removed: [] }),
+  let table: { whole(): NodeDelta } = { whole: () => ({ whole: true, nodes: [], pods: [], usage: [], removed: [] }) };
+  /** What the instances of a plugin know, by what they are shown: two versions may be there at once. */
+  const guests = new Map<string, GuestTable>();
+  const guestOf = (name: string, spec: PluginSpec): GuestTable => {
+    const key = JSON.stringify([name, spec.projection["node"], spec.projection["pods"]]);
+    const known = guests.get(key) ?? new GuestTable(spec.projection["node"], spec.projection["pods"]);
+    guests.set(key, known);
+    return known;
   };
   const prepare =
-    (spec: PluginSpec): Prepare =>
+    (spec: PluginSpec, name: string): Prepare =>
     async (call) => {
       if (!keepsNodes(spec)) return;
-      await call("capstan:plugin/node-hooks@1.0.0", "sync", [guestDelta(spec, table.whole())]);
+      const delta = guestOf(name, spec).whole(table.whole());
+      await call("capstan:plugin/node-hooks@1.0.0", "sync", [delta]);
     };
   host.prepare("filter", prepare);
   host.prepare("score", prepare);
 
   /** One object a plugin for as long as it is loaded: the scheduler knows by it who is up to date. */
-  const made = new WeakMap<LoadedPlugin, SchedulingPlugin>();
+  const made = new WeakMap<LoadedPlugin, { spec: PluginSpec; plugin: SchedulingPlugin }>();
   const adapted = (plugin: LoadedPlugin): SchedulingPlugin => {
-    const known = made.get(plugin) ?? schedulingPlugin(plugin, log);
-    made.set(plugin, known);
-    return known;
+    const { spec } = plugin;
+    let known = made.get(plugin);
+    if (known?.spec !== spec) {
+      known = { spec, plugin: schedulingPlugin(plugin, spec, guestOf(plugin.name, spec), log) };
+      made.set(plugin, known);
+    }
+    return known.plugin;
   };
   return {
     attach(attached) {
@@ -113,57 +101,66 @@ export function createSchedulingPlugins(host: PluginHost, log: Log): SchedulingP
   };
 }
 
-function schedulingPlugin(plugin: LoadedPlugin, log: Log): SchedulingPlugin {
-  let [paths, text] = [plugin.spec.projection["pod"], projector(plugin.spec.projection["pod"])];
-  const classes = (pods: readonly PodClass[]): GuestPodClass[] => {
-    if (paths !== plugin.spec.projection["pod"]) {
-      [paths, text] = [plugin.spec.projection["pod"], projector(plugin.spec.projection["pod"])];
-    }
-    return pods.map(({ requests, nonzeroCpuMilli, nonzeroMemory, pod }) => ({
-      requests,
-      nonzeroCpuMilli,
-      nonzeroMemory,
-      object: text(pod),
-    }));
-  };
+function concern(paths: PluginSpec["filterConcern"]): SchedulingPlugin["filterConcern"] {
+  if (!paths) return { pod: () => true, pods: undefined };
+  const { pod, pods } = paths;
+  return { pod: hasSomething(pod), pods: pods.length > 0 ? hasSomething(pods) : undefined };
+}
+
+function schedulingPlugin(plugin: LoadedPlugin, spec: PluginSpec, guest: GuestTable, log: Log): SchedulingPlugin {
+  const guestClass = ({ requests, nonzeroCpuMilli, nonzeroMemory, view }: PodClass) => ({
+    requests,
+    nonzeroCpuMilli,
+    nonzeroMemory,
+    object: view,
+  });
   /** Asks, and with the failure policy Ignore answers for a plugin that cannot. */
-  const ask = async <T>(call: () => Promise<unknown>, otherwise: () => T): Promise<T> => {
+  const ask = async <T>(hooks: string, hook: string, args: unknown[], otherwise: () => T): Promise<T> => {
     try {
-      return (await call()) as T;
+      return (await plugin.call(hooks, hook, args)) as T;
     } catch (error) {
-      if (plugin.spec.failurePolicy === "Fail") throw error;
+      if (spec.failurePolicy === "Fail") throw error;
       log.warn("a scheduling plugin failed and was ignored", { plugin: plugin.name, error: messageOf(error) });
       return otherwise();
     }
   };
+  const nothing = { whole: true, nodes: [] };
   return {
     name: plugin.name,
-    get weight() {
-      return plugin.spec.weight;
+    order: spec.order,
+    weight: spec.weight,
+    scope: spec.scope,
+    normalization: spec.normalize === "hook" && !offers(spec, "score", "normalize") ? "none" : spec.normalize,
+    view: projector(spec.projection["pod"]),
+    filterConcern: concern(spec.filterConcern),
+    scoreConcern: concern(spec.scoreConcern),
+    async sync(delta) {
+      if (!keepsNodes(spec)) return;
+      try {
+        await plugin.broadcast("node-hooks", "sync", [guest.delta(delta)]);
+      } catch (error) {
+        if (spec.failurePolicy === "Fail") throw error;
+        log.warn("a scheduling plugin failed and was ignored", { plugin: plugin.name, error: messageOf(error) });
+      }
     },
-    sync: (delta) =>
-      ask(
-        async () => {
-          if (keepsNodes(plugin.spec)) await plugin.broadcast("node-hooks", "sync", [guestDelta(plugin.spec, delta)]);
-        },
-        () => undefined,
-      ),
     evaluate: (pods, nodes) =>
-      ask<Verdicts[]>(
-        () => plugin.call("filter-hooks", "evaluate", [classes(pods), Uint32Array.from(nodes)]),
-        () => pods.map(() => ({ codes: new Uint16Array(nodes.length), outcomes: [] })),
+      ask<Verdicts[]>("filter-hooks", "evaluate", [pods.map(guestClass), Uint32Array.from(nodes)], () =>
+        pods.map(() => ({ codes: new Uint16Array(nodes.length), outcomes: [] })),
       ),
+    updateVerdicts: (pod) =>
+      ask<VerdictChanges>("filter-hooks", "update", [guestClass(pod)], () => ({ ...nothing, codes: [], outcomes: [] })),
     score: (pods, nodes) =>
-      ask<ArrayLike<number>[]>(
-        () => plugin.call("score-hooks", "score", [classes(pods), Uint32Array.from(nodes)]),
-        () => pods.map(() => new Int32Array(nodes.length)),
+      ask<ArrayLike<number>[]>("score-hooks", "score", [pods.map(guestClass), Uint32Array.from(nodes)], () =>
+        pods.map(() => new Int32Array(nodes.length)),
       ),
-    normalize: async (scores) =>
-      offers(plugin.spec, "score", "normalize")
-        ? ask<ArrayLike<number>>(
-            () => plugin.call("score-hooks", "normalize", [Int32Array.from(scores)]),
-            () => new Int32Array(scores.length),
-          )
-        : scores,
+    updateScores: (pod) =>
+      ask<ScoreChanges>("score-hooks", "update", [guestClass(pod)], () => ({ ...nothing, scores: [] })),
+    normalize: (scores) =>
+      ask<ArrayLike<number>>(
+        "score-hooks",
+        "normalize",
+        [Int32Array.from(scores)],
+        () => new Int32Array(scores.length),
+      ),
   };
 }

@@ -1,0 +1,194 @@
+/** From the queue to bindings: pods of one class are decided about together as long as that is what one by one would give. */
+import { type Log, messageOf } from "#platform/base/log.ts";
+import type { Pod } from "#sdk/api/generated/types.ts";
+import { isReason } from "#sdk/api/status.ts";
+import { type Client, tenantOf } from "#sdk/client/port.ts";
+import type { Recorder } from "#sdk/client/recorder.ts";
+import { type Question, questionOf, type Search } from "./decide.ts";
+import type { FilterOutcome, PodFacts, SchedulingPlugins } from "./framework.ts";
+import { fitMessage, NO_NODES, preemptionMessage } from "./messages.ts";
+import { demandOf, type SchedulerTable } from "./node-table.ts";
+import type { Preemptor } from "./preempt.ts";
+import type { QueuedPod, SchedulingQueue } from "./queue.ts";
+
+const PODS = { group: "", version: "v1", resource: "pods" };
+/** Bindings under way at once; the next decision waits for a place. */
+const BINDINGS_MAX = 128;
+const BATCH_MAX = 256;
+const CLASSES_MAX = 1024;
+
+export interface CycleOptions {
+  client: Client;
+  plugins: SchedulingPlugins;
+  table: SchedulerTable;
+  queue: SchedulingQueue;
+  search: Search;
+  preemptor: Preemptor;
+  recorder: Recorder;
+  log: Log;
+  /** The pod as it is now, where it still waits for a node of this scheduler. */
+  waiting(key: string): Pod | undefined;
+  facts(pod: Pod): PodFacts;
+}
+
+export interface Cycle {
+  /** Decides about a pod that was taken from the queue, and perhaps about others like it. */
+  schedule(item: QueuedPod): Promise<void>;
+  /** Resolves when the bindings under way are over. */
+  settled(): Promise<void>;
+}
+
+interface Candidate {
+  item: QueuedPod;
+  pod: Pod;
+  question: Question;
+}
+
+/** How many of a class are placed at once: doubled while nodes do not become better by being chosen. */
+interface Pace {
+  size: number;
+  top: number;
+}
+
+export function createCycle(options: CycleOptions): Cycle {
+  const { client, table, queue, search, recorder, log } = options;
+  const bindings = new Set<Promise<void>>();
+  const paces = new Map<string, Pace>();
+
+  const candidateOf = (item: QueuedPod): Candidate | undefined => {
+    const pod = options.waiting(item.key);
+    if (!pod) return undefined;
+    return { item, pod, question: questionOf(options.facts(pod), demandOf(pod), options.plugins, table) };
+  };
+
+  /** The next ones in the queue that cannot be told apart from the first. */
+  const others = (first: Candidate, count: number): Candidate[] => {
+    const found: Candidate[] = [];
+    while (found.length < count) {
+      let like: Candidate | undefined;
+      const item = queue.takeIf((next) => {
+        if (table.nominatedNode(next.key) !== undefined) return false;
+        like = candidateOf({ ...next });
+        return like === undefined || sameAnswers(like, first);
+      });
+      if (!item) break;
+      if (like) found.push({ ...like, item });
+      else queue.done(item.key);
+    }
+    return found;
+  };
+  const sameAnswers = (a: Candidate, b: Candidate) =>
+    a.question.signature === b.question.signature && (a.pod.spec?.priority ?? 0) === (b.pod.spec?.priority ?? 0);
+
+  const paceOf = (question: Question): Pace => {
+    const known = paces.get(question.signature);
+    if (known) return known;
+    const pace = { size: 1, top: Number.POSITIVE_INFINITY };
+    paces.set(question.signature, pace);
+    if (paces.size > CLASSES_MAX) paces.delete(paces.keys().next().value!);
+    return pace;
+  };
+
+  const schedule = async (item: QueuedPod): Promise<void> => {
+    const nominated = table.nominatedNode(item.key);
+    let batch: Candidate[] = [];
+    try {
+      const first = candidateOf(item);
+      if (!first) return queue.done(item.key);
+      batch = [first];
+      // What is kept free for it does not stand in its own way.
+      if (nominated) table.forget(item.key);
+      const pace = paceOf(first.question);
+      const room = nominated || !first.question.independent ? 1 : pace.size;
+      batch.push(...others(first, room - 1));
+      const decision = await search.decide(first.question, batch.length);
+      if ("failures" in decision) return await fail(batch, decision.failures, nominated);
+      // A score that rose by placing a pod: the next would go to the same node.
+      pace.size = decision.top > pace.top ? 1 : Math.min(BATCH_MAX, pace.size * 2);
+      pace.top = decision.top;
+      const nodes = decision.nodes.map((id) => table.nameOf(id));
+      for (const { item: extra } of batch.splice(nodes.length)) queue.giveBack(extra);
+      while (batch.length > 0) {
+        const { item: next, pod } = batch.shift()!;
+        await bind(next, pod, nodes.shift()!);
+      }
+    } catch (error) {
+      for (const { item: failed, pod } of batch) await refuse(failed, pod, "SchedulerError", messageOf(error));
+    }
+  };
+
+  const fail = async (
+    [first, ...rest]: Candidate[],
+    failures: ReadonlyMap<number, FilterOutcome>,
+    nominated: string | undefined,
+  ): Promise<void> => {
+    const { item, pod, question } = first!;
+    const count = table.ids().length;
+    if (nominated) table.nominate(item.key, pod, nominated);
+    if (await options.preemptor.preempt(item.key, pod, question, failures, nominated)) {
+      for (const other of rest) queue.giveBack(other.item);
+      return await refuse(item, pod, "Unschedulable", fitMessage(count, failures.values()));
+    }
+    const never = pod.spec?.preemptionPolicy === "Never";
+    const victims = (id: number) => table.hasLowerPriority(id, pod.spec?.priority ?? 0);
+    const message =
+      count === 0 ? NO_NODES : fitMessage(count, failures.values(), preemptionMessage(failures, never, victims));
+    for (const other of [first!, ...rest]) await refuse(other.item, other.pod, "Unschedulable", message);
+  };
+
+  const bind = async (item: QueuedPod, pod: Pod, node: string) => {
+    // Between the decision and here nothing is awaited: the next pod sees this one on its node.
+    table.assume(item.key, pod, node);
+    const binding = sendBinding(item, pod, node).finally(() => bindings.delete(binding));
+    bindings.add(binding);
+    while (bindings.size >= BINDINGS_MAX) await Promise.race(bindings);
+  };
+
+  const sendBinding = async (item: QueuedPod, pod: Pod, node: string) => {
+    const { namespace, name = "", uid } = pod.metadata;
+    const target = { apiVersion: "v1", kind: "Node", name: node };
+    const binding = { apiVersion: "v1", kind: "Binding", metadata: { namespace, name, uid }, target };
+    try {
+      await client.tenant(tenantOf(pod)).create(PODS, binding, { subresource: "binding", name });
+      queue.done(item.key);
+      recorder.event(pod, "Normal", "Scheduled", `Successfully assigned ${namespace}/${name} to ${node}`);
+    } catch (error) {
+      table.forget(item.key);
+      if (isReason(error, "NotFound")) return queue.done(item.key);
+      // Another scheduler was first, or the node is full by now: what the watch shows next decides.
+      if (isReason(error, "Conflict")) return queue.failed(item, true);
+      await refuse(item, pod, "SchedulerError", `binding rejected: ${messageOf(error)}`);
+    }
+  };
+
+  const refuse = async (item: QueuedPod, pod: Pod, reason: "Unschedulable" | "SchedulerError", message: string) => {
+    recorder.event(pod, "Warning", "FailedScheduling", message);
+    try {
+      await sayWhy(client, pod, reason, message);
+    } catch (error) {
+      log.debug("a pod's condition was not written", { key: item.key, error: messageOf(error) });
+    }
+    queue.failed(item, reason === "SchedulerError");
+  };
+
+  return {
+    schedule,
+    async settled() {
+      await Promise.all(bindings);
+    },
+  };
+}
+
+/** The condition PodScheduled, where it doesn't say so already. */
+async function sayWhy(client: Client, pod: Pod, reason: string, message: string): Promise<void> {
+  const present = pod.status?.conditions?.find((c) => c.type === "PodScheduled");
+  if (present?.status === "False" && present.reason === reason && present.message === message) return;
+  const now = `${new Date().toISOString().slice(0, 19)}Z`;
+  const lastTransitionTime = present?.status === "False" ? (present.lastTransitionTime ?? now) : now;
+  const condition = { type: "PodScheduled", status: "False", reason, message, lastProbeTime: null, lastTransitionTime };
+  const { namespace, name = "" } = pod.metadata;
+  const body = { metadata: { uid: pod.metadata.uid }, status: { conditions: [condition] } };
+  await client
+    .tenant(tenantOf(pod))
+    .patch(PODS, { namespace, name }, { type: "strategic", body }, { subresource: "status" });
+}
