@@ -13,6 +13,8 @@ const layers: Record<string, readonly string[]> = {
   "sdk/plugin": ["sdk"],
   "sdk/engine": ["sdk"],
   "sdk/testing": ["sdk"],
+  "sdk/cli": ["sdk"],
+  "sdk/distribution": ["sdk"],
   "sdk/wit": [],
   db: [],
   "platform/base": [],
