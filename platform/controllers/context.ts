@@ -22,6 +22,7 @@ import type {
   PodDisruptionBudget,
   ReplicaSet,
   ReplicationController,
+  ResourceClaim,
   Secret,
   Service,
   ServiceAccount,
@@ -68,6 +69,7 @@ export interface Informers {
   jobs(): Informer<Job>;
   cronJobs(): Informer<CronJob>;
   disruptionBudgets(): Informer<PodDisruptionBudget>;
+  resourceClaims(): Informer<ResourceClaim>;
   volumes(): Informer<PersistentVolume>;
   claims(): Informer<PersistentVolumeClaim>;
   storageClasses(): Informer<StorageClass>;
@@ -188,6 +190,7 @@ export function createInformers(client: Client, log: Log, signal: AbortSignal): 
     jobs: lazily<Job>(r.JOBS, { indexes: owned }),
     cronJobs: lazily<CronJob>(r.CRON_JOBS),
     disruptionBudgets: lazily<PodDisruptionBudget>(r.POD_DISRUPTION_BUDGETS, { indexes: { namespace: byNamespace } }),
+    resourceClaims: lazily<ResourceClaim>(r.RESOURCE_CLAIMS, { indexes: { namespace: byNamespace } }),
     volumes: lazily<PersistentVolume>(r.PERSISTENT_VOLUMES),
     claims: lazily<PersistentVolumeClaim>(r.PERSISTENT_VOLUME_CLAIMS, { indexes: { namespace: byNamespace } }),
     storageClasses: lazily<StorageClass>(r.STORAGE_CLASSES),

@@ -20,9 +20,11 @@ import { namespaceController } from "./namespace/controller.ts";
 import { nodeLifecycleController } from "./node-lifecycle/controller.ts";
 import { nodeTTLController } from "./node-ttl/controller.ts";
 import { persistentVolumeBinder } from "./persistentvolume-binder/controller.ts";
+import { pluginController } from "./plugins/controller.ts";
 import { podGarbageCollector } from "./pod-gc/controller.ts";
 import { replicaSetController } from "./replicaset/controller.ts";
 import { replicationController } from "./replicationcontroller/controller.ts";
+import { resourceClaimController } from "./resource-claim/controller.ts";
 import { resourceQuotaController } from "./resourcequota/controller.ts";
 import { rootCAController } from "./root-ca/controller.ts";
 import { ipAddressController, serviceCIDRController } from "./service-cidr/controller.ts";
@@ -61,6 +63,7 @@ export const controllers: readonly Controller[] = [
   tokenCleaner,
   bootstrapSigner,
   resourceQuotaController,
+  resourceClaimController,
   persistentVolumeBinder,
   ephemeralVolumeController,
   claimProtection,
@@ -71,4 +74,5 @@ export const controllers: readonly Controller[] = [
   nodeTTLController,
   taintEvictionController,
   podGarbageCollector,
+  pluginController,
 ];

@@ -160,6 +160,18 @@ test("scaling changes the pods only; a paused deployment is scaled but not rolle
   await until(async () => (await isDone(api)) && (await pods(api)).length === 1);
 });
 
+test("a revision may be larger than what a number holds exactly", async (t) => {
+  const api = await setUp(t);
+  await make(api, 1);
+  const first = await until(async () => (await sets(api))[0]);
+  const annotations = { "deployment.kubernetes.io/revision": "3546343826724305832" };
+  await api.client.patch(REPLICA_SETS, nameOf(first), { type: "merge", body: { metadata: { annotations } } });
+  await change(api);
+  await until(async () =>
+    (await sets(api)).some((s) => s.metadata.annotations?.["deployment.kubernetes.io/revision"] === "3546343826724305833"),
+  );
+});
+
 test("old ReplicaSets beyond revisionHistoryLimit go", async (t) => {
   const api = setUp(t);
   runPods(t, api);

@@ -48,24 +48,31 @@ export const sameTemplate = (a: PodTemplateSpec | undefined, b: PodTemplateSpec 
 export const findNew = (d: Deployment, sets: readonly ReplicaSet[]): ReplicaSet | undefined =>
   sets.toSorted(byAge).find((rs) => sameTemplate(rs.spec?.template, d.spec?.template));
 
-export const revisionOf = (object: { metadata: { annotations?: Record<string, string> } }): number => {
-  const revision = Number(object.metadata.annotations?.[REVISION] ?? 0);
-  return Number.isSafeInteger(revision) ? revision : 0;
+/** Upstream's are 64 bits wide: anybody may write a large one. */
+const REVISION_MAX = 2n ** 63n - 1n;
+
+const revisionIn = (text: string | undefined): bigint => {
+  const revision = /^\d{1,19}$/.test(text ?? "") ? BigInt(text ?? "") : 0n;
+  return revision > REVISION_MAX ? 0n : revision;
 };
-export const maxRevision = (sets: readonly ReplicaSet[]): number => Math.max(0, ...sets.map(revisionOf));
+
+export const revisionOf = (object: { metadata: { annotations?: Record<string, string> } }): bigint =>
+  revisionIn(object.metadata.annotations?.[REVISION]);
+export const maxRevision = (sets: readonly ReplicaSet[]): bigint =>
+  sets.map(revisionOf).reduce((most, each) => (each > most ? each : most), 0n);
 
 /** Annotations of the new ReplicaSet: the Deployment's own, and its revision; a rollback keeps the revisions it had. */
 export function newSetAnnotations(
   d: Deployment,
   present: Record<string, string> | undefined,
-  revision: number,
+  revision: bigint,
 ): Record<string, string> {
   const annotations = { ...present };
   for (const [name, value] of Object.entries(d.metadata.annotations ?? {})) {
     if (!NOT_COPIED.has(name)) annotations[name] = value;
   }
   const before = present?.[REVISION];
-  if (Number(before ?? 0) >= revision) return annotations;
+  if (revisionIn(before) >= revision) return annotations;
   annotations[REVISION] = String(revision);
   if (before === undefined) return annotations;
   let history = [...(present?.[REVISION_HISTORY]?.split(",") ?? []), before].filter((r) => r !== "");
@@ -81,7 +88,7 @@ export const sizeAnnotations = (d: Deployment): Record<string, string> => ({
 });
 
 /** Its name follows from template and collisions, so that making it twice is harmless. */
-export function newReplicaSet(d: Deployment, replicas: number, revision: number): ReplicaSet {
+export function newReplicaSet(d: Deployment, replicas: number, revision: bigint): ReplicaSet {
   const hash = templateHash(d.spec?.template, d.status?.collisionCount);
   const template = d.spec?.template ?? {};
   const labels = { ...template.metadata?.labels, [TEMPLATE_HASH]: hash };

@@ -147,7 +147,7 @@ async function scale(r: Rollout, rs: ReplicaSet, size: number, always = false): 
 async function syncNew(r: Rollout): Promise<ReplicaSet | undefined> {
   const newSet = newOf(r);
   if (!newSet) return undefined;
-  const annotations = newSetAnnotations(r.deployment, newSet.metadata.annotations, maxRevision(oldOf(r)) + 1);
+  const annotations = newSetAnnotations(r.deployment, newSet.metadata.annotations, maxRevision(oldOf(r)) + 1n);
   const minReadySeconds = r.deployment.spec?.minReadySeconds ?? 0;
   if (!sameJson(annotations, newSet.metadata.annotations) || (newSet.spec?.minReadySeconds ?? 0) !== minReadySeconds) {
     await writeSet(r, {
@@ -167,7 +167,7 @@ async function syncNew(r: Rollout): Promise<ReplicaSet | undefined> {
 async function ensureNew(r: Rollout): Promise<ReplicaSet> {
   const present = await syncNew(r);
   if (present) return present;
-  const revision = maxRevision(r.sets) + 1;
+  const revision = maxRevision(r.sets) + 1n;
   const size = newReplicaSetSize(r.deployment, r.sets, undefined);
   const created = await createNew(r, newReplicaSet(r.deployment, size, revision));
   r.sets.push(created);
@@ -213,7 +213,7 @@ const endsWithNamespace = (error: unknown): boolean =>
 async function cleanUp(r: Rollout): Promise<void> {
   const limit = r.deployment.spec?.revisionHistoryLimit ?? 10;
   const old = oldOf(r).filter((rs) => !isTerminating(rs));
-  const surplus = old.toSorted((a, b) => revisionOf(a) - revisionOf(b)).slice(0, Math.max(0, old.length - limit));
+  const surplus = old.toSorted((a, b) => (revisionOf(a) < revisionOf(b) ? -1 : 1)).slice(0, Math.max(0, old.length - limit));
   for (const rs of surplus) {
     const observed = (rs.status?.observedGeneration ?? 0) >= (rs.metadata.generation ?? 0);
     if (desired(rs) !== 0 || (rs.status?.replicas ?? 0) !== 0 || !observed) continue;
@@ -235,7 +235,7 @@ async function writeSet(r: Rollout, rs: ReplicaSet): Promise<void> {
   r.sets = r.sets.map((old) => (old.metadata.uid === written.metadata.uid ? written : old));
 }
 
-async function writeRevision(r: Rollout, revision: number): Promise<void> {
+async function writeRevision(r: Rollout, revision: bigint): Promise<void> {
   if (revisionOf(r.deployment) === revision) return;
   const { namespace, name = "" } = r.deployment.metadata;
   const body = { metadata: { annotations: { [REVISION]: String(revision) } } };

@@ -36,7 +36,7 @@ describe("a range that is deleted", () => {
   const long = "2026-01-01T00:00:00Z";
   const just = "2026-01-01T23:59:55Z";
   const taken = addressObject(service("a"), "10.0.0.7");
-  const own: IPAddress = { metadata: { name: "10.0.0.7" }, spec: {} };
+  const own: IPAddress = { ...taken, metadata: { name: "10.0.0.7" } };
   const cases: [string, ServiceCIDR, ServiceCIDR[], IPAddress[], unknown][] = [
     [
       "stays while a service has an address that only it holds",
@@ -95,7 +95,8 @@ test("services' addresses are shown, and nothing else, whatever happens on the w
         await make(service("heir", "10.0.0.2"))(client);
       },
       (client) => client.create(IP_ADDRESSES, addressObject(service("stray"), "10.0.0.9")),
-      (client) => client.create<IPAddress>(IP_ADDRESSES, { metadata: { name: "10.0.0.8" }, spec: {} }),
+      (client) =>
+        client.create(IP_ADDRESSES, { ...addressObject(service("own"), "10.0.0.8"), metadata: { name: "10.0.0.8" } }),
     ],
     async view(client) {
       const addresses = (await client.list<IPAddress>(IP_ADDRESSES)).items;
@@ -106,7 +107,7 @@ test("services' addresses are shown, and nothing else, whatever happens on the w
       };
     },
     expected: {
-      addresses: ["10.0.0.1 a", "10.0.0.2 heir", "10.0.0.8 undefined", "fd00::1 a"],
+      addresses: ["10.0.0.1 a", "10.0.0.2 heir", "10.0.0.8 own", "fd00::1 a"],
       ranges: [[["10.0.0.0/24"], [FINALIZER], ["True"]]],
     },
   });

@@ -29,7 +29,7 @@ export interface Convergence {
 
 const RUNS = 6;
 const FAILING = 0.3;
-const WAIT_MS = 20_000;
+const WAIT_MS = 10_000;
 
 /** A failure names its seed. */
 export async function converges(t: TestContext, given: Convergence): Promise<void> {

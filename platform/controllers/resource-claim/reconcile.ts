@@ -1,0 +1,92 @@
+/** Claims of devices that pods ask for: pure (upstream: pkg/controller/resourceclaim; KEP-4381). */
+import type { Pod, PodResourceClaim, ResourceClaim, ResourceClaimTemplate } from "#sdk/api/generated/types.ts";
+import { isFinished, isTerminating } from "../objects.ts";
+
+export const POD_CLAIM_ANNOTATION = "resource.kubernetes.io/pod-claim-name";
+export const FINALIZER = "resource.kubernetes.io/delete-protection";
+/** A name has 63 characters; a hyphen and five are the server's. */
+const BASE_MAX = 57;
+/** Consumers of one claim. */
+const RESERVED_MAX = 256;
+
+/** It will never run (again). */
+export const isDone = (pod: Pod): boolean => isFinished(pod) || (isTerminating(pod) && !pod.spec?.nodeName);
+
+/** Of one of a pod's claims: undefined while it is not made, null where none is needed. */
+export function claimName(pod: Pod, podClaim: PodResourceClaim): string | null | undefined {
+  if (podClaim.resourceClaimName !== undefined) return podClaim.resourceClaimName;
+  const status = pod.status?.resourceClaimStatuses?.find((s) => s.name === podClaim.name);
+  return status && (status.resourceClaimName ?? null);
+}
+
+export const isOwnedBy = (claim: ResourceClaim, pod: Pod): boolean =>
+  claim.metadata.ownerReferences?.some((o) => o.controller && o.kind === "Pod" && o.uid === pod.metadata.uid) ?? false;
+
+export const isMadeFor = (claim: ResourceClaim, pod: Pod, podClaim: PodResourceClaim): boolean =>
+  isOwnedBy(claim, pod) && claim.metadata.annotations?.[POD_CLAIM_ANNOTATION] === podClaim.name;
+
+export function claimFrom(template: ResourceClaimTemplate, pod: Pod, podClaim: PodResourceClaim): ResourceClaim {
+  const { name = "", namespace, uid = "" } = pod.metadata;
+  const { metadata, spec } = template.spec;
+  const owner = { apiVersion: "v1", kind: "Pod", name, uid, controller: true };
+  return {
+    apiVersion: "resource.k8s.io/v1",
+    kind: "ResourceClaim",
+    metadata: {
+      generateName: baseName(name, podClaim.name),
+      namespace,
+      ownerReferences: [owner],
+      annotations: { ...metadata?.annotations, [POD_CLAIM_ANNOTATION]: podClaim.name },
+      ...(metadata?.labels ? { labels: metadata.labels } : {}),
+    },
+    spec,
+  };
+}
+
+function baseName(pod: string, claim: string): string {
+  const whole = `${pod}-${claim}-`;
+  if (whole.length <= BASE_MAX) return whole;
+  const share = (text: string) => text.slice(0, Math.floor((text.length * BASE_MAX) / whole.length));
+  return `${share(pod)}-${share(claim)}`;
+}
+
+export const isReservedFor = (claim: ResourceClaim, pod: Pod): boolean =>
+  claim.status?.reservedFor?.some((consumer) => consumer.uid === pod.metadata.uid) ?? false;
+
+/** A pod that somebody bound without the scheduler: its claims are reserved when they have devices. */
+export const shouldReserve = (claim: ResourceClaim, pod: Pod): boolean =>
+  claim.status?.allocation !== undefined &&
+  !isReservedFor(claim, pod) &&
+  (claim.status.reservedFor?.length ?? 0) < RESERVED_MAX;
+
+export interface ClaimStep {
+  status?: ResourceClaim["status"];
+  finalizers?: string[];
+  remove?: boolean;
+}
+
+/** What a claim no longer needs. `live`: whether a consumer is a pod that may still run; `owner`: the pod it was made for, as far as it is known. */
+export function stepFor(
+  claim: ResourceClaim,
+  live: ReadonlySet<string>,
+  owner: { uid: string; pod: Pod | undefined } | undefined,
+): ClaimStep {
+  const reserved = claim.status?.reservedFor ?? [];
+  const remaining = reserved.filter((c) => c.apiGroup || c.resource !== "pods" || live.has(c.uid));
+  const step: ClaimStep = {};
+  const isIdle = remaining.length === 0;
+  const isHeld = claim.metadata.finalizers?.includes(FINALIZER) ?? false;
+  const freed = isIdle && isHeld && (reserved.length > 0 || isTerminating(claim));
+  if (remaining.length < reserved.length || (freed && claim.status?.allocation)) {
+    const { allocation, reservedFor: _, ...rest } = claim.status ?? {};
+    step.status = {
+      ...rest,
+      ...(allocation && !freed ? { allocation } : {}),
+      ...(isIdle ? {} : { reservedFor: remaining }),
+    };
+  }
+  if (freed) step.finalizers = claim.metadata.finalizers?.filter((f) => f !== FINALIZER) ?? [];
+  const pod = owner?.pod;
+  if (isIdle && pod && (pod.metadata.uid !== owner.uid || isDone(pod)) && !isTerminating(claim)) step.remove = true;
+  return step;
+}
