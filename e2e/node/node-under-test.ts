@@ -17,8 +17,9 @@ import { createPluginHost, type PluginHost } from "#platform/plugin-host/host.ts
 import { createNetworkCalls } from "#platform/plugin-host/worlds/v1/network.ts";
 import { createRuntimeCalls } from "#platform/plugin-host/worlds/v1/runtime.ts";
 import { createInformer } from "#sdk/client/informer.ts";
+import { capabilitiesDigest } from "#sdk/plugin/approval.ts";
 import { buildPlugin } from "#sdk/plugin/build.ts";
-import { PLUGINS, type Plugin } from "#sdk/plugin/manifest.ts";
+import { type Manifest, PLUGINS, type Plugin } from "#sdk/plugin/manifest.ts";
 
 /** Why this machine cannot run the tests; undefined: it can. */
 export function missing(): string | undefined {
@@ -78,14 +79,14 @@ export async function startNode(kubeletPort: number): Promise<NodeUnderTest> {
   await ensurePki(config);
   const pem = (name: string) => readFileSync(join(pki, name), "utf8");
   const api = createFakeApi();
-  const setPlugin = (name: string, digest: string, manifest: object, enabled: boolean) =>
+  const setPlugin = (name: string, digest: string, manifest: Omit<Manifest, "name">, enabled: boolean) =>
     api.put("plugins", {
       apiVersion: "capstan.dev/v1",
       kind: "Plugin",
       metadata: { name },
-      spec: { ...manifest, digest, enabled },
+      spec: { ...manifest, digest, enabled, approved: [capabilitiesDigest(manifest.capabilities)] },
     } as unknown as Plugin);
-  const built = new Map<string, { digest: string; manifest: object }>();
+  const built = new Map<string, { digest: string; manifest: Omit<Manifest, "name"> }>();
   for (const name of ["cri", "cni"]) {
     const { digest, manifest } = await buildPlugin(join(import.meta.dirname, "../../plugins", name), components);
     const { name: _, ...spec } = manifest;

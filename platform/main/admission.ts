@@ -29,6 +29,7 @@ import type { TenantDirectory } from "#platform/store/tenants.ts";
 import { definitionOf, resourceByName } from "#sdk/api/facts.ts";
 import type { JsonObject } from "#sdk/api/object.ts";
 import { PLUGINS, pluginSpecSchema } from "#sdk/plugin/manifest.ts";
+import { pluginRules } from "./plugin-rules.ts";
 
 /** How long a write waits for plugins that are still being loaded. */
 const PLUGINS_WAIT_MS = 10_000;
@@ -81,6 +82,7 @@ export function serverAdmission({
     notReadyTaint,
     storageProtection,
     certificateRules(authorizer),
+    pluginRules(authorizer),
     tenantBoundary(store),
   ];
   const client = createWebhookClient({ resolve: serviceResolver(store), mayDial });

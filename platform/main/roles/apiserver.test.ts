@@ -163,7 +163,14 @@ test("a node's capacity refuses a binding exactly while an enabled plugin guards
     apiVersion: "capstan.dev/v1",
     kind: "Plugin",
     metadata: { name: "capacity" },
-    spec: { enabled: true, version: "1.0.0", guards: ["node-capacity"] },
+    spec: {
+      enabled: true,
+      version: "1.0.0",
+      witVersion: "v1",
+      worlds: ["filter"],
+      digest: `sha256:${"0".repeat(64)}`,
+      guards: ["node-capacity"],
+    },
   };
   await client().create(PLUGINS, plugin);
   for (const name of ["one", "two"]) await client().create(PODS, pod(name, "600m"));
