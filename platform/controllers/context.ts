@@ -23,6 +23,7 @@ import type {
   ReplicaSet,
   ReplicationController,
   ResourceClaim,
+  ResourceSlice,
   Secret,
   Service,
   ServiceAccount,
@@ -70,6 +71,7 @@ export interface Informers {
   cronJobs(): Informer<CronJob>;
   disruptionBudgets(): Informer<PodDisruptionBudget>;
   resourceClaims(): Informer<ResourceClaim>;
+  resourceSlices(): Informer<ResourceSlice>;
   volumes(): Informer<PersistentVolume>;
   claims(): Informer<PersistentVolumeClaim>;
   storageClasses(): Informer<StorageClass>;
@@ -191,6 +193,7 @@ export function createInformers(client: Client, log: Log, signal: AbortSignal): 
     cronJobs: lazily<CronJob>(r.CRON_JOBS),
     disruptionBudgets: lazily<PodDisruptionBudget>(r.POD_DISRUPTION_BUDGETS, { indexes: { namespace: byNamespace } }),
     resourceClaims: lazily<ResourceClaim>(r.RESOURCE_CLAIMS, { indexes: { namespace: byNamespace } }),
+    resourceSlices: lazily<ResourceSlice>(r.RESOURCE_SLICES),
     volumes: lazily<PersistentVolume>(r.PERSISTENT_VOLUMES),
     claims: lazily<PersistentVolumeClaim>(r.PERSISTENT_VOLUME_CLAIMS, { indexes: { namespace: byNamespace } }),
     storageClasses: lazily<StorageClass>(r.STORAGE_CLASSES),

@@ -8,6 +8,7 @@ import type { Controller } from "./context.ts";
 import { cronJobController } from "./cronjob/controller.ts";
 import { daemonSetController } from "./daemonset/controller.ts";
 import { deploymentController } from "./deployment/controller.ts";
+import { deviceTaintEvictionController } from "./device-taint-eviction/controller.ts";
 import { disruptionController } from "./disruption/controller.ts";
 import { endpointsController } from "./endpoints/controller.ts";
 import { endpointSliceController } from "./endpointslice/controller.ts";
@@ -73,6 +74,7 @@ export const controllers: readonly Controller[] = [
   nodeLifecycleController,
   nodeTTLController,
   taintEvictionController,
+  deviceTaintEvictionController,
   podGarbageCollector,
   pluginController,
 ];

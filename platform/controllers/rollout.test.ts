@@ -161,15 +161,18 @@ test("scaling changes the pods only; a paused deployment is scaled but not rolle
 });
 
 test("a revision may be larger than what a number holds exactly", async (t) => {
-  const api = await setUp(t);
+  const api = setUp(t);
+  runPods(t, api);
   await make(api, 1);
-  const first = await until(async () => (await sets(api))[0]);
+  await until(() => isDone(api));
+  const [first] = await sets(api);
   const annotations = { "deployment.kubernetes.io/revision": "3546343826724305832" };
-  await api.client.patch(REPLICA_SETS, nameOf(first), { type: "merge", body: { metadata: { annotations } } });
-  await change(api);
-  await until(async () =>
-    (await sets(api)).some((s) => s.metadata.annotations?.["deployment.kubernetes.io/revision"] === "3546343826724305833"),
-  );
+  const at = { namespace: "default", name: first?.metadata.name ?? "" };
+  await api.client.patch(REPLICA_SETS, at, { type: "merge", body: { metadata: { annotations } } });
+  await change(api, image("v2"));
+  const revisions = async () =>
+    (await sets(api)).map((rs) => rs.metadata.annotations?.["deployment.kubernetes.io/revision"]);
+  await until(async () => (await revisions()).includes("3546343826724305833"));
 });
 
 test("old ReplicaSets beyond revisionHistoryLimit go", async (t) => {

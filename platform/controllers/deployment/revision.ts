@@ -59,7 +59,7 @@ const revisionIn = (text: string | undefined): bigint => {
 export const revisionOf = (object: { metadata: { annotations?: Record<string, string> } }): bigint =>
   revisionIn(object.metadata.annotations?.[REVISION]);
 export const maxRevision = (sets: readonly ReplicaSet[]): bigint =>
-  sets.map(revisionOf).reduce((most, each) => (each > most ? each : most), 0n);
+  sets.map(revisionOf).toSorted((a, b) => (a < b ? 1 : -1))[0] ?? 0n;
 
 /** Annotations of the new ReplicaSet: the Deployment's own, and its revision; a rollback keeps the revisions it had. */
 export function newSetAnnotations(

@@ -213,7 +213,9 @@ const endsWithNamespace = (error: unknown): boolean =>
 async function cleanUp(r: Rollout): Promise<void> {
   const limit = r.deployment.spec?.revisionHistoryLimit ?? 10;
   const old = oldOf(r).filter((rs) => !isTerminating(rs));
-  const surplus = old.toSorted((a, b) => (revisionOf(a) < revisionOf(b) ? -1 : 1)).slice(0, Math.max(0, old.length - limit));
+  const surplus = old
+    .toSorted((a, b) => (revisionOf(a) < revisionOf(b) ? -1 : 1))
+    .slice(0, Math.max(0, old.length - limit));
   for (const rs of surplus) {
     const observed = (rs.status?.observedGeneration ?? 0) >= (rs.metadata.generation ?? 0);
     if (desired(rs) !== 0 || (rs.status?.replicas ?? 0) !== 0 || !observed) continue;

@@ -3,7 +3,7 @@ import { timeText } from "#platform/base/clock.ts";
 import type { Node, Pod } from "#sdk/api/generated/types.ts";
 import { isReason } from "#sdk/api/status.ts";
 import { runController } from "#sdk/client/controller.ts";
-import { keyOf } from "#sdk/client/port.ts";
+import { type Client, keyOf } from "#sdk/client/port.ts";
 import { createWorkQueue } from "#sdk/client/workqueue.ts";
 import { type Controller, clientFor, synced } from "../context.ts";
 import { sameTaints } from "../node-lifecycle/reconcile.ts";
@@ -59,19 +59,22 @@ export const taintEvictionController: Controller = {
         if (inMs > 0) return { requeueAfterMs: inMs };
         const { namespace, name: podName } = pod.metadata;
         recorder.event(pod, "Normal", "TaintManagerEviction", `Marking for deletion Pod ${namespace}/${podName}`);
-        await evict(clientFor(context, pod), pod);
+        await evict(clientFor(context, pod), pod, {
+          reason: "DeletionByTaintManager",
+          message: "Taint manager: deleting due to NoExecute taint",
+        });
       },
     });
   },
 };
 
-async function evict(client: ReturnType<typeof clientFor>, pod: Pod): Promise<void> {
+/** Says in the pod why it goes, and deletes it. */
+export async function evict(client: Client, pod: Pod, why: { reason: string; message: string }): Promise<void> {
   const { namespace, name = "", uid } = pod.metadata;
   const conditions = withCondition(pod.status?.conditions, {
     type: "DisruptionTarget",
     status: "True",
-    reason: "DeletionByTaintManager",
-    message: "Taint manager: deleting due to NoExecute taint",
+    ...why,
     lastTransitionTime: timeText(Date.now()),
   });
   try {

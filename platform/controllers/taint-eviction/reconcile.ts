@@ -23,12 +23,21 @@ export function tolerates(toleration: Toleration, taint: Taint): boolean {
  * Milliseconds until eviction: 0 now, undefined never. Tolerated for a while counts from when the taint was added, so
  * that it is the same whoever counts; `seenAt` stands in for taints that don't say.
  */
-export function evictionInMs(pod: Pod, taints: readonly Taint[], seenAt: number, now: number): number | undefined {
+export const evictionInMs = (pod: Pod, taints: readonly Taint[], seenAt: number, now: number): number | undefined =>
+  dueInMs(pod.spec?.tolerations ?? [], taints, seenAt, now);
+
+/** The same for what is not a pod's but has taints and is tolerated: a device. */
+export function dueInMs(
+  tolerations: readonly Toleration[],
+  taints: readonly Taint[],
+  seenAt: number,
+  now: number,
+): number | undefined {
   let soonest: number | undefined;
   for (const taint of taints.filter((t) => t.effect === "NoExecute")) {
-    const tolerations = (pod.spec?.tolerations ?? []).filter((t) => tolerates(t, taint));
-    if (tolerations.length === 0) return 0;
-    const seconds = tolerations.flatMap((t) => t.tolerationSeconds ?? []);
+    const matching = tolerations.filter((t) => tolerates(t, taint));
+    if (matching.length === 0) return 0;
+    const seconds = matching.flatMap((t) => t.tolerationSeconds ?? []);
     if (seconds.length === 0) continue;
     const since = taint.timeAdded ? Date.parse(taint.timeAdded) : seenAt;
     const inMs = Math.max(0, since + Math.max(0, Math.min(...seconds)) * 1000 - now);
