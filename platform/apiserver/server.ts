@@ -1,4 +1,5 @@
 /** The API server put together from its parts; platform/main/roles/apiserver.ts makes the parts. */
+
 import type { IncomingMessage, ServerResponse } from "node:http";
 import type { Duplex } from "node:stream";
 import type { Log } from "#platform/base/log.ts";
@@ -15,6 +16,7 @@ import type { FeatureGates } from "./features/features.ts";
 import { Chain, type Trace } from "./http/chain.ts";
 import type { Exchange } from "./http/exchange.ts";
 import type { BodyDecoder, Patcher } from "./http/patches.ts";
+import { type PluginLog, sendLog } from "./http/plugin-log.ts";
 import { methodNotAllowed, PageNotFound } from "./http/refusals.ts";
 import { ResourceHandler } from "./http/resources.ts";
 import { type AnyResponse, statusOf } from "./http/respond.ts";
@@ -63,6 +65,8 @@ export interface ServerParts {
   readiness: readonly HealthCheck[];
   /** Metrics of what is below the server, in the text exposition format. */
   exposition?(): string;
+  /** What a plugin has said, in whole lines. */
+  pluginLog?: PluginLog;
   documents(exchange: Exchange): SystemDocument | undefined;
   fixed: Readonly<Record<string, { type?: string; body(exchange: Exchange): unknown }>>;
   log: Log;
@@ -144,6 +148,10 @@ export async function startServer(parts: ServerParts): Promise<ListeningServer> 
     checkVerb(entry, exchange);
     if (entry.storeResource === "pods" && info.subresource === "log") {
       return await streaming().proxyLog(await target(exchange, entry), exchange.response as ServerResponse);
+    }
+    if (entry.storeResource === "plugins.capstan.dev" && info.subresource === "log") {
+      await registry.get(exchange.context, entry, "", info.name);
+      return await sendLog(exchange, parts.pluginLog);
     }
     if (entry.storeResource === "pods" && STREAMING.has(info.subresource)) {
       throw new StatusError(400, "BadRequest", "Upgrade request required");

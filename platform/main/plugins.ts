@@ -60,6 +60,8 @@ export function rolePlugins(options: RolePlugins): StartedPlugins {
 /** As the informer on root's tenants keys them. */
 const keyOfTenant = (name: string): string => `root//${name}`;
 
-/** Beside the roles' logs: DATA/logs/plugins/TENANT/NAME/ROLE.log. */
+/** Beside the roles' logs. */
+export const pluginLogDirectory = (config: Config): string => join(paths(config.dataDir).logs, "plugins");
+
 export const pluginLogs = (config: Config, role: string, log: Log): PluginLogs =>
-  new PluginLogs(join(paths(config.dataDir).logs, "plugins"), role, log);
+  new PluginLogs(pluginLogDirectory(config), role, log);

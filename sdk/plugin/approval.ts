@@ -52,11 +52,15 @@ const ROOT_CAPABILITIES: ReadonlySet<Capability["name"]> = new Set(["grpc", "exe
 const TENANT_WORLDS: ReadonlySet<World> = new Set(["filter", "score", "permit", "admission", "controller", "panel"]);
 
 /** Why a plugin of a tenant other than root may not be what it is; undefined: it may. */
-export function tenantError(spec: Pick<PluginSpec, "capabilities" | "worlds" | "guards">): string | undefined {
+export function tenantError(
+  spec: Pick<PluginSpec, "capabilities" | "worlds" | "guards" | "projection">,
+): string | undefined {
   const world = spec.worlds.find((name) => !TENANT_WORLDS.has(name));
   if (world) return `the world ${world} is root's alone`;
   const capability = spec.capabilities.find(({ name }) => ROOT_CAPABILITIES.has(name));
   if (capability) return `the capability ${capability.name} is root's alone`;
+  if (spec.projection["pods"]?.length)
+    return "pods on nodes are those of all tenants: they are shown to root's plugins alone";
   if (spec.guards.length > 0) return "guards of the store are root's alone";
   return undefined;
 }

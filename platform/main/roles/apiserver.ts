@@ -36,6 +36,7 @@ import { type Clock, systemClock } from "#platform/base/clock.ts";
 import { expositionText } from "#platform/base/exposition.ts";
 import { type Log, messageOf } from "#platform/base/log.ts";
 import { pluginMetrics } from "#platform/plugin-host/exposition.ts";
+import { readPluginLog } from "#platform/plugin-host/read-logs.ts";
 import { createAccessPlugins } from "#platform/plugin-host/worlds/v1/access.ts";
 import { ROOT_TENANT } from "#platform/store/port.ts";
 import type { TenantDirectory } from "#platform/store/tenants.ts";
@@ -50,7 +51,7 @@ import { type Config, paths } from "../config.ts";
 import { identityOf } from "../identity.ts";
 import { firstAddress, tenantAuthorityCertificate } from "../pki.ts";
 import { pluginClients } from "../plugin-users.ts";
-import { rolePlugins } from "../plugins.ts";
+import { pluginLogDirectory, rolePlugins } from "../plugins.ts";
 import type { StartRole } from "../role.ts";
 import { createStore } from "../store.ts";
 
@@ -278,6 +279,7 @@ export const start: StartRole = async ({ config, log }) => {
       ...(encryption ? [{ name: "kms-providers", check: opened.checkEncryption }] : []),
     ],
     exposition: () => expositionText([...opened.metrics(), ...pluginMetrics(plugins.objects())]),
+    pluginLog: (tenant, plugin, request) => readPluginLog(pluginLogDirectory(config), tenant, plugin, request),
     documents: documents(where, clock, custom, aggregation),
     fixed: issuerDocuments(keys, where),
     log,

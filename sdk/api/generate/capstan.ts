@@ -209,7 +209,7 @@ export const CAPSTAN_TYPES: Record<string, Schema> = {
 
 export const CAPSTAN_GROUP: GroupFacts = { name: "capstan.dev", versions: ["v1"] };
 
-const resource = (name: string, plural: string): ResourceFacts => ({
+const resource = (name: string, plural: string, more: ResourceFacts["subresources"] = []): ResourceFacts => ({
   group: "capstan.dev",
   version: "v1",
   resource: plural,
@@ -219,7 +219,10 @@ const resource = (name: string, plural: string): ResourceFacts => ({
   verbs: ["create", "delete", "deletecollection", "get", "list", "patch", "update", "watch"],
   shortNames: [],
   categories: [],
-  subresources: [{ name: "status", kind: name, verbs: ["get", "patch", "update"] }],
+  subresources: [{ name: "status", kind: name, verbs: ["get", "patch", "update"] }, ...more],
 });
 
-export const CAPSTAN_RESOURCES: ResourceFacts[] = [resource("Plugin", "plugins"), resource("Tenant", "tenants")];
+export const CAPSTAN_RESOURCES: ResourceFacts[] = [
+  resource("Plugin", "plugins", [{ name: "log", kind: "Plugin", verbs: ["get"] }]),
+  resource("Tenant", "tenants"),
+];

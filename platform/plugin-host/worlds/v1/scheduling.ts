@@ -74,7 +74,8 @@ export function createSchedulingPlugins(host: PluginHost, log: Log): SchedulingP
     (spec: PluginSpec, name: string): Prepare =>
     async (call) => {
       if (!keepsNodes(spec)) return;
-      const delta = guestOf(name, spec).whole(table.whole());
+      const whole = name.includes("/") ? forTenant(table.whole()) : table.whole();
+      const delta = guestOf(name, spec).whole(whole);
       await call("capstan:plugin/node-hooks@1.0.0", "sync", [delta]);
     };
   host.prepare("filter", prepare);
@@ -95,10 +96,24 @@ export function createSchedulingPlugins(host: PluginHost, log: Log): SchedulingP
     attach(attached) {
       table = attached;
     },
-    filters: () => host.loaded("filter").map(adapted),
-    scores: () => host.loaded("score").map(adapted),
+    filters: (tenant) => host.loaded("filter", tenant).map(adapted),
+    scores: (tenant) => host.loaded("score", tenant).map(adapted),
     onChange: (listener) => host.onChange(listener),
   };
+}
+
+/** Nodes as a tenant's own plugins are told of them: without the pods there and what else tells of other tenants. */
+const forTenant = (delta: NodeDelta): NodeDelta => ({
+  ...delta,
+  pods: [],
+  nodes: delta.nodes.map((entry) => ({ ...entry, node: withoutOthers(entry.node) })),
+});
+
+function withoutOthers(node: unknown): unknown {
+  const { status, ...rest } = node as { status?: Record<string, unknown> };
+  if (!status) return node;
+  const { images: _, addresses: __, volumesInUse: ___, volumesAttached: ____, ...shown } = status;
+  return { ...rest, status: shown };
 }
 
 function concern(paths: PluginSpec["filterConcern"]): SchedulingPlugin["filterConcern"] {
@@ -137,7 +152,8 @@ function schedulingPlugin(plugin: LoadedPlugin, spec: PluginSpec, guest: GuestTa
     async sync(delta) {
       if (!keepsNodes(spec)) return;
       try {
-        await plugin.broadcast("node-hooks", "sync", [guest.delta(delta)]);
+        const seen = plugin.tenant === "root" ? delta : forTenant(delta);
+        await plugin.broadcast("node-hooks", "sync", [guest.delta(seen)]);
       } catch (error) {
         if (spec.failurePolicy === "Fail") throw error;
         log.warn("a scheduling plugin failed and was ignored", { plugin: plugin.name, error: messageOf(error) });
