@@ -11,7 +11,16 @@ import { createWorkQueue } from "#sdk/client/workqueue.ts";
 import { type Controller, type ControllerContext, clientFor, synced } from "../context.ts";
 import { conditionOf, sameJson } from "../objects.ts";
 import { NODES, PODS } from "../resources.ts";
-import { GRACE_MS, readyStatus, STARTUP_GRACE_MS, sameTaints, taintsFor, unknownConditions } from "./reconcile.ts";
+import {
+  GRACE_MS,
+  isGivenUp,
+  readyStatus,
+  STARTUP_GRACE_MS,
+  sameTaints,
+  taintsFor,
+  unknownConditions,
+} from "./reconcile.ts";
+import { ratesOf, ZoneLimits, zoneOf } from "./zones.ts";
 
 const WORKERS = 4;
 /** Upstream's --node-monitor-period. */
@@ -63,7 +72,12 @@ export const nodeLifecycleController: Controller = {
 
     const anyReady = () => nodes.list().some((node) => readyStatus(node) === "True");
     let wasAnyReady = anyReady();
+    const limits = new ZoneLimits();
+    /** Of all zones, made anew at each look at the nodes: counting thousands for each of thousands would be squares. */
+    let rates = ratesOf(nodes.list());
     const timer = setInterval(() => {
+      rates = ratesOf(nodes.list());
+      limits.keep(new Set(rates.keys()));
       const isAnyReady = anyReady();
       const changed = isAnyReady !== wasAnyReady;
       wasAnyReady = isAnyReady;
@@ -81,7 +95,7 @@ export const nodeLifecycleController: Controller = {
       signal: context.signal,
       async reconcile(key) {
         const node = nodes.get(key);
-        if (!node) return;
+        if (!node) return undefined;
         const name = node.metadata.name ?? "";
         const silentMs = performance.now() - (heard.get(name) ?? performance.now());
         const graceMs = conditionOf(node.status?.conditions, "Ready") ? GRACE_MS : STARTUP_GRACE_MS;
@@ -89,17 +103,25 @@ export const nodeLifecycleController: Controller = {
         if (readyStatus(node) === "True" && readyStatus(marked) !== "True") {
           recorder.event(node, "Normal", "NodeNotReady", `Node ${name} status is now: NodeNotReady`);
         }
-        await taint(context, marked, anyReady());
+        const waitMs = mayEvict(marked, rates, limits);
+        await taint(context, marked, waitMs === 0 && anyReady());
         // Before the node has ever spoken its pods are not ready anyway.
         if (conditionOf(marked.status?.conditions, "Ready") && readyStatus(marked) !== "True") {
           for (const pod of pods.byIndex("node", name)) {
             if (await markNotReady(context, pod)) recorder.event(pod, "Warning", "NodeNotReady", "Node is not ready");
           }
         }
+        return waitMs === 0 ? undefined : { requeueAfterMs: Math.min(waitMs ?? MONITOR_EVERY_MS, MONITOR_EVERY_MS) };
       },
     });
   },
 };
+
+/** 0: its pods may be evicted, as they are where it was decided before; otherwise as ZoneLimits says. */
+function mayEvict(node: Node, rates: ReadonlyMap<string, number>, limits: ZoneLimits): number | undefined {
+  if (readyStatus(node) === "True" || isGivenUp(node)) return 0;
+  return limits.take(zoneOf(node), rates.get(zoneOf(node)) ?? 0, performance.now());
+}
 
 async function markUnknown(context: ControllerContext, node: Node): Promise<Node> {
   const conditions = unknownConditions(node, Date.now());
