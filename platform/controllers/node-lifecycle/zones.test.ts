@@ -26,5 +26,5 @@ test("one node goes at once and the next at the zone's rate", () => {
   deepEqual(limits.take("b", 0.1, 0), 0);
   deepEqual(limits.take("a", 0.1, 4000), 6000);
   deepEqual(limits.take("a", 0, 10_000), undefined);
-  deepEqual(limits.take("a", 0.1, 10_000), 0);
+  deepEqual(limits.take("a", 0.1, 16_000), 0, "the time without a rate does not count");
 });
