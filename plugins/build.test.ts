@@ -21,3 +21,11 @@ test("an upgrade replaces a configuration that nobody changed", () => {
   const next = upgraded(plugin("1.0.0", { a: 1 }), plugin("1.1.0", { a: 1, b: 1 }));
   assert.deepEqual(next.spec.config, { a: 1, b: 1 });
 });
+
+test("an option of the server switches a plugin, and leaves it to its default when it is gone", () => {
+  const off = plugin("1.0.0", {}, { enabled: false });
+  const switched = upgraded(off, off, true);
+  assert.equal(switched.spec.enabled, true);
+  assert.equal(upgraded(switched, off).spec.enabled, false);
+  assert.equal(upgraded(plugin("1.0.0", {}), off).spec.enabled, true, "the owner's own choice stays");
+});

@@ -63,43 +63,59 @@ export function builtPlugins(componentsDir: string): Plugin[] {
   });
 }
 
-/** What a plugin becomes when it is installed over `present`: whether it is enabled, and a changed configuration, are the owner's. */
-export function upgraded(present: Plugin, wanted: Plugin): Plugin {
+/** By an option of the server, and not by its owner: back to the default when the option is gone. */
+const BY_OPTION = "capstan.dev/enabled-by-option";
+
+/**
+ * What a plugin becomes when it is installed over `present`: whether it is enabled, unless an option says so, and a changed configuration, are
+ * the owner's.
+ */
+export function upgraded(present: Plugin, wanted: Plugin, byOption?: boolean): Plugin {
   const was = present.metadata.annotations?.[INSTALLED_CONFIG];
   const changed = was !== undefined && was !== JSON.stringify(present.spec.config ?? {});
+  const { [BY_OPTION]: wasByOption, ...owned } = present.metadata.annotations ?? {};
   const spec: Plugin["spec"] = {
     ...wanted.spec,
-    enabled: present.spec.enabled ?? true,
+    enabled: byOption ?? (wasByOption ? (wanted.spec.enabled ?? true) : (present.spec.enabled ?? true)),
     config: changed ? present.spec.config : wanted.spec.config,
   };
-  const annotations = { ...present.metadata.annotations, ...wanted.metadata.annotations };
+  const optional = byOption === undefined ? {} : { [BY_OPTION]: String(byOption) };
+  const annotations = { ...owned, ...wanted.metadata.annotations, ...optional };
   return { ...present, metadata: { ...present.metadata, annotations }, spec };
 }
 
-/** Creates or updates the Plugin objects in root, and the roles of their users; answers the names of those that were not as they should be. */
-export async function installPlugins(client: Client, componentsDir: string): Promise<string[]> {
+/**
+ * Creates or updates the Plugin objects in root, and the roles of their users; answers the names of those that were not as they should be.
+ * `switches`: those that an option turns on or off.
+ */
+export async function installPlugins(
+  client: Client,
+  componentsDir: string,
+  switches: ReadonlyMap<string, boolean> = new Map(),
+): Promise<string[]> {
   const changed: string[] = [];
   for (const wanted of builtPlugins(componentsDir)) {
     await grantAccess(client, wanted);
-    if (await install(client, wanted)) changed.push(wanted.metadata.name ?? "");
+    if (await install(client, wanted, switches.get(wanted.metadata.name ?? "")))
+      changed.push(wanted.metadata.name ?? "");
   }
   return changed;
 }
 
 const ATTEMPTS = 5;
 
-async function install(client: Client, wanted: Plugin): Promise<boolean> {
+async function install(client: Client, wanted: Plugin, byOption: boolean | undefined): Promise<boolean> {
   const name = wanted.metadata.name ?? "";
   for (let attempt = 1; ; attempt++) {
     try {
       const present = await client.get<Plugin>(PLUGINS, { name });
-      const next = upgraded(present, wanted);
+      const next = upgraded(present, wanted, byOption);
       if (sameSpec(next.spec, present.spec)) return false;
       await client.update(PLUGINS, next);
       return true;
     } catch (error) {
       if (isReason(error, "NotFound")) {
-        await client.create(PLUGINS, wanted);
+        await client.create(PLUGINS, upgraded(wanted, wanted, byOption));
         return true;
       }
       if (!isReason(error, "Conflict") || attempt === ATTEMPTS) throw error;

@@ -2,12 +2,20 @@
 
 import { tenantBoundary } from "#platform/apiserver/admission/boundary.ts";
 import { certificateRules } from "#platform/apiserver/admission/certificates.ts";
-import { admissionChain } from "#platform/apiserver/admission/chain.ts";
+import { type AdmissionRule, admissionChain, type ConfiguredAdmission } from "#platform/apiserver/admission/chain.ts";
 import { type ExpectedPlugin, untilLoaded } from "#platform/apiserver/admission/gate.ts";
 import { namespaceLifecycle } from "#platform/apiserver/admission/namespaces.ts";
-import { defaultTolerations, notReadyTaint, priorities, serviceAccounts } from "#platform/apiserver/admission/pods.ts";
+import { ownerReferences } from "#platform/apiserver/admission/owners.ts";
+import {
+  defaultTolerations,
+  notReadyTaint,
+  priorities,
+  serviceAccounts,
+  topologyLabels,
+} from "#platform/apiserver/admission/pods.ts";
 import { MutatingPolicies } from "#platform/apiserver/admission/policies/mutating.ts";
 import { ValidatingPolicies } from "#platform/apiserver/admission/policies/validating.ts";
+import { alwaysDeny, namespaceExists } from "#platform/apiserver/admission/simple.ts";
 import { storageProtection } from "#platform/apiserver/admission/storage.ts";
 import { catalogParamKinds, catalogVersions } from "#platform/apiserver/admission/versions.ts";
 import { Webhooks } from "#platform/apiserver/admission/webhooks/webhooks.ts";
@@ -29,6 +37,7 @@ import type { TenantDirectory } from "#platform/store/tenants.ts";
 import { definitionOf, resourceByName } from "#sdk/api/facts.ts";
 import type { JsonObject } from "#sdk/api/object.ts";
 import { PLUGINS, pluginSpecSchema } from "#sdk/plugin/manifest.ts";
+import type { AdmissionSwitches } from "./admission-options.ts";
 import { pluginRules } from "./plugin-rules.ts";
 
 /** How long a write waits for plugins that are still being loaded. */
@@ -42,6 +51,7 @@ export interface AdmissionParts {
   authorizer: Authorizer;
   /** Asked for after all is put together: the strategies it is made of come later. */
   catalog(): Catalog;
+  switches: AdmissionSwitches;
   log: Log;
 }
 
@@ -60,6 +70,7 @@ export function serverAdmission({
   types,
   authorizer,
   catalog,
+  switches,
   log,
 }: AdmissionParts): ServerAdmission {
   const { promise: loaded, resolve: pluginsLoaded } = Promise.withResolvers<void>();
@@ -74,30 +85,59 @@ export function serverAdmission({
     expected: (attributes) => expectedPlugins(store, attributes),
     waitMs: PLUGINS_WAIT_MS,
   });
+  const { isOn } = switches;
+  const rule = (name: string, one: AdmissionRule) => (isOn(name) ? [one] : []);
+  const certificates = {
+    approval: isOn("CertificateApproval"),
+    signing: isOn("CertificateSigning"),
+    subject: isOn("CertificateSubjectRestriction"),
+  };
   const rules = [
-    namespaceLifecycle(store),
-    serviceAccounts(store),
-    priorities(store),
-    defaultTolerations,
-    notReadyTaint,
-    storageProtection,
-    certificateRules(authorizer),
+    ...rule("NamespaceLifecycle", namespaceLifecycle(store)),
+    ...rule("NamespaceExists", namespaceExists(store)),
+    ...rule("ServiceAccount", serviceAccounts(store)),
+    ...rule("TaintNodesByCondition", notReadyTaint),
+    ...rule("Priority", priorities(store)),
+    ...rule("DefaultTolerationSeconds", defaultTolerations),
+    ...rule("StorageObjectInUseProtection", storageProtection),
+    ...rule("OwnerReferencesPermissionEnforcement", ownerReferences(authorizer, catalog)),
+    certificateRules(authorizer, certificates),
     pluginRules(authorizer),
+    ...rule("PodTopologyLabels", topologyLabels(store)),
     tenantBoundary(store),
+    ...rule("AlwaysDeny", alwaysDeny),
   ];
   const client = createWebhookClient({ resolve: serviceResolver(store), mayDial });
   const versions = catalogVersions(catalog, types);
   const webhooks = new Webhooks({ store, versions, authorizer, client, log });
   const policies = { store, versions, authorizer, paramKinds: catalogParamKinds(catalog), log };
-  const configured = [new MutatingPolicies(policies), new ValidatingPolicies(policies), webhooks];
+  const configured = [
+    { each: new MutatingPolicies(policies), mutates: "MutatingAdmissionPolicy", validates: "MutatingAdmissionPolicy" },
+    {
+      each: new ValidatingPolicies(policies),
+      mutates: "ValidatingAdmissionPolicy",
+      validates: "ValidatingAdmissionPolicy",
+    },
+    { each: webhooks, mutates: "MutatingAdmissionWebhook", validates: "ValidatingAdmissionWebhook" },
+  ];
+  const configuredRules = configured.map(({ each, mutates, validates }) =>
+    switched(each, isOn(mutates), isOn(validates)),
+  );
   return {
-    admission: admissionChain(rules, components, configured),
+    admission: admissionChain(rules, components, configuredRules),
     start: async (signal) => {
-      await Promise.all(configured.map((each) => each.start(signal)));
+      await Promise.all(configured.map(({ each }) => each.start(signal)));
     },
     pluginsLoaded,
   };
 }
+
+const switched = (each: ConfiguredAdmission, mutates: boolean, validates: boolean): ConfiguredAdmission => ({
+  mutate: async (attributes, session) => (mutates ? await each.mutate(attributes, session) : attributes.object),
+  validate: async (attributes) => {
+    if (validates) await each.validate(attributes);
+  },
+});
 
 /** What a component made is typed as a client's body is; custom resources are held to their schema when they are validated. */
 const checkObject: ObjectCheck = ({ kind }, object) =>

@@ -6,6 +6,7 @@ import { existsSync } from "node:fs";
 import { resolve } from "node:path";
 import { FeatureGates } from "#platform/apiserver/features/features.ts";
 import { messageOf } from "#platform/base/log.ts";
+import { admissionSwitches } from "./admission-options.ts";
 import { UserError } from "./steps.ts";
 
 /** Every value is text as it was given; files are absolute paths. */
@@ -25,6 +26,8 @@ export interface ServerOptions {
   authorizationWebhookCacheUnauthorizedTtl?: string;
   auditPolicyFile?: string;
   auditWebhookConfigFile?: string;
+  enableAdmissionPlugins?: string;
+  disableAdmissionPlugins?: string;
   featureGates?: string;
 }
 
@@ -60,6 +63,8 @@ export const SERVER_OPTIONS: readonly Option[] = [
   option("authorization-webhook-cache-unauthorized-ttl", "text", "how long its no holds (30s)"),
   option("audit-policy-file", "file", "audit Policy: what is recorded"),
   option("audit-webhook-config-file", "file", "kubeconfig of where audit events go besides the file"),
+  option("enable-admission-plugins", "text", "NAME,…: besides those that are on by default"),
+  option("disable-admission-plugins", "text", "NAME,…: of those that are on by default"),
   option("feature-gates", "text", "NAME=true|false,…"),
 ];
 
@@ -95,6 +100,7 @@ export function parseServerOptions(given: (flag: string) => string | undefined):
     const value = given(flag);
     if (value !== undefined) found[name] = value === "" ? "" : checked(flag, kind, value);
   }
+  checkAdmission(found);
   return found;
 }
 
@@ -106,6 +112,14 @@ function checked(flag: string, kind: Option["kind"], value: string): string {
   const path = resolve(value);
   if (!existsSync(path)) throw new UserError(`--${flag}: ${path} does not exist`, "npm run up -- --help");
   return path;
+}
+
+function checkAdmission({ enableAdmissionPlugins, disableAdmissionPlugins }: ServerOptions): void {
+  try {
+    admissionSwitches(enableAdmissionPlugins, disableAdmissionPlugins);
+  } catch (error) {
+    throw new UserError(messageOf(error), "npm run up -- --enable-admission-plugins=NAME,…");
+  }
 }
 
 function checkGates(value: string): void {

@@ -14,7 +14,14 @@ import type { AdmissionRule } from "./chain.ts";
 const CLIENT_SIGNER = "kubernetes.io/kube-apiserver-client";
 const MASTERS = "system:masters";
 
-export function certificateRules(authorizer: Authorizer): AdmissionRule {
+/** Which of the three rules hold. */
+export interface CertificateRules {
+  approval: boolean;
+  signing: boolean;
+  subject: boolean;
+}
+
+export function certificateRules(authorizer: Authorizer, on: CertificateRules): AdmissionRule {
   /** On the signer itself, or on all of its domain. */
   async function may({ user, tenant }: AdmissionAttributes, verb: string, signer: string): Promise<boolean> {
     for (const name of [signer, `${signer.split("/")[0]}/*`]) {
@@ -43,12 +50,12 @@ export function certificateRules(authorizer: Authorizer): AdmissionRule {
         const decided =
           !same(before.status?.certificate, after.status?.certificate) ||
           !same(before.status?.conditions, after.status?.conditions);
-        if (subresource === "approval" && !(await may(a, "approve", signer)))
+        if (on.approval && subresource === "approval" && !(await may(a, "approve", signer)))
           throw refuse(`user not permitted to approve requests with signerName ${JSON.stringify(signer)}`);
-        if (subresource === "status" && decided && !(await may(a, "sign", signer)))
+        if (on.signing && subresource === "status" && decided && !(await may(a, "sign", signer)))
           throw refuse(`user not permitted to sign requests with signerName ${JSON.stringify(signer)}`);
       }
-      if (operation === "CREATE" && subresource === "" && object) {
+      if (on.subject && operation === "CREATE" && subresource === "" && object) {
         const { signerName, request = "" } = as<CertificateSigningRequest>(object).spec ?? {};
         if (signerName === CLIENT_SIGNER && organizationsOf(request).includes(MASTERS))
           throw refuse(`use of ${CLIENT_SIGNER} signer with ${MASTERS} group is not allowed`);

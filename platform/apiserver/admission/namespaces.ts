@@ -8,6 +8,8 @@ export function namespaceLifecycle(store: Store): AdmissionRule {
   return {
     async mutate({ tenant, operation, namespace, resource, name }) {
       if (operation !== "CREATE" || namespace === "" || resource.resource === "namespaces") return;
+      // Whether a namespace is there is not for everybody who asks what they may do in it.
+      if (resource.resource === "localsubjectaccessreviews") return;
       const key = { tenant, resource: "namespaces", namespace: "", name: namespace };
       const stored =
         (await store.get(key, { type: "atLeast", revision: 0 })) ?? (await store.get(key, { type: "consistent" }));

@@ -1,6 +1,15 @@
 /** What upstream's default admission plugins add to pods and nodes: ServiceAccount, Priority, DefaultTolerationSeconds, TaintNodesByCondition. */
-import type { Store, StoredObject, TenantId } from "#platform/store/port.ts";
-import type { Container, Node, Pod, PodSpec, PriorityClass, ServiceAccount, Volume } from "#sdk/api/generated/types.ts";
+import { ROOT_TENANT, type Store, type StoredObject, type TenantId } from "#platform/store/port.ts";
+import type {
+  Binding,
+  Container,
+  Node,
+  Pod,
+  PodSpec,
+  PriorityClass,
+  ServiceAccount,
+  Volume,
+} from "#sdk/api/generated/types.ts";
 import type { DynamicObject } from "#sdk/api/object.ts";
 import { forbidden } from "#sdk/api/status.ts";
 import type { AdmissionAttributes } from "../registry/admission.ts";
@@ -146,3 +155,29 @@ export const notReadyTaint: AdmissionRule = {
     if (!taints.some((t) => t.key === taint.key && t.effect === taint.effect)) node.spec.taints = [...taints, taint];
   },
 };
+
+const TOPOLOGY_LABELS = ["topology.kubernetes.io/zone", "topology.kubernetes.io/region"];
+
+/** PodTopologyLabels: a pod carries the zone and region of the node that it is put on (KEP-4742). */
+export function topologyLabels(store: Store): AdmissionRule {
+  function nodeOf({ operation, resource, subresource, object }: AdmissionAttributes): string | undefined {
+    if (operation !== "CREATE" || resource.group !== "" || resource.resource !== "pods" || !object) return undefined;
+    if (subresource === "") return podOf(object).spec.nodeName;
+    if (subresource !== "binding") return undefined;
+    const { target } = object as unknown as Binding;
+    return target?.kind === "Node" ? target.name : undefined;
+  }
+  return {
+    async mutate(attributes) {
+      const name = nodeOf(attributes);
+      if (!name) return;
+      const key = { tenant: ROOT_TENANT, resource: "nodes", namespace: "", name };
+      const node = await store.get(key, { type: "atLeast", revision: 0 });
+      const { metadata } = attributes.object;
+      for (const label of TOPOLOGY_LABELS) {
+        const value = node?.labels[label];
+        if (value !== undefined) metadata.labels = { ...metadata.labels, [label]: value };
+      }
+    },
+  };
+}

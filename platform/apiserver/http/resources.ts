@@ -398,7 +398,13 @@ export class ResourceHandler {
       );
       result = await action.handle({ ...request, produce });
     } else {
-      const body = await this.#decode(exchange, gvk, info.verb === "create" ? "CreateOptions" : "UpdateOptions");
+      let body = await this.#decode(exchange, gvk, info.verb === "create" ? "CreateOptions" : "UpdateOptions");
+      if (info.verb === "create") {
+        const { namespace, name, subresource } = info;
+        const review = { operation: "CREATE" as const, kind: gvk, subresource, namespace, dryRun: request.dryRun };
+        const of = name || (body.metadata.name ?? "");
+        body = await this.#parts.registry.validateAction(context, entry, { ...review, name: of, object: body });
+      }
       result = await action.handle({ ...request, body });
     }
     await answer(exchange, action.code ?? (info.verb === "create" ? 201 : 200), encoded(result, accepted), accepted);

@@ -126,9 +126,10 @@ export class Registry implements RegistryAccess {
     return entry;
   }
 
-  /** Admission of what isn't a write of the object itself (CONNECT to a pod, for example). */
-  async validateAction(context: RequestContext, entry: ResourceEntry, a: ReviewRequest): Promise<void> {
-    await this.#pipeline.admit(context, entry, a);
-    await this.#pipeline.validateAdmission(context, entry, a);
+  /** Admission of what isn't a write of the object itself (CONNECT to a pod, a binding): what was sent, as it is to go on. */
+  async validateAction<A extends ReviewRequest>(context: RequestContext, entry: ResourceEntry, a: A) {
+    const object = (await this.#pipeline.admit(context, entry, a)) ?? a.object;
+    await this.#pipeline.validateAdmission(context, entry, { ...a, ...(object ? { object } : {}) });
+    return object as A["object"];
   }
 }

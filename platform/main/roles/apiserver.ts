@@ -45,6 +45,7 @@ import { createClient } from "#sdk/client/client.ts";
 import { loadKubeconfig } from "#sdk/client/kubeconfig.ts";
 import { componentAuthenticator, componentAuthorizer } from "../access-plugins.ts";
 import { serverAdmission } from "../admission.ts";
+import { admissionSwitches } from "../admission-options.ts";
 import { auditOf } from "../audit.ts";
 import { authorizationOf } from "../authorization.ts";
 import { type Config, paths } from "../config.ts";
@@ -178,6 +179,7 @@ export const start: StartRole = async ({ config, log }) => {
     log,
     signal: stop.signal,
   });
+  const switches = admissionSwitches(serverOptions.enableAdmissionPlugins, serverOptions.disableAdmissionPlugins);
   const { admission, ...admissionLife } = serverAdmission({
     store,
     tenants,
@@ -185,6 +187,7 @@ export const start: StartRole = async ({ config, log }) => {
     types: typeRules,
     authorizer,
     catalog: () => catalog,
+    switches,
     log,
   });
   const address = advertised(config);
@@ -220,7 +223,7 @@ export const start: StartRole = async ({ config, log }) => {
   const registry = new Registry({
     store,
     admission,
-    accounting: quotaAccounting(catalog),
+    ...(switches.isOn("ResourceQuota") ? { accounting: quotaAccounting(catalog) } : {}),
     types: typeRules,
     catalog,
     clock,
