@@ -10,7 +10,7 @@ import { type RunProgram, runProgram } from "./host/program.ts";
 import { networkNames } from "./names.ts";
 import type { PlacedPod } from "./policy/model.ts";
 import { startPolicies } from "./policy/policies.ts";
-import { startProxy } from "./proxy/proxy.ts";
+import { type RunningProxy, startProxy } from "./proxy/proxy.ts";
 
 export interface NetworkOptions {
   client: Client;
@@ -64,11 +64,27 @@ export async function startNetwork(options: NetworkOptions): Promise<RunningNetw
     podCIDR: options.podCIDR,
     tenantOfAddress: options.tenantOfAddress,
   });
-  const proxy = startProxy({
+  let proxy: RunningProxy | undefined;
+  const policies = startPolicies({
     client,
     log,
     signal,
     run,
+    ownerChanged: (address) => proxy?.touchAddress(address),
+    settings: {
+      table: policyTable,
+      nodeName: node.name,
+      nodePodCIDR: node.podCIDR,
+      podCIDR: options.podCIDR,
+      serviceCIDR: options.serviceCIDR,
+    },
+  });
+  const services = startProxy({
+    client,
+    log,
+    signal,
+    run,
+    mayServe: policies.mayReach,
     settings: {
       table,
       nodeName: node.name,
@@ -80,26 +96,14 @@ export async function startNetwork(options: NetworkOptions): Promise<RunningNetw
       dns: { serviceAddress: options.dns.address, address: dns.address, port: dns.port },
     },
   });
-  const policies = startPolicies({
-    client,
-    log,
-    signal,
-    run,
-    settings: {
-      table: policyTable,
-      nodeName: node.name,
-      nodePodCIDR: node.podCIDR,
-      podCIDR: options.podCIDR,
-      serviceCIDR: options.serviceCIDR,
-    },
-  });
-  const stopped = Promise.all([dns.stopped, proxy.stopped, policies.stopped]).then(
+  proxy = services;
+  const stopped = Promise.all([dns.stopped, services.stopped, policies.stopped]).then(
     () => undefined,
     (error: unknown) => log.error("the network stopped", { error: messageOf(error) }),
   );
   return {
     gateway: prepared.gateway,
-    ready: Promise.all([dns.ready, proxy.ready, policies.ready]).then(() => undefined),
+    ready: Promise.all([dns.ready, services.ready, policies.ready]).then(() => undefined),
     stopped,
     place: (pod) => policies.place(pod),
     unplace: (uid) => policies.unplace(uid),

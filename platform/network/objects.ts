@@ -24,6 +24,7 @@ export interface Service extends KubeObject {
     internalTrafficPolicy?: "Cluster" | "Local";
     externalTrafficPolicy?: "Cluster" | "Local";
     loadBalancerSourceRanges?: string[];
+    healthCheckNodePort?: number;
     publishNotReadyAddresses?: boolean;
   };
   status?: { loadBalancer?: { ingress?: { ip?: string; hostname?: string; ipMode?: "VIP" | "Proxy" }[] } };
@@ -34,6 +35,7 @@ export interface SliceEndpoint {
   conditions?: { ready?: boolean; serving?: boolean; terminating?: boolean };
   hostname?: string;
   nodeName?: string;
+  hints?: { forZones?: { name: string }[]; forNodes?: { name: string }[] };
   targetRef?: { kind?: string; name?: string; namespace?: string };
 }
 
@@ -66,6 +68,9 @@ export const endpointSlices: GroupVersionResource = {
   version: "v1",
   resource: "endpointslices",
 };
+
+export const nodes: GroupVersionResource = { group: "", version: "v1", resource: "nodes" };
+export const ZONE_LABEL = "topology.kubernetes.io/zone";
 
 /** A slice's service, as a key "tenant/namespace/name" needs it. */
 export const SERVICE_NAME_LABEL = "kubernetes.io/service-name";

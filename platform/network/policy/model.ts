@@ -30,6 +30,7 @@ export interface PlacedPod {
 export class PolicyModel {
   private readonly nodeName: string;
   private readonly touch: (part: string) => void;
+  private readonly ownerChanged: (address: string | undefined) => void;
   private readonly pods = new PodTable();
   private readonly namespaces = new Map<string, Labels>();
   private readonly policies = new Map<string, CompiledPolicy>();
@@ -38,10 +39,15 @@ export class PolicyModel {
   private readonly placed = new Map<string, PlacedPod>();
   private readonly open = new Set<string>();
 
-  /** `touch` is told each part that may have changed. */
-  constructor(nodeName: string, touch: (part: string) => void) {
+  /** `touch` is told each part that may have changed, `ownerChanged` each address that may be another tenant's (undefined: any). */
+  constructor(
+    nodeName: string,
+    touch: (part: string) => void,
+    ownerChanged: (address: string | undefined) => void = () => undefined,
+  ) {
     this.nodeName = nodeName;
     this.touch = touch;
+    this.ownerChanged = ownerChanged;
   }
 
   setPod(key: string, facts: PodFacts | undefined): void {
@@ -51,6 +57,8 @@ export class PolicyModel {
       if (!one) continue;
       if (one.nodeName === this.nodeName) this.touchAddresses(one);
       if (one.addresses.length === 0) continue;
+      if (old?.tenant !== facts?.tenant || !sameAddresses(old, facts))
+        for (const a of one.addresses) this.ownerChanged(a);
       this.touch(`tenant/${one.tenant}`);
       const labels = this.labelsOf(one);
       for (const [id, { peer }] of this.peers) if (isPeer(peer, one, labels)) this.touch(`peer/${id}`);
@@ -89,6 +97,7 @@ export class PolicyModel {
     if (open) this.open.add(tenant);
     else this.open.delete(tenant);
     this.touch(`tenant/${tenant}`);
+    this.ownerChanged(undefined);
   }
 
   place(pod: PlacedPod): void {
@@ -109,9 +118,10 @@ export class PolicyModel {
     return this.pods.get(key)?.uid;
   }
 
-  /** Whose address of the pod network this is. */
-  tenantAt(address: string): string | undefined {
-    return this.placedAt(address)?.tenant ?? this.pods.at(address)?.tenant;
+  /** Whether pods of a tenant may reach an address, as far as tenants go. */
+  mayReach(tenant: string, address: string): boolean {
+    const owner = this.placedAt(address)?.tenant ?? this.pods.at(address)?.tenant;
+    return owner === undefined || owner === tenant || (this.open.has(owner) && this.open.has(tenant));
   }
 
   /** Whether a policy selects the pod. */
@@ -189,6 +199,7 @@ export class PolicyModel {
   private touchPlaced(pod: PlacedPod): void {
     this.touch(`address/${pod.address}`);
     this.touch(`tenant/${pod.tenant}`);
+    this.ownerChanged(pod.address);
   }
 
   private joinPeer(id: string, peer: Peer, policy: string): void {
@@ -208,4 +219,6 @@ export class PolicyModel {
 
 const NOT_ISOLATED: Isolation = { ingress: [], egress: [] };
 
+const sameAddresses = (a: PodFacts | undefined, b: PodFacts | undefined): boolean =>
+  a?.addresses.join() === b?.addresses.join();
 const sameFacts = (a: PodFacts, b: PodFacts): boolean => JSON.stringify(a) === JSON.stringify(b);

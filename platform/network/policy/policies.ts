@@ -16,6 +16,8 @@ export interface PoliciesOptions {
   /** Its tenant is changed to the wildcard here; root's for Tenants. */
   client: Client;
   settings: PolicySettings;
+  /** What mayReach says of this address (undefined: of any) may have changed. */
+  ownerChanged?(address: string | undefined): void;
   log: Log;
   signal: AbortSignal;
   run?: RunProgram;
@@ -30,7 +32,8 @@ export interface RunningPolicies {
   place(pod: PlacedPod): Promise<void>;
   /** The address is free again. */
   unplace(uid: string): void;
-  tenantAt(address: string): string | undefined;
+  /** Whether a tenant's pods and services may lead to an address, as far as tenants go. */
+  mayReach(tenant: string, address: string): boolean;
 }
 
 export const networkPolicies: GroupVersionResource = {
@@ -47,7 +50,7 @@ export const POD_NETWORK = "podNetwork";
 
 export function startPolicies(options: PoliciesOptions): RunningPolicies {
   const { log, signal, settings, run = runProgram } = options;
-  const model = new PolicyModel(settings.nodeName, (part) => loop.touch(part));
+  const model = new PolicyModel(settings.nodeName, (part) => loop.touch(part), options.ownerChanged);
   const loop: TableLoop<Part> = new TableLoop<Part>({
     table: settings.table,
     what: "network policies",
@@ -97,7 +100,7 @@ export function startPolicies(options: PoliciesOptions): RunningPolicies {
       if (model.uidOf(pod.key) !== pod.uid || model.isIsolated(pod.key)) await loop.flush();
     },
     unplace: (uid) => model.unplace(uid),
-    tenantAt: (address) => model.tenantAt(address),
+    mayReach: (tenant, address) => model.mayReach(tenant, address),
   };
 }
 

@@ -1,5 +1,6 @@
 /** The node's service proxy: watches Services and EndpointSlices of all tenants and keeps this node's table true to them. */
 import type { Log } from "#platform/base/log.ts";
+import type { KubeObject } from "#sdk/api/object.ts";
 import { createInformer } from "#sdk/client/informer.ts";
 import { type Client, keyOf, tenantOf } from "#sdk/client/port.ts";
 import { type RunProgram, runProgram } from "../host/program.ts";
@@ -7,11 +8,15 @@ import { TableLoop } from "../nft/loop.ts";
 import {
   type EndpointSlice,
   endpointSlices,
+  nodes as nodesResource,
   SERVICE_NAME_LABEL,
   type Service,
   services as servicesResource,
+  ZONE_LABEL,
 } from "../objects.ts";
 import { forgetUdpFlows } from "./conntrack.ts";
+import { backendsOf } from "./endpoints.ts";
+import { createHealthServers, type HealthCheck } from "./health.ts";
 import { type Fragment, type ProxySettings, renderBase, renderService, SHARED_SETS } from "./render.ts";
 import { udpChanges } from "./state.ts";
 
@@ -19,6 +24,8 @@ export interface ProxyOptions {
   /** Its tenant is changed to the wildcard here. */
   client: Client;
   settings: ProxySettings;
+  /** Whether a tenant's services may lead to an address: not to another tenant's pod. */
+  mayServe?(tenant: string, address: string): boolean;
   log: Log;
   signal: AbortSignal;
   run?: RunProgram;
@@ -29,12 +36,19 @@ export interface RunningProxy {
   ready: Promise<void>;
   /** Resolves when the signal has aborted and the last transaction is over. The rules stay: traffic outlives the process. */
   stopped: Promise<void>;
+  /** Whether services may lead to this address (undefined: to any) may have changed. */
+  touchAddress(address: string | undefined): void;
 }
 
 const BY_SERVICE = "service";
+const BY_ADDRESS = "address";
 
 const serviceKeyOf = (slice: EndpointSlice): string =>
   `${tenantOf(slice)}/${slice.metadata.namespace ?? ""}/${slice.metadata.labels?.[SERVICE_NAME_LABEL] ?? ""}`;
+
+const addressesOf = (slice: EndpointSlice): string[] => [
+  ...new Set((slice.endpoints ?? []).flatMap(({ addresses }) => addresses)),
+];
 
 export function startProxy(options: ProxyOptions): RunningProxy {
   const { log, signal, settings, run = runProgram } = options;
@@ -43,8 +57,19 @@ export function startProxy(options: ProxyOptions): RunningProxy {
   const slices = createInformer<EndpointSlice>(client, endpointSlices, {
     log,
     labelSelector: SERVICE_NAME_LABEL,
-    indexes: { [BY_SERVICE]: (slice) => [serviceKeyOf(slice)] },
+    indexes: { [BY_SERVICE]: (slice) => [serviceKeyOf(slice)], [BY_ADDRESS]: addressesOf },
   });
+  // Only the node's own object, for its zone.
+  const nodes = createInformer<KubeObject>(options.client, nodesResource, {
+    log,
+    fieldSelector: `metadata.name=${settings.nodeName}`,
+  });
+  const zone = () => nodes.list()[0]?.metadata.labels?.[ZONE_LABEL] ?? "";
+  const usableFor = (service: Service) => {
+    const tenant = tenantOf(service);
+    return (address: string) => options.mayServe?.(tenant, address) ?? true;
+  };
+  const health = createHealthServers(log);
   const loop = new TableLoop<Fragment>({
     table: settings.table,
     what: "services",
@@ -53,7 +78,10 @@ export function startProxy(options: ProxyOptions): RunningProxy {
     keys: () => services.list().map(keyOf),
     render(key) {
       const service = services.get(key);
-      return service && renderService(service, slices.byIndex(BY_SERVICE, key), settings);
+      const own = slices.byIndex(BY_SERVICE, key);
+      const where = { zone: zone(), usable: service ? usableFor(service) : () => true };
+      health.set(key, service && healthCheckOf(service, own, settings.nodeName));
+      return service && renderService(service, own, settings, where);
     },
     async written(updates, before) {
       for (const problem of await forgetUdpFlows(udpChanges(updates, before), run))
@@ -76,13 +104,39 @@ export function startProxy(options: ProxyOptions): RunningProxy {
     },
     deleted: (s) => loop.touch(serviceKeyOf(s)),
   });
+  const touchAll = () => {
+    for (const service of services.list()) loop.touch(keyOf(service));
+  };
+  let known = "";
+  const zoneSeen = () => {
+    if (zone() !== known) touchAll();
+    known = zone();
+  };
+  nodes.on({ added: zoneSeen, updated: zoneSeen });
   let synced: () => void = () => undefined;
   const ready = new Promise<void>((resolve) => {
     synced = resolve;
   });
   const stopped = (async () => {
-    await Promise.all([services.start(signal), slices.start(signal)]);
+    await Promise.all([services.start(signal), slices.start(signal), nodes.start(signal)]);
     await loop.run(synced);
+    health.close();
   })();
-  return { ready, stopped };
+  return {
+    ready,
+    stopped,
+    touchAddress(address) {
+      if (address === undefined) touchAll();
+      else for (const slice of slices.byIndex(BY_ADDRESS, address)) loop.touch(serviceKeyOf(slice));
+    },
+  };
+}
+
+/** What the node says on the service's health check port; undefined where it has none. */
+function healthCheckOf(service: Service, slices: readonly EndpointSlice[], nodeName: string): HealthCheck | undefined {
+  const { type, externalTrafficPolicy, healthCheckNodePort: port = 0, ports = [] } = service.spec ?? {};
+  if (type !== "LoadBalancer" || externalTrafficPolicy !== "Local" || port === 0) return undefined;
+  const { name = "", namespace = "" } = service.metadata;
+  const local = ports.map((one) => backendsOf(one, slices, { nodeName, zone: "" }, () => true).local.length);
+  return { port, namespace, name, localEndpoints: Math.max(0, ...local) };
 }

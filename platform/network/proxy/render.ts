@@ -15,7 +15,7 @@ import { parseCidr } from "../host/addresses.ts";
 import { emptyRuleset, type NftSet, type Ruleset } from "../nft/ruleset.ts";
 import { PRESENCE } from "../nft/table.ts";
 import { type EndpointSlice, PROXY_NAME_LABEL, type Service, type ServicePort } from "../objects.ts";
-import { type Backend, backendsOf, isPort, type PortBackends } from "./endpoints.ts";
+import { type Backend, backendsOf, isPort, type Place, type PortBackends, type Usable } from "./endpoints.ts";
 
 export interface ProxySettings {
   /** nftables table of family ip. */
@@ -108,18 +108,28 @@ const ignored = (service: Service) =>
   !isIPv4(service.spec?.clusterIP ?? "") ||
   service.metadata.labels?.[PROXY_NAME_LABEL] !== undefined;
 
+/** What of the world outside the service decides about its endpoints. */
+export interface Where {
+  /** The node's zone. */
+  zone: string;
+  usable: Usable;
+}
+
 /** Undefined for a service that needs no rules (headless, ExternalName, another proxy's). */
 export function renderService(
   service: Service,
   slices: readonly EndpointSlice[],
   settings: ProxySettings,
+  where: Where = { zone: "", usable: () => true },
 ): Fragment | undefined {
   if (ignored(service)) return undefined;
   const ruleset = emptyRuleset();
   for (const [name, set] of Object.entries(shared)) ruleset.sets.set(name, { ...set, elements: new Map() });
   const fragment: Fragment = { ruleset, udp: new Map() };
+  const place: Place = { nodeName: settings.nodeName, zone: where.zone };
   for (const port of service.spec?.ports ?? [])
-    if (isPort(port.port)) new PortWriter(fragment, service, port, slices, settings).write();
+    if (isPort(port.port))
+      new PortWriter(fragment, service, port, backendsOf(port, slices, place, where.usable), settings).write();
   return fragment;
 }
 
@@ -141,7 +151,7 @@ class PortWriter {
     fragment: Fragment,
     service: Service,
     port: ServicePort,
-    slices: readonly EndpointSlice[],
+    backends: PortBackends,
     settings: ProxySettings,
   ) {
     this.fragment = fragment;
@@ -152,7 +162,7 @@ class PortWriter {
     this.protocol = (port.protocol ?? "TCP").toLowerCase();
     const name = `${keyOf(service)}/${this.protocol}/${port.port}`;
     this.suffix = `${hash(name)}/${name.replace(/[^A-Za-z0-9/._-]/g, "_")}`.slice(0, NAME_CHARACTERS_MAX);
-    this.backends = backendsOf(port, slices, settings.nodeName);
+    this.backends = backends;
   }
 
   write(): void {

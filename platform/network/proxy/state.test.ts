@@ -115,3 +115,34 @@ test("what the API's user writes cannot leave its place in a script", () => {
   assert.equal(renderService(service("x", "None"), [], settings), undefined);
   assert.ok(state.all(renderBase(settings)).chains.has("services"));
 });
+
+test("hints choose endpoints of the node, or of its zone, where every ready endpoint has one and one is for here", () => {
+  const hinted = (n: number, zone: string | undefined, node?: string) => ({
+    addresses: [`10.244.1.${n}`],
+    nodeName: "node-2",
+    hints: {
+      ...(zone ? { forZones: [{ name: zone }] } : {}),
+      ...(node ? { forNodes: [{ name: node }] } : {}),
+    },
+  });
+  const chosen = (endpoints: ReturnType<typeof hinted>[], zone = "a") => {
+    const where = { zone, usable: () => true };
+    const found = renderService(service("web", "10.96.0.1"), [{ ...slice([]), endpoints }], settings, where);
+    const rules = [...(found?.ruleset.chains.values() ?? [])].flatMap((chain) => chain.rules).join("\n");
+    return [...new Set(rules.match(/10\.244\.1\.\d/g) ?? [])].map((address) => address.slice(-1)).join("");
+  };
+  assert.equal(chosen([hinted(1, "a"), hinted(2, "b"), hinted(3, "a")]), "13");
+  assert.equal(chosen([hinted(1, "a"), hinted(2, undefined)]), "12");
+  assert.equal(chosen([hinted(1, "b"), hinted(2, "b")]), "12");
+  assert.equal(chosen([hinted(1, "b"), hinted(2, "b")], ""), "12");
+  assert.equal(chosen([hinted(1, "a", "node-1"), hinted(2, "a", "node-2")]), "1");
+  assert.equal(chosen([hinted(1, "b", "node-3"), hinted(2, "a", "node-2")]), "2");
+});
+
+test("an endpoint that is another tenant's pod is as if it were not there", () => {
+  const where = { zone: "", usable: (address: string) => address !== "10.244.0.6" };
+  const found = renderService(service("web", "10.96.0.1"), [slice(["10.244.0.5", "10.244.0.6"])], settings, where);
+  const rules = [...(found?.ruleset.chains.values() ?? [])].flatMap((chain) => chain.rules).join("\n");
+  assert.match(rules, /dnat to 10\.244\.0\.5:8080/);
+  assert.doesNotMatch(rules, /10\.244\.0\.6/);
+});
