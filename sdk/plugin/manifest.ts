@@ -204,6 +204,18 @@ export type Manifest = z.infer<typeof manifestSchema>;
 export const pluginSpecSchema = manifestSchema.omit({ name: true }).extend({
   /** "sha256:HEX" of the component. */
   digest: z.string().regex(/^sha256:[0-9a-f]{64}$/),
+  /**
+   * Where the component comes from; left out: what the operator has put beside the platform. A sourced component runs only when one of the
+   * tenant's trusted keys has signed it (sdk/distribution).
+   */
+  source: z
+    .object({
+      /** HOST[:PORT]/REPOSITORY; left out: imported from a file. */
+      repository: z.string().max(500).optional(),
+      /** Of the artifact's manifest. */
+      manifest: z.string().regex(/^sha256:[0-9a-f]{64}$/),
+    })
+    .optional(),
   enabled: z.boolean().default(true),
   /** Digests of the capabilities that a person has approved (sdk/plugin/approval.ts). */
   approved: z.array(z.string()).max(50).default([]),

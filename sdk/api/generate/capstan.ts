@@ -59,6 +59,8 @@ export const CAPSTAN_TYPES: Record<string, Schema> = {
     description: string,
     witVersion: string,
     digest: string,
+    /** Where the component comes from: its signature is checked then. */
+    source: ref("PluginSource"),
     /** Digests of the capabilities that a person has approved. */
     approved: set(string),
     /** Instead of the platform's engine. */
@@ -91,6 +93,12 @@ export const CAPSTAN_TYPES: Record<string, Schema> = {
     weight: integer,
     configSchema: { type: "object", preserveUnknownFields: true },
     config: { type: "object", preserveUnknownFields: true },
+  }),
+  [`${PREFIX}PluginSource`]: object({
+    /** HOST[:PORT]/REPOSITORY; left out for what was imported from a file. */
+    repository: string,
+    /** The digest of the artifact's manifest, which its signatures are over. */
+    manifest: string,
   }),
   [`${PREFIX}PluginMatchRule`]: object({
     groups: set(string),

@@ -84,12 +84,17 @@ export interface PluginRevision {
   time?: Time;
   spec?: JsonObject;
 }
+export interface PluginSource {
+  repository?: string;
+  manifest?: string;
+}
 export interface PluginSpec {
   enabled?: boolean;
   version?: string;
   description?: string;
   witVersion?: string;
   digest?: string;
+  source?: PluginSource;
   approved?: string[];
   engine?: "wasmtime" | "jco";
   worlds?: string[];
