@@ -81,8 +81,20 @@ describe("conversion of custom resources by a webhook", () => {
         scope: "Namespaced",
         names: { plural: "crontabs", singular: "crontab", kind: "CronTab", listKind: "CronTabList" },
         versions: [
-          { name: "v1", served: true, storage: true, schema: text("hostPort") },
-          { name: "v2", served: true, storage: false, schema: text("host", "port") },
+          {
+            name: "v1",
+            served: true,
+            storage: true,
+            schema: text("hostPort"),
+            selectableFields: [{ jsonPath: ".hostPort" }],
+          },
+          {
+            name: "v2",
+            served: true,
+            storage: false,
+            schema: text("host", "port"),
+            selectableFields: [{ jsonPath: ".host" }, { jsonPath: ".port" }],
+          },
         ],
         conversion: { strategy: "Webhook", webhook: { clientConfig, conversionReviewVersions: ["v1"] } },
       },
@@ -130,6 +142,36 @@ describe("conversion of custom resources by a webhook", () => {
     assert.deepEqual(seen.sort(), ["80", "83"]);
   });
 
+  it("is selected by the fields of the version that is read", async () => {
+    const list = async (version: string, selector: string) => {
+      const { body } = await send<{ items: Crontab[] }>("GET", `${at(version)}?fieldSelector=${selector}`);
+      return body.items.map(({ metadata }) => metadata.name);
+    };
+    assert.deepEqual(await list("v2", "host%3Db"), ["two"]);
+    assert.deepEqual(await list("v2", "host%3Db,port%3D80"), []);
+    assert.deepEqual(await list("v1", "hostPort%3Db:83"), ["two"]);
+    assert.deepEqual(await list("v2", "host!%3Db,metadata.name%3Done"), ["one"]);
+
+    const { body } = await send<{ metadata: { resourceVersion: string } }>("GET", at("v2"));
+    const from = `watch=true&resourceVersion=${body.metadata.resourceVersion}&fieldSelector=host%3Db`;
+    const patch = (name: string, change: object) =>
+      send("PATCH", at("v2", name), change, "application/merge-patch+json");
+    await patch("two", { port: "84" });
+    await patch("one", { host: "b" });
+    await patch("two", { host: "c" });
+    await patch("two", { host: "b", port: "83" });
+    await patch("one", { host: "example.org" });
+    const ends = new AbortController();
+    const seen: string[] = [];
+    for await (const line of cluster.client.lines(url(`${at("v2")}?${from}`), ends.signal)) {
+      const { type, object } = JSON.parse(line) as { type: string; object: Crontab };
+      seen.push(`${type} ${object.metadata.name}`);
+      if (seen.length === 5) break;
+    }
+    ends.abort();
+    assert.deepEqual(seen, ["MODIFIED two", "ADDED one", "DELETED two", "ADDED two", "DELETED one"]);
+  });
+
   it("asks once for what several readers want, and not at all for what is stored in that version", async () => {
     await send("GET", at("v2"));
     const before = calls;
@@ -142,7 +184,8 @@ describe("conversion of custom resources by a webhook", () => {
     spoil = (object) => ({ ...object, metadata: { ...object.metadata, labels: { by: "webhook" }, generation: 77 } });
     await send("PATCH", at("v1", "one"), { hostPort: "c:1" }, "application/merge-patch+json");
     const { metadata } = (await send("GET", at("v2", "one"))).body;
-    assert.deepEqual([metadata.labels, metadata.generation], [{ by: "webhook" }, 2]);
+    const { generation } = (await send("GET", at("v1", "one"))).body.metadata;
+    assert.deepEqual([metadata.labels, metadata.generation], [{ by: "webhook" }, generation]);
     spoil = (object) => ({ ...object, metadata: { ...object.metadata, name: "another" } });
     await send("PATCH", at("v1", "one"), { hostPort: "c:2" }, "application/merge-patch+json");
     const refused = await send("GET", at("v2", "one"));

@@ -34,5 +34,29 @@ export function admit(
       reason: "OutOfpods",
       message: `Node didn't have enough resource: pods, requested: 1, used: ${others.length}, capacity: ${most}`,
     };
+  const taken = others.flatMap((one) => hostPortsOf(one.pod()));
+  if (hostPortsOf(pod).some((port) => taken.some((other) => clash(port, other))))
+    return { reason: "NodePorts", message: "Predicate NodePorts failed" };
   return undefined;
 }
+
+interface HostPort {
+  ip: string;
+  protocol: string;
+  port: number;
+}
+
+const ANY = "0.0.0.0";
+
+/** Of containers, and of those that start before them and stay. */
+function hostPortsOf({ spec }: NodePod): HostPort[] {
+  const stays = (spec.initContainers ?? []).filter(({ restartPolicy }) => restartPolicy === "Always");
+  return [...spec.containers, ...stays].flatMap(({ ports = [] }) =>
+    ports.flatMap(({ hostPort, hostIP, protocol }) =>
+      hostPort ? [{ ip: hostIP || ANY, protocol: protocol || "TCP", port: hostPort }] : [],
+    ),
+  );
+}
+
+const clash = (a: HostPort, b: HostPort): boolean =>
+  a.port === b.port && a.protocol === b.protocol && (a.ip === b.ip || a.ip === ANY || b.ip === ANY);

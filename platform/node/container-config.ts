@@ -1,6 +1,6 @@
 /** A container as CRI wants it (kuberuntime_container.go, kuberuntime_container_linux.go). */
 import { randomBytes } from "node:crypto";
-import { mkdir, writeFile } from "node:fs/promises";
+import { chmod, mkdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import type { Container } from "#sdk/api/generated/types.ts";
 import { tenantOf } from "#sdk/client/port.ts";
@@ -162,7 +162,9 @@ async function makeMessageFile({ context, pod, container }: ContainerInput): Pro
   const directory = join(podPaths(context.settings, pod.metadata.uid).containers, container.name);
   await mkdir(directory, { recursive: true });
   const file = join(directory, randomBytes(4).toString("hex"));
-  await writeFile(file, "", { mode: 0o666 });
+  await writeFile(file, "");
+  // Whoever the container runs as may write to it, whatever our own mask is.
+  await chmod(file, 0o666);
   return file;
 }
 

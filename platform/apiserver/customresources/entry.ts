@@ -101,6 +101,8 @@ function storageForm(definition: Definition, version: DefinitionVersion, client?
   };
 }
 
+const fieldName = (jsonPath: string): string => jsonPath.replace(/^\./, "");
+
 export function strategyOf(
   definition: Definition,
   version: DefinitionVersion,
@@ -110,10 +112,9 @@ export function strategyOf(
   const schema = schemaOf(version);
   const judge = validator(schema);
   const hasStatus = version.subresources?.status !== undefined;
-  const selectable = (version.selectableFields ?? []).map(({ jsonPath }) => ({
-    name: jsonPath.replace(/^\./, ""),
-    path: parsePath(jsonPath) ?? [],
-  }));
+  // What is written in one version is selected in all: the store keeps the fields of each.
+  const paths = new Set(definition.spec.versions.flatMap((v) => (v.selectableFields ?? []).map((f) => f.jsonPath)));
+  const selectable = [...paths].map((path) => ({ name: fieldName(path), path: parsePath(path) ?? [] }));
   const scale = version.subresources?.scale;
   const generic = genericStrategy(facts, {
     generation: true,
@@ -123,7 +124,7 @@ export function strategyOf(
     // Without the subresource, status is content like any other.
     raisesGeneration: (next, old) =>
       !hasStatus && JSON.stringify(sorted(next.status)) !== JSON.stringify(sorted(old.status)),
-    fieldNames: selectable.map(({ name }) => name),
+    fieldNames: (version.selectableFields ?? []).map(({ jsonPath }) => fieldName(jsonPath)),
     fields: (object) =>
       Object.fromEntries(
         selectable.map(({ name, path }) => {

@@ -1,14 +1,12 @@
 /** The verbs on resources: reads the request, asks the registry, writes the answer. */
 import { parse as parseYaml } from "yaml";
-import type { Freshness, Store } from "#platform/store/port.ts";
+import type { Store } from "#platform/store/port.ts";
 import type { TenantDirectory } from "#platform/store/tenants.ts";
-import { requiredValue } from "#sdk/api/fields.ts";
 import { apiVersionOf, type DynamicObject, type JsonObject } from "#sdk/api/object.ts";
 import { badRequest, methodNotSupported, type Status, StatusError } from "#sdk/api/status.ts";
 import { decodeProtobuf } from "../protobuf/decode.ts";
 import { encodeProtobuf } from "../protobuf/encode.ts";
 import { messageOf } from "../protobuf/messages.ts";
-import { decodeToken, encodeToken, expiredContinue } from "../registry/continueToken.ts";
 import { inVersion, type Versioned } from "../registry/conversion.ts";
 import type { Written } from "../registry/document.ts";
 import type { Registry } from "../registry/registry.ts";
@@ -17,6 +15,7 @@ import type { ActionStrategy, ResourceEntry } from "../registry/strategy.ts";
 import { notFoundResource } from "../registry/updating.ts";
 import { readBody, readText } from "./body.ts";
 import { answer, type Exchange } from "./exchange.ts";
+import { pageOf } from "./list.ts";
 import { type Accepted, bodyEncoding, mediaType, negotiate } from "./negotiate.ts";
 import * as options from "./options.ts";
 import {
@@ -111,11 +110,6 @@ export class ResourceHandler {
     };
   }
 
-  #freshness(resourceVersion: string): Freshness {
-    if (resourceVersion === "") return { type: "consistent" };
-    return { type: "atLeast", revision: options.parseResourceVersion(resourceVersion) };
-  }
-
   async #get(exchange: Exchange, entry: ResourceEntry): Promise<void> {
     const accepted = this.#accept(exchange, entry);
     const { info, context } = exchange;
@@ -134,51 +128,14 @@ export class ResourceHandler {
 
   async #list(exchange: Exchange, entry: ResourceEntry): Promise<void> {
     const accepted = this.#accept(exchange, entry);
-    const { info } = exchange;
     const p = options.listParameters(exchange.query, entry, false);
-    const token = p.continue === undefined ? undefined : decodeToken(p.continue, exchange.scope);
-    if (token && p.resourceVersion !== "" && p.resourceVersion !== "0") {
-      throw badRequest("specifying resource version is not allowed when using continue");
-    }
-    const matcher = matcherOf(p.selection);
-    const name = requiredValue(p.selection.fields, "metadata.name");
-    const exact = p.resourceVersionMatch === "Exact";
-    const freshness: Freshness = token
-      ? token.revision > 0
-        ? { type: "exact", revision: token.revision }
-        : { type: "consistent" }
-      : exact
-        ? { type: "exact", revision: options.parseResourceVersion(p.resourceVersion) }
-        : this.#freshness(p.resourceVersion);
-    const request = {
-      scope: {
-        tenant: exchange.scope,
-        resource: entry.storeResource,
-        ...(entry.facts.namespaced && info.namespace ? { namespace: info.namespace } : {}),
-        ...(name ? { name } : {}),
-      },
-      freshness,
-      ...(matcher ? { matcher } : {}),
-      ...(p.limit ? { limit: p.limit } : {}),
-      ...(token ? { after: token.after } : {}),
-    };
-    const result = await this.#parts.store.list(request).catch((error: unknown) => {
-      throw token && error instanceof StatusError && error.code === 410 ? expiredContinue(token) : error;
-    });
-    const last = result.objects.at(-1);
-    const metadata = {
-      resourceVersion: String(result.revision),
-      ...(result.more && last
-        ? { continue: encodeToken({ tenant: exchange.scope, revision: result.revision, after: last.key }) }
-        : {}),
-      ...(result.more && result.remaining !== undefined && !matcher ? { remainingItemCount: result.remaining } : {}),
-    };
+    const { objects, metadata } = await pageOf(this.#parts.store, exchange, entry, p);
     await answer(
       exchange,
       200,
       renderList(
         this.#render(exchange, entry, accepted),
-        await this.#ready(exchange, entry, accepted, result.objects),
+        await this.#ready(exchange, entry, accepted, objects),
         metadata,
       ),
       accepted,

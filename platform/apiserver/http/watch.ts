@@ -1,31 +1,23 @@
 /** Watch: frames of JSON, one a line, or of protobuf, each after its length, until the client, the server or the timeout ends it. */
 import { once } from "node:events";
 import { setTimeout as after } from "node:timers";
-import type { Change, Matcher, Store, StoredObject, TenantId, WatchEvent } from "#platform/store/port.ts";
+import type { Change, Store, StoredObject, TenantId, WatchEvent } from "#platform/store/port.ts";
 import { requiredValue } from "#sdk/api/fields.ts";
 import { apiVersionOf } from "#sdk/api/object.ts";
 import { badRequest, StatusError } from "#sdk/api/status.ts";
 import { encodeProtobuf, watchFrame } from "../protobuf/encode.ts";
-import { inVersion, isConverted, type Versioned } from "../registry/conversion.ts";
+import { inVersion, isConverted, selectsInVersion, type Versioned } from "../registry/conversion.ts";
 import { matcherOf } from "../registry/selectors.ts";
 import type { ResourceEntry } from "../registry/strategy.ts";
 import type { Exchange } from "./exchange.ts";
 import { type ListParameters, listParameters, parseWatchVersion } from "./options.ts";
 import { type RenderRequest, renderObject } from "./render.ts";
 import type { AnyResponse } from "./respond.ts";
+import { remembering, seenAs } from "./seen.ts";
 
 const TIMEOUT_MIN_SECONDS = 1800;
 const PROTOBUF_STREAM = "application/vnd.kubernetes.protobuf;stream=watch";
 const NOTHING: Buffer = Buffer.alloc(0);
-
-/** What a change is to somebody who sees only what matches; undefined when it is nothing to them. */
-export function seenAs(change: Change, matcher: Matcher | undefined): "ADDED" | "MODIFIED" | "DELETED" | undefined {
-  const is = change.type !== "deleted" && (matcher?.(change.object) ?? true);
-  const before = change.previous ?? (change.type === "added" ? undefined : change.object);
-  const was = before !== undefined && (matcher?.(before) ?? true);
-  if (is) return was ? "MODIFIED" : "ADDED";
-  return was ? "DELETED" : undefined;
-}
 
 /** An event with an object that no watcher shares. */
 function frame(r: RenderRequest, type: string, object: { kind?: string; apiVersion?: string }): Buffer {
@@ -80,8 +72,10 @@ async function* frames(
   mode: Mode,
   signal: AbortSignal,
 ): AsyncIterable<Buffer> {
-  const matcher = matcherOf(p.selection);
-  const name = requiredValue(p.selection.fields, "metadata.name");
+  const late = exchange.scope === "*" ? undefined : selectsInVersion(r.entry, p.selection.fields);
+  const selection = late ? { ...p.selection, fields: late.others } : p.selection;
+  const matcher = matcherOf(selection);
+  const name = requiredValue(selection.fields, "metadata.name");
   const scope = {
     tenant: exchange.scope,
     resource: r.entry.storeResource,
@@ -90,15 +84,17 @@ async function* frames(
   };
   let first = true;
   let ready: ReadonlyMap<StoredObject, Versioned> = new Map();
+  const had = mode.initial || mode.after === "now" ? undefined : mode.after;
+  const recall = late && (await remembering(store, scope, r.entry, had, matcher, late));
   const encode = (event: WatchEvent): Buffer => {
     if (event.type === "bookmark") {
       if (event.initialEnd ? !mode.marksEnd : !p.allowWatchBookmarks) return NOTHING;
       return bookmark(r, event.revision, event.initialEnd ?? false);
     }
-    const type = seenAs(event.change, matcher);
+    const type = recall ? recall(event.change, (of) => ready.get(of) ?? of) : seenAs(event.change, matcher);
     if (!type) return NOTHING;
-    const stored = deletedAt(event.change);
-    const object = renderObject(r, ready.get(stored) ?? stored, first);
+    const of = deletedAt(event.change);
+    const object = renderObject(r, ready.get(of) ?? of, first);
     first = false;
     return typeof object === "string"
       ? Buffer.from(`{"type":"${type}","object":${object}}\n`)
@@ -111,7 +107,7 @@ async function* frames(
     bookmarks: p.allowWatchBookmarks,
     signal,
   });
-  const converts = isConverted(r.entry) && exchange.scope !== "*" && r.accepted.shape !== "metadata";
+  const converts = isConverted(r.entry) && exchange.scope !== "*" && (late || r.accepted.shape !== "metadata");
   for await (const events of watch) {
     if (converts) ready = await convertedIn(r.entry, exchange.scope as TenantId, events);
     const chunk = Buffer.concat(events.map(encode));

@@ -1,5 +1,6 @@
 /** Objects in another version than they are stored in, where a tenant's webhook knows the way. */
 import type { StoredObject, TenantId } from "#platform/store/port.ts";
+import { type FieldSelector, matchesFields } from "#sdk/api/fields.ts";
 import type { DynamicObject } from "#sdk/api/object.ts";
 import { apiVersionOf } from "#sdk/api/object.ts";
 import { decode } from "./document.ts";
@@ -46,4 +47,21 @@ export async function inVersion<T extends Versioned>(
     }
   }
   return await Promise.all(all);
+}
+
+/**
+ * Of a field selector what only an object in the version that is read can tell, where reading takes a webhook: the fields that the
+ * store keeps are those of the version it was written in. Undefined when the store knows it all.
+ */
+export function selectsInVersion(
+  entry: ResourceEntry,
+  fields: FieldSelector,
+): { others: FieldSelector; matches(object: Versioned): boolean } | undefined {
+  if (!isConverted(entry)) return undefined;
+  const own = fields.filter(({ field }) => entry.strategy.fieldNames.includes(field));
+  if (own.length === 0) return undefined;
+  return {
+    others: fields.filter((requirement) => !own.includes(requirement)),
+    matches: (object) => matchesFields(own, entry.strategy.fields?.(decode(object)) ?? {}),
+  };
 }

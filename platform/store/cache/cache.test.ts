@@ -116,6 +116,8 @@ describe("the watch cache", () => {
     const freshness = { type: "exact", revision: first.revision } as const;
     const rest = await cache.list({ scope, freshness, after: first.objects[0]!.key });
     assert.deepEqual(names(rest.objects), ["b", "c"]);
+    const second = await cache.list({ scope, freshness, after: first.objects[0]!.key, limit: 1 });
+    assert.deepEqual([names(second.objects), second.more, second.remaining], [["b"], true, 1]);
     assert.notEqual(rest.objects[0]?.document, "changed");
     assert.equal((await cache.get(key("c"), freshness))?.uid, "c");
     assert.deepEqual(names((await cache.list({ scope, freshness: { type: "atLeast", revision: 0 } })).objects), [

@@ -1,6 +1,6 @@
 /** Pages of lists: of what is, and of what was at an exact revision (S4). Nothing here waits; a page is of one moment. */
-import type { Change, ListRequest, ListResult, Revision, StoredObject } from "../port.ts";
-import { comparePlaces, hasField, inScope, placeText, type Shelf } from "./shelf.ts";
+import type { Change, ListRequest, ListResult, Revision, Scope, StoredObject } from "../port.ts";
+import { comparePlaces, hasField, inScope, type Place, placeText, type Shelf } from "./shelf.ts";
 
 export function listNow(shelf: Shelf | undefined, request: ListRequest, revision: Revision): ListResult {
   if (!shelf) return { objects: [], revision, more: false, remaining: 0 };
@@ -21,13 +21,29 @@ export function listAt(
   request: ListRequest,
   revision: Revision,
 ): ListResult {
-  const { scope, after } = request;
+  const { scope, after, matcher } = request;
   const restored: StoredObject[] = [];
   for (const { was } of differences.values())
     if (was && inScope(scope, was.key) && hasField(scope, was) && (!after || comparePlaces(was.key, after) > 0))
       restored.push(was);
   restored.sort((a, b) => comparePlaces(a.key, b.key));
-  return { ...takePage(merged(shelf?.scan(scope, after) ?? [], restored, differences), request), revision };
+  const page = takePage(merged(shelf?.scan(scope, after) ?? [], restored, differences), request);
+  const last = page.objects.at(-1);
+  if (!page.more) return { ...page, revision, remaining: 0 };
+  if (matcher || scope.field || scope.name !== undefined || !last) return { ...page, revision };
+  return { ...page, revision, remaining: countBeyond(shelf, differences, scope, last.key) };
+}
+
+/** How many there were behind `last`: those of now, corrected by what differed. */
+function countBeyond(shelf: Shelf | undefined, differences: Differences, scope: Scope, last: Place): number {
+  let count = shelf?.count(scope, last) ?? 0;
+  for (const { change, was } of differences.values()) {
+    const { key } = change.object;
+    if (!inScope(scope, key) || comparePlaces(key, last) <= 0) continue;
+    if (shelf?.get(key)) count -= 1;
+    if (was) count += 1;
+  }
+  return count;
 }
 
 function* merged(

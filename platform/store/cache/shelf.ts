@@ -6,7 +6,7 @@ import type { Key, Scope, StoredObject, TenantId } from "../port.ts";
 import { ALL_TENANTS } from "../port.ts";
 import { SortedNames } from "./sorted-names.ts";
 
-type Place = Pick<Key, "tenant" | "namespace" | "name">;
+export type Place = Pick<Key, "tenant" | "namespace" | "name">;
 
 export const placeText = (key: Place): string => `${key.tenant}\0${key.namespace}\0${key.name}`;
 

@@ -1,6 +1,7 @@
 /** pods/NAME/eviction: a delete that asks the pod's disruption budgets first (policy/v1 Eviction). */
 
-import type { Eviction, Pod, PodDisruptionBudget } from "#sdk/api/generated/types.ts";
+import { timeText } from "#platform/base/clock.ts";
+import type { Eviction, Pod, PodCondition, PodDisruptionBudget } from "#sdk/api/generated/types.ts";
 import { selectsLabels } from "#sdk/api/labels.ts";
 import { badRequest, StatusError } from "#sdk/api/status.ts";
 import { decode } from "../../../registry/document.ts";
@@ -63,6 +64,34 @@ async function spend(request: ActionRequest, budget: PodDisruptionBudget, pod: P
   });
 }
 
+/** The pod says why it goes: jobs do not count that as its failure (KEP-3329). */
+async function announce({ context, registry, namespace, name, fieldManager }: ActionRequest, pod: Pod): Promise<void> {
+  await registry.modify(context, {
+    group: "",
+    resource: "pods",
+    namespace,
+    name,
+    subresource: "status",
+    raw: true,
+    dryRun: false,
+    fieldManager,
+    change(object) {
+      const current = as<Pod>(object);
+      if (current.metadata.uid !== pod.metadata.uid) return;
+      const others = (current.status?.conditions ?? []).filter(({ type }) => type !== "DisruptionTarget");
+      const condition = {
+        type: "DisruptionTarget",
+        status: "True",
+        reason: "EvictionByEvictionAPI",
+        message: "Eviction API: evicting",
+        lastProbeTime: null,
+        lastTransitionTime: timeText(context.now),
+      };
+      current.status = { ...current.status, conditions: [...others, condition as unknown as PodCondition] };
+    },
+  });
+}
+
 export const evictionAction: ActionStrategy = {
   code: 201,
   async handle(request) {
@@ -87,6 +116,7 @@ export const evictionAction: ActionStrategy = {
       ...(sent?.gracePeriodSeconds === undefined ? {} : { gracePeriodSeconds: sent.gracePeriodSeconds }),
       ...(sent?.preconditions ? { preconditions: sent.preconditions } : {}),
     };
+    if (!request.dryRun) await announce(request, pod);
     await registry.remove(context, { group: "", resource: "pods", namespace, name, options });
     return { kind: "Status", apiVersion: "v1", metadata: {}, status: "Success", code: 201 };
   },

@@ -151,6 +151,12 @@ function taken(service: Service, ledger: string): StatusError {
 
 /** What the server gave the service stays its own when an update leaves it out. */
 function keepAllocated(next: ServiceSpec, old: ServiceSpec): void {
+  // Ports of the old type are given back when no other was asked for.
+  if (hasNodePorts(old) && next.type !== "NodePort" && next.type !== "LoadBalancer") {
+    const had = new Set((old.ports ?? []).map((port) => port.nodePort));
+    const same = (next.ports ?? []).every((port) => !port.nodePort || had.has(port.nodePort));
+    if (same) for (const port of next.ports ?? []) delete port.nodePort;
+  }
   if (hasAddress(next) && hasAddress(old) && old.clusterIP && !next.clusterIP) {
     next.clusterIP = old.clusterIP;
     next.clusterIPs = old.clusterIPs;
@@ -158,11 +164,7 @@ function keepAllocated(next: ServiceSpec, old: ServiceSpec): void {
   if (old.type === "ExternalName" || next.type === "ExternalName") return;
   next.ipFamilies ??= old.ipFamilies;
   next.ipFamilyPolicy ??= old.ipFamilyPolicy;
-  if (!hasNodePorts(next)) {
-    // A port of the old type's is given back when it was not asked for anew.
-    if (hasNodePorts(old) && next.type === "ClusterIP") for (const port of next.ports ?? []) delete port.nodePort;
-    return;
-  }
+  if (!hasNodePorts(next)) return;
   for (const port of next.ports ?? []) {
     const before = old.ports?.find((p) => p.port === port.port && p.protocol === port.protocol);
     if (!port.nodePort && before?.nodePort) port.nodePort = before.nodePort;
