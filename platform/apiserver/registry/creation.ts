@@ -65,7 +65,7 @@ export class Creation {
     meta.creationTimestamp = timeText(context.now);
     if (!meta.name && meta.generateName) meta.name = generateName(meta.generateName);
     this.#pipeline.applyDefaults(entry, object);
-    if (strategy.views.status) resetStatus(object, undefined);
+    if (strategy.views.status && !strategy.createsWithStatus) resetStatus(object, undefined);
     let next = options.keepsManagedFields ? object : this.#pipeline.manage(entry, undefined, object, "", options);
     next = await this.#pipeline.mutate(context, entry, {
       operation: "CREATE",

@@ -166,6 +166,8 @@ export interface Strategy {
   effects?(request: EffectsRequest): Promise<Effects>;
   /** A kind that is asked and never stored (reviews, bindings): answers a create. */
   ask?: ActionStrategy;
+  /** A status that comes with a create is stored; otherwise it is dropped. */
+  createsWithStatus?: true;
   views: Readonly<Record<string, ViewStrategy>>;
   actions: Readonly<Record<string, ActionStrategy>>;
 }

@@ -13,6 +13,8 @@ export const nodeLedger = (name: string): string => `node/${name}`;
 export const nodeStrategy = (facts: ResourceFacts): Strategy =>
   genericStrategy(facts, {
     generation: false,
+    // A kubelet registers its node with what it can take.
+    createsWithStatus: true,
     applyDefaults(object) {
       const { status } = as<Node>(object);
       if (status?.capacity && !status.allocatable) status.allocatable = { ...status.capacity };
