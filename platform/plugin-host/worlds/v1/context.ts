@@ -39,7 +39,10 @@ async function objectsOf(
   request: AdmissionRequest,
   read: ContextReader,
 ): Promise<readonly unknown[]> {
-  const { tenantName, namespace } = request;
+  const { tenantName } = request;
+  const { group, resource } = request.resource;
+  // A namespace counts as inside itself.
+  const namespace = group === "" && resource === "namespaces" ? request.name : request.namespace;
   let objects: readonly unknown[];
   if (rule.named === undefined) objects = await read(rule, tenantName, namespace);
   else {
