@@ -2,7 +2,7 @@
  * What an installed plugin may do in the API: a ClusterRole and binding for its own user, from the rules that its manifest asks for, and for
  * the process that runs it the right to act as that user. Root's objects; a person who installs a plugin by hand writes the same.
  */
-import { type KubeObject, PLUGIN_USER_PREFIX, PLUGINS_GROUP } from "#sdk/api/object.ts";
+import { type KubeObject, PLUGIN_USER_PREFIX, PLUGINS_GROUP, TENANT_PLUGIN_USER_PREFIX } from "#sdk/api/object.ts";
 import { isReason } from "#sdk/api/status.ts";
 import type { Client } from "#sdk/client/port.ts";
 import type { Plugin } from "#sdk/plugin/manifest.ts";
@@ -27,13 +27,20 @@ const binding = (name: string, kind: "User" | "Group", subject: string): AccessO
   subjects: [{ kind, apiGroup: GROUP, name: subject }],
 });
 
-/** None for a plugin that was not granted `api`. */
-export function accessOf(plugin: Plugin): { roles: AccessObject[]; bindings: AccessObject[] } {
+/**
+ * None for a plugin that was not granted `api`. `owner`: the tenant that it is installed in, whose objects these are; who may run tenants'
+ * plugins is one right of root's.
+ */
+export function accessOf(plugin: Plugin, owner = "root"): { roles: AccessObject[]; bindings: AccessObject[] } {
   const api = plugin.spec.capabilities?.find((c) => c.name === "api");
   if (!api) return { roles: [], bindings: [] };
   const { name = "" } = plugin.metadata;
-  const user = PLUGIN_USER_PREFIX + name;
   const acts = `capstan:plugin:${name}`;
+  if (owner !== "root") {
+    const own = TENANT_PLUGIN_USER_PREFIX + name;
+    return { roles: [clusterRole(acts, api.rules ?? [])], bindings: [binding(acts, "User", own)] };
+  }
+  const user = PLUGIN_USER_PREFIX + name;
   const runs = `capstan:run-plugin:${name}`;
   const act = { apiGroups: [""], verbs: ["impersonate"] };
   return {
@@ -49,8 +56,8 @@ export function accessOf(plugin: Plugin): { roles: AccessObject[]; bindings: Acc
 }
 
 /** Idempotent. The rules become those of the manifest, whatever was there: more than what was approved is nobody's to add. */
-export async function grantAccess(client: Client, plugin: Plugin): Promise<void> {
-  const { roles, bindings } = accessOf(plugin);
+export async function grantAccess(client: Client, plugin: Plugin, owner = "root"): Promise<void> {
+  const { roles, bindings } = accessOf(plugin, owner);
   for (const object of roles) await put(client, "clusterroles", object);
   for (const object of bindings) await put(client, "clusterrolebindings", object);
 }

@@ -18,7 +18,7 @@ import { next, type State, type StateEvent } from "./states.ts";
 
 const BACKOFF_MS = { first: 100, max: 30_000 };
 /** So many stops in a row without one success between them. */
-const STOPS_UNTIL_QUARANTINE = 12;
+const STOPS_UNTIL_QUARANTINE = 8;
 /** Making an instance (with its first synchronization) may take so long at least. */
 const START_MS_MIN = 10_000;
 const REASON_CHARACTERS_MAX = 500;
