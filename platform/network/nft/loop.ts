@@ -26,7 +26,7 @@ export interface TableLoopOptions<P extends Part> {
 }
 
 /** Changes that come together are written together. */
-const GATHER_MS = 50;
+const GATHER_MS = 20;
 const RETRY_MS = 2_000;
 const CHECK_EVERY_MS = 30_000;
 

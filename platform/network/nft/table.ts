@@ -27,10 +27,13 @@ const shorten = (text: string) => text.trim().split("\n").slice(0, 3).join(" ").
 /** A chain without hook and rules, in every table of ours. */
 export const PRESENCE = "present";
 
+/** Ten thousand services from nothing take most of a minute on a busy small machine. */
+const TRANSACTION_MS_MAX = 180_000;
+
 export function createNftTable(table: string, run: RunProgram): NftTable {
   const transact = async (script: string) => {
     if (script === "") return;
-    const result = await run("nft", ["-f", "-"], { input: script });
+    const result = await run("nft", ["-f", "-"], { input: script, timeout_ms: TRANSACTION_MS_MAX });
     if (result.code !== 0) throw new Error(`nft refused the rules of table ip ${table}: ${shorten(result.stderr)}`);
   };
   const listed = async (what: "chains" | "sets" | "maps") => {
