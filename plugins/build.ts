@@ -10,6 +10,7 @@ import { buildPlugin, componentPath, readIndex } from "#sdk/plugin/build.ts";
 import { type Manifest, PLUGINS, type Plugin } from "#sdk/plugin/manifest.ts";
 import { grantAccess } from "./access.ts";
 import { FIRST_PARTY_PLUGINS, OFF_BY_DEFAULT } from "./index.ts";
+import { grantTrust } from "./trust.ts";
 
 /** The configuration that was installed last: one that differs from it was changed by a person, and stays. */
 const INSTALLED_CONFIG = "capstan.dev/installed-config";
@@ -94,6 +95,7 @@ export async function installPlugins(
   switches: ReadonlyMap<string, boolean> = new Map(),
 ): Promise<string[]> {
   const changed: string[] = [];
+  await grantTrust(client);
   for (const wanted of builtPlugins(componentsDir)) {
     await grantAccess(client, wanted);
     if (await install(client, wanted, switches.get(wanted.metadata.name ?? "")))

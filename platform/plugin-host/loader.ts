@@ -8,17 +8,19 @@ import type { PluginSpec, World } from "#sdk/plugin/manifest.ts";
 import { InstanceBudget } from "./budget.ts";
 import { createGrpcCaller } from "./capabilities/grpc.ts";
 import { createHostCalls } from "./capabilities/index.ts";
-import { fetchVerified } from "./checks.ts";
 import type { PluginLogs } from "./logs.ts";
 import type { PluginMetrics } from "./metrics.ts";
 import { type CallContext, Pool, type Prepare } from "./pool.ts";
 import { type Quota, TenantUse } from "./quota.ts";
+import { type ComponentSource, createSource } from "./source.ts";
 
 export interface LoaderOptions {
   role: string;
   instance: string;
   engine: EngineName;
   componentsDir: string;
+  /** Reads the trusted keys of the tenants. */
+  client?: Client;
   /** The API as a plugin's own user, addressed at a tenant; `owner`: whose plugin it is. */
   clientFor?: (plugin: string, tenant: string, owner: string) => Client;
   variables?: Record<string, string>;
@@ -57,12 +59,14 @@ export class Loader {
   readonly #budget = new InstanceBudget();
   readonly #uses = new Map<string, TenantUse>();
   readonly #grpc = createGrpcCaller();
+  readonly #source: ComponentSource;
   #compiling = 0;
   readonly #turns: (() => void)[] = [];
 
   /** Throws where the platform's engine is not there. */
   constructor(options: LoaderOptions) {
     this.#o = options;
+    this.#source = createSource(options.componentsDir, options.client);
     this.#engine(options.engine);
   }
 
@@ -108,8 +112,7 @@ export class Loader {
       plugin: key,
       spec,
       fetch: async () => {
-        if (!this.#components.has(`${engine} ${spec.digest}`))
-          bytes = await fetchVerified(this.#o.componentsDir, spec.digest);
+        bytes = await this.#source(tenant, spec, this.#components.has(`${engine} ${spec.digest}`));
       },
       load: () => this.#load(engine, spec.digest, bytes),
       host: (context: CallContext) => host(context),

@@ -34,7 +34,7 @@ function isOwnAddress(address: string): boolean {
 }
 
 /** Resolves names, and fails for what must not be dialled. */
-const guarded: LookupFunction = (hostname, options, callback) => {
+export const guarded: LookupFunction = (hostname, options, callback) => {
   resolveName(hostname, { ...options, all: true }, (error, addresses) => {
     if (error) return callback(error, "", 0);
     const allowed = addresses.filter(({ address }) => !isOwnAddress(address));
