@@ -18,6 +18,8 @@ export interface Side {
   key: string;
   /** Resident memory of the API server and of its database, in bytes; what processes share counts once. */
   memory(): Record<"server" | "database", number>;
+  /** Seconds of CPU used by processes that live. */
+  cpu(): Record<"server" | "database", number>;
   remove(): Promise<void>;
 }
 
@@ -63,16 +65,76 @@ function family(pid: number): number[] {
 const memoryOf = (pids: readonly (number | undefined)[]): number =>
   pids.flatMap((pid) => (pid ? family(pid) : [])).reduce((sum, pid) => sum + proportionalBytes(pid), 0);
 
+/** Seconds of CPU that a process has used. */
+export function cpuSeconds(pid: number): number {
+  try {
+    const fields = readFileSync(`/proc/${pid}/stat`, "utf8").split(") ")[1]?.split(" ") ?? [];
+    return (Number(fields[11]) + Number(fields[12])) / 100;
+  } catch {
+    return 0; // ended meanwhile
+  }
+}
+
+const cpuOf = (pids: readonly (number | undefined)[]): number =>
+  pids.flatMap((pid) => (pid ? family(pid) : [])).reduce((sum, pid) => sum + cpuSeconds(pid), 0);
+
+const postmasterOf = ({ db }: Cluster): number =>
+  Number(readFileSync(join(db.dataDir, "cluster/postmaster.pid"), "utf8").split("\n")[0]);
+
 export const capstan: StartSide = async ({ servers }) => {
   const cluster = await Cluster.start({ servers, engine: "wasmtime", asInstalled: true });
-  const postmaster = Number(readFileSync(join(cluster.db.dataDir, "cluster/postmaster.pid"), "utf8").split("\n")[0]);
+  const postmaster = postmasterOf(cluster);
   return {
     servers: cluster.servers.map(({ url }) => url),
     ...cluster.credentialFiles,
     memory: () => ({ server: memoryOf(cluster.servers.map(({ pid }) => pid)), database: memoryOf([postmaster]) }),
+    cpu: () => ({ server: cpuOf(cluster.servers.map(({ pid }) => pid)), database: cpuOf([postmaster]) }),
     remove: () => cluster.remove(),
   };
 };
+
+export interface RunningScheduler {
+  pid: number;
+  end(): Promise<void>;
+}
+
+/** An API server, its database, and schedulers that are started when they are asked for. */
+export async function capstanWithSchedulers(
+  count: number,
+  logDir: string,
+): Promise<Side & { schedulers(): Promise<RunningScheduler[]> }> {
+  const cluster = await Cluster.start({ servers: 1, engine: "wasmtime", asInstalled: true });
+  const [server] = cluster.servers;
+  if (!server) throw new Error("no API server was started");
+  const postmaster = postmasterOf(cluster);
+  const running: ChildProcess[] = [];
+  const end = async (child: ChildProcess) => {
+    if (child.exitCode !== null || child.signalCode !== null) return;
+    const exit = once(child, "exit");
+    child.kill("SIGTERM");
+    await exit;
+  };
+  return {
+    servers: [server.url],
+    ...cluster.credentialFiles,
+    memory: () => ({ server: memoryOf([server.pid]), database: memoryOf([postmaster]) }),
+    cpu: () => ({ server: cpuOf([server.pid]), database: cpuOf([postmaster]) }),
+    async schedulers() {
+      for (let i = 0; i < count; i++) {
+        const out = openSync(join(logDir, `scheduler-${i}.log`), "a");
+        const cli = join(import.meta.dirname, "../../platform/main/cli.ts");
+        const args = ["--disable-warning=ExperimentalWarning", cli, "role", "scheduler", "--data-dir", server.dataDir];
+        const profile = process.env["CAPSTAN_BENCH_PROFILE"] ? ["--cpu-prof", `--cpu-prof-dir=${logDir}`] : [];
+        running.push(spawn(process.execPath, [...profile, ...args], { stdio: ["ignore", out, out] }));
+      }
+      return running.map((child) => ({ pid: child.pid ?? 0, end: () => end(child) }));
+    },
+    async remove() {
+      await Promise.all(running.map(end));
+      await cluster.remove();
+    },
+  };
+}
 
 /** Ended together, and with the last words of whichever ended by itself. */
 class Processes {
@@ -170,6 +232,7 @@ async function startUpstream(
     cert: pki("admin-client.crt"),
     key: pki("admin-client.key"),
     memory: () => ({ server: memoryOf(pids), database: memoryOf([etcd]) }),
+    cpu: () => ({ server: cpuOf(pids), database: cpuOf([etcd]) }),
     remove,
   };
 }

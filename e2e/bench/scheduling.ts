@@ -1,0 +1,119 @@
+/**
+ * `node e2e/bench/scheduling.ts`: how fast schedulers bind pods that wait already: only an API server, its database and the scheduler run.
+ * Nodes are objects without a kubelet behind. The time is from the first binding that a watch shows to the last.
+ */
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { mkdirSync, mkdtempSync, openSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { parseArgs } from "node:util";
+import { defaultBuildDir } from "../conformance/options.ts";
+import { must } from "../conformance/program.ts";
+import { binDir } from "../conformance/suite.ts";
+import { capstanWithSchedulers, cpuSeconds, ensureServiceAccount, type Side, upstream } from "./sides.ts";
+
+const help = `node e2e/bench/scheduling.ts [options]
+  --nodes N --pods N     (1000, 2000)
+  --mixed                pods with spread constraints and preferred anti-affinity
+  --gang N               pods in gangs of N
+  --schedulers N         how many at once (1)
+  --peer                 kube-apiserver, etcd and kube-scheduler instead of Capstan
+  --build-dir DIR        where the load client and the original are (~/.cache/capstan/conformance or CAPSTAN_CONFORMANCE_DIR)
+  --keep-logs DIR        the schedulers' logs and profiles go there`;
+
+const { values } = parseArgs({
+  options: {
+    nodes: { type: "string", default: "1000" },
+    pods: { type: "string", default: "2000" },
+    mixed: { type: "boolean", default: false },
+    gang: { type: "string", default: "0" },
+    schedulers: { type: "string", default: "1" },
+    peer: { type: "boolean", default: false },
+    "build-dir": { type: "string" },
+    "keep-logs": { type: "string" },
+    help: { type: "boolean", default: false },
+  },
+});
+
+const say = (text: string): void => void process.stdout.write(`${text}\n`);
+
+async function startKubeScheduler(
+  side: Side,
+  buildDir: string,
+  dir: string,
+): Promise<{ pid: number; end(): Promise<void> }> {
+  const kubeconfig = {
+    apiVersion: "v1",
+    kind: "Config",
+    clusters: [{ name: "c", cluster: { server: side.servers[0], "insecure-skip-tls-verify": true } }],
+    users: [{ name: "u", user: { "client-certificate": side.cert, "client-key": side.key } }],
+    contexts: [{ name: "x", context: { cluster: "c", user: "u" } }],
+    "current-context": "x",
+  };
+  const path = join(dir, "kubeconfig.json");
+  writeFileSync(path, JSON.stringify(kubeconfig), { mode: 0o600 });
+  const out = openSync(join(dir, "kube-scheduler.log"), "a");
+  const args = [
+    `--kubeconfig=${path}`,
+    "--leader-elect=false",
+    "--secure-port=0",
+    "--kube-api-qps=5000",
+    "--kube-api-burst=5000",
+  ];
+  const child = spawn(join(binDir(buildDir), "kube-scheduler"), args, { stdio: ["ignore", out, out] });
+  return {
+    pid: child.pid!,
+    async end() {
+      const exit = once(child, "exit");
+      child.kill("SIGKILL");
+      await exit;
+    },
+  };
+}
+
+async function main(): Promise<void> {
+  if (values.help) return say(help);
+  const buildDir = values["build-dir"] ?? defaultBuildDir();
+  mkdirSync(buildDir, { recursive: true });
+  const load = join(buildDir, "load");
+  await must("go", ["build", "-o", load, "."], { cwd: join(import.meta.dirname, "load") });
+  const dir = values["keep-logs"] ?? mkdtempSync(join(tmpdir(), "capstan-scheduling-"));
+  mkdirSync(dir, { recursive: true });
+  const ours = values.peer ? undefined : await capstanWithSchedulers(Number(values.schedulers), dir);
+  const side: Side = ours ?? (await upstream({ buildDir, servers: 1 }));
+  try {
+    await ensureServiceAccount(side, "default");
+    const common = [
+      "--servers",
+      side.servers[0]!,
+      "--cert",
+      side.cert,
+      "--key",
+      side.key,
+      "--nodes",
+      values.nodes,
+      "--pods",
+      values.pods,
+    ];
+    if (values.mixed) common.push("--mixed");
+    if (values.gang !== "0") common.push("--gang", values.gang);
+    say((await must(load, [...common, "--phases", "nodes,pods"])).trim());
+    const before = side.cpu();
+    const scheduled = must(load, [...common, "--phases", "scheduled"]);
+    const schedulers = (await ours?.schedulers()) ?? [await startKubeScheduler(side, buildDir, dir)];
+    say((await scheduled).trim());
+    const { server, database } = side.cpu();
+    const own = schedulers.map(({ pid }) => cpuSeconds(pid).toFixed(1)).join(" + ");
+    const [servers, databases] = [server - before.server, database - before.database];
+    say(
+      `CPU seconds: schedulers, with their start, ${own}; API server ${servers.toFixed(1)}; database ${databases.toFixed(1)}`,
+    );
+    for (const scheduler of schedulers) await scheduler.end();
+  } finally {
+    await side.remove();
+    if (!values["keep-logs"]) rmSync(dir, { recursive: true, force: true });
+  }
+}
+
+await main();
