@@ -160,12 +160,8 @@ function validateSpread(c: TopologySpreadConstraint, at: string, before: readonl
   return [...causes, ...validateLabelSelector(c.labelSelector, `${at}.labelSelector`)];
 }
 
-export function validatePlacement(spec: PodSpec, path: string): Causes {
-  const constraints = spec.topologySpreadConstraints ?? [];
-  return [
-    ...(spec.affinity ? validateAffinity(spec.affinity, `${path}.affinity`) : []),
-    ...constraints.flatMap((c, i) =>
-      validateSpread(c, `${path}.topologySpreadConstraints[${i}]`, constraints.slice(0, i)),
-    ),
-  ];
-}
+export const validateAttraction = ({ affinity }: PodSpec, path: string): Causes =>
+  affinity ? validateAffinity(affinity, `${path}.affinity`) : [];
+
+export const validateSpreading = ({ topologySpreadConstraints: constraints = [] }: PodSpec, path: string): Causes =>
+  constraints.flatMap((c, i) => validateSpread(c, `${path}.topologySpreadConstraints[${i}]`, constraints.slice(0, i)));

@@ -22,6 +22,8 @@ import {
 import { oneOf } from "../../checks.ts";
 import { validateContainerResourceName } from "../../resourceNames.ts";
 import { HOST_PATH_TYPES } from "../persistentvolumes/validation.ts";
+import { validateContainerSecurity, validateHostUsers, validatePodSecurity } from "./security.ts";
+import { validateHostname, validateHostPorts, validatePlacement, validateRest } from "./settings.ts";
 
 const PULL_POLICIES = ["Always", "IfNotPresent", "Never"];
 const PROTOCOLS = ["TCP", "UDP", "SCTP"];
@@ -314,18 +316,29 @@ export function validatePodSpec(spec: PodSpec, path: string): Causes {
   if (!spec.containers?.length) causes.push(required(`${path}.containers`));
   for (const [i, c] of (spec.containers ?? []).entries()) {
     causes.push(...validateContainer(c, `${path}.containers[${i}]`, volumes.names, names, false));
+    causes.push(...validateContainerSecurity(c.securityContext, `${path}.containers[${i}]`, spec.hostUsers !== false));
   }
   for (const [i, c] of (spec.initContainers ?? []).entries()) {
     causes.push(...validateContainer(c, `${path}.initContainers[${i}]`, volumes.names, names, true));
+    causes.push(
+      ...validateContainerSecurity(c.securityContext, `${path}.initContainers[${i}]`, spec.hostUsers !== false),
+    );
   }
   const oneOf = (field: "restartPolicy" | "dnsPolicy", values: string[]) => {
     const value = spec[field];
     if (!value) causes.push(required(`${path}.${field}`));
     else if (!values.includes(value)) causes.push(notSupported(`${path}.${field}`, value, values));
   };
+  causes.push(...validateHostPorts(spec, path));
   oneOf("restartPolicy", RESTART_POLICIES);
   oneOf("dnsPolicy", DNS_POLICIES);
-  causes.push(...validateLabels(spec.nodeSelector, `${path}.nodeSelector`));
+  causes.push(
+    ...validateLabels(spec.nodeSelector, `${path}.nodeSelector`),
+    ...validatePodSecurity(spec, path),
+    ...validatePlacement(spec, path),
+    ...validateHostUsers(spec, path),
+    ...validateHostname(spec, path),
+  );
   causes.push(...nonNegative(spec.terminationGracePeriodSeconds, `${path}.terminationGracePeriodSeconds`));
   if (spec.activeDeadlineSeconds !== undefined) {
     causes.push(
@@ -344,6 +357,6 @@ export function validatePodSpec(spec: PodSpec, path: string): Causes {
     const value = spec[field];
     if (value) causes.push(...each(isDNS1123Label(value), `${path}.${field}`, value));
   }
-  causes.push(...validateTolerations(spec.tolerations ?? [], `${path}.tolerations`));
+  causes.push(...validateTolerations(spec.tolerations ?? [], `${path}.tolerations`), ...validateRest(spec, path));
   return causes;
 }
