@@ -10,6 +10,7 @@ import { daemonSetController } from "./daemonset/controller.ts";
 import { deploymentController } from "./deployment/controller.ts";
 import { deviceTaintEvictionController } from "./device-taint-eviction/controller.ts";
 import { disruptionController } from "./disruption/controller.ts";
+import { drainController } from "./drain/controller.ts";
 import { endpointsController } from "./endpoints/controller.ts";
 import { endpointSliceController } from "./endpointslice/controller.ts";
 import { endpointSliceMirroringController } from "./endpointslice-mirroring/controller.ts";
@@ -40,6 +41,7 @@ import { ttlAfterFinishedController } from "./ttl-after-finished/controller.ts";
 export const controllers: readonly Controller[] = [
   deploymentController,
   replicaSetController,
+  drainController,
   replicationController,
   statefulSetController,
   daemonSetController,

@@ -21,7 +21,12 @@ export const controllerRef = (owner: KubeObject): OwnerReference => ({
 
 export const isFinished = (pod: Pod): boolean => pod.status?.phase === "Succeeded" || pod.status?.phase === "Failed";
 export const isTerminating = (object: KubeObject): boolean => object.metadata.deletionTimestamp !== undefined;
-export const isActive = (pod: Pod): boolean => !isFinished(pod) && !isTerminating(pod);
+/** When a pod that drains may be deleted: RFC 3339. */
+export const DRAINING_UNTIL = "rollout.capstan.dev/draining-until";
+/** It takes no new requests, but has not been told to stop. */
+export const isDraining = (pod: Pod): boolean => pod.metadata.annotations?.[DRAINING_UNTIL] !== undefined;
+export const isLeaving = (pod: Pod): boolean => isTerminating(pod) || isDraining(pod);
+export const isActive = (pod: Pod): boolean => !isFinished(pod) && !isLeaving(pod);
 
 export const conditionOf = <C extends { type: string }>(
   conditions: readonly C[] | undefined,

@@ -6,6 +6,7 @@ import { keyOf } from "#sdk/client/port.ts";
 import { createWorkQueue } from "#sdk/client/workqueue.ts";
 import { claim } from "../claim.ts";
 import { type Controller, clientFor, synced } from "../context.ts";
+import { metricsSource } from "../horizontal-pod-autoscaler/metrics.ts";
 import { controllerOf, namespaceKey } from "../objects.ts";
 import { DEPLOYMENTS, REPLICA_SETS } from "../resources.ts";
 import { reconcileDeployment } from "./rollout.ts";
@@ -76,7 +77,14 @@ export const deploymentController: Controller = {
           candidates: [...sets.byIndex("owner", uid), ...sets.byIndex("orphans", namespaceKey(deployment))],
         });
         const ownedPods = owned.flatMap((rs) => pods.byIndex("owner", rs.metadata.uid ?? ""));
-        return reconcileDeployment({ client, recorder, deployment, sets: owned, pods: ownedPods });
+        return reconcileDeployment({
+          client,
+          metrics: metricsSource(client),
+          recorder,
+          deployment,
+          sets: owned,
+          pods: ownedPods,
+        });
       },
     });
   },

@@ -1,9 +1,11 @@
 /** Which ReplicaSet is a Deployment's new one, and the revisions that `kubectl rollout history` and `undo` read: pure. */
 import { createHash } from "node:crypto";
 import type { Deployment, PodTemplateSpec, ReplicaSet } from "#sdk/api/generated/types.ts";
+import { DRAIN } from "../drain/reconcile.ts";
 import { controllerRef, sameJson } from "../objects.ts";
 import { DESIRED_REPLICAS, MAX_REPLICAS, REVISION, REVISION_HISTORY, TEMPLATE_HASH } from "./annotations.ts";
 import { byAge, desired, maxSurge } from "./replicas.ts";
+import { PREFIX } from "./steps/plan.ts";
 
 const HISTORY_LENGTH_MAX = 2000;
 const NAME_LENGTH_MAX = 253;
@@ -69,7 +71,7 @@ export function newSetAnnotations(
 ): Record<string, string> {
   const annotations = { ...present };
   for (const [name, value] of Object.entries(d.metadata.annotations ?? {})) {
-    if (!NOT_COPIED.has(name)) annotations[name] = value;
+    if (!NOT_COPIED.has(name) && (!name.startsWith(PREFIX) || name === DRAIN)) annotations[name] = value;
   }
   const before = present?.[REVISION];
   if (revisionIn(before) >= revision) return annotations;

@@ -6,6 +6,8 @@ import { availableSum, desired, maxUnavailable, specSum, sum } from "./replicas.
 
 export const TIMED_OUT = "ProgressDeadlineExceeded";
 export const AVAILABLE = "NewReplicaSetAvailable";
+/** A rollout by steps is where it should be, and does not go on yet. */
+const WAITING = "RolloutStepWaiting";
 const FOREVER_SECONDS = 2 ** 31 - 1;
 
 export const hasDeadline = (d: Deployment): boolean =>
@@ -86,18 +88,19 @@ function hasTimedOut(d: Deployment, status: DeploymentStatus, now: number): bool
   return since + (d.spec?.progressDeadlineSeconds ?? 600) * 1000 < now;
 }
 
-/** The status during a rollout: how far it is, and whether it has got stuck. */
+/** The status during a rollout: how far it is, and whether it has got stuck. `waiting`: why it is meant to stand still. */
 export function rolloutStatus(
   d: Deployment,
   all: readonly ReplicaSet[],
   newSet: ReplicaSet | undefined,
   now: number,
+  waiting?: string,
 ): DeploymentStatus {
   const status = baseStatus(d, all, newSet, now);
   const current = conditionOf(d.status?.conditions, "Progressing");
   const over = (status.replicas ?? 0) === (status.updatedReplicas ?? 0) && current?.reason === AVAILABLE;
   if (!hasDeadline(d)) status.conditions = withoutCondition(status.conditions, "Progressing");
-  else if (!over) status.conditions = progress(d, status, newSet, current, now);
+  else if (!over) status.conditions = progress(d, status, newSet, current, now, waiting);
   const failure = failureOf(all, newSet);
   status.conditions = failure
     ? withCondition(status.conditions, failure)
@@ -111,6 +114,7 @@ function progress(
   newSet: ReplicaSet | undefined,
   current: DeploymentCondition | undefined,
   now: number,
+  waiting: string | undefined,
 ): DeploymentCondition[] {
   const subject = newSet ? `ReplicaSet "${newSet.metadata.name}"` : `Deployment "${d.metadata.name}"`;
   const make = (is: "True" | "False", reason: string, text: string) =>
@@ -118,7 +122,13 @@ function progress(
   if (isComplete(d, status)) {
     return withCondition(status.conditions, make("True", AVAILABLE, "has successfully progressed."));
   }
-  if (hasProgressed(d.status ?? {}, status)) {
+  if (waiting !== undefined && !hasProgressed(d.status ?? {}, status)) {
+    const told = make("True", WAITING, `waits: ${waiting}`);
+    const isSame = current?.reason === WAITING && current.message === told.message;
+    return isSame ? (status.conditions ?? []) : [...withoutCondition(status.conditions, "Progressing"), told];
+  }
+  // The time of waiting does not count towards the deadline.
+  if (hasProgressed(d.status ?? {}, status) || current?.reason === WAITING) {
     const next = make("True", "ReplicaSetUpdated", "is progressing.");
     // The update time is what the deadline counts from: it moves even when nothing else of the condition does.
     if (current?.status === "True") next.lastTransitionTime = current.lastTransitionTime;
@@ -141,7 +151,8 @@ function failureOf(all: readonly ReplicaSet[], newSet: ReplicaSet | undefined): 
 /** When to look again whether the deadline has passed; undefined when nothing is under way. */
 export function deadlineCheckMs(d: Deployment, status: DeploymentStatus, now: number): number | undefined {
   const current = conditionOf(status.conditions, "Progressing");
-  if (!hasDeadline(d) || !current || isComplete(d, status) || current.reason === TIMED_OUT) return undefined;
+  if (!hasDeadline(d) || !current || isComplete(d, status)) return undefined;
+  if (current.reason === TIMED_OUT || current.reason === WAITING) return undefined;
   const since = Date.parse(current.lastUpdateTime ?? "");
   return Math.max(1000, since + (d.spec?.progressDeadlineSeconds ?? 600) * 1000 - now + 1000);
 }

@@ -10,7 +10,7 @@ import {
   portsOn,
 } from "../endpointslice/pods.ts";
 import { HEADLESS } from "../endpointslice/reconcile.ts";
-import { isReady, isTerminating } from "../objects.ts";
+import { isLeaving, isReady } from "../objects.ts";
 
 const ADDRESSES_MAX = 1000;
 const OVER_CAPACITY = "endpoints.kubernetes.io/over-capacity";
@@ -26,7 +26,7 @@ export function subsetsOf(service: Service, pods: readonly Pod[]): { subsets: En
   let count = 0;
   let truncated = false;
   const sorted = pods
-    .filter((pod) => isReachable(pod) && (publish || !isTerminating(pod)))
+    .filter((pod) => isReachable(pod) && (publish || !isLeaving(pod)))
     // Where there are too many, the ready ones are kept.
     .toSorted((a, b) => Number(isReady(b)) - Number(isReady(a)));
   for (const pod of sorted) {

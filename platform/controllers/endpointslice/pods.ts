@@ -1,6 +1,6 @@
 /** From a service and its pods to endpoints: pure (upstream: staging/src/k8s.io/endpointslice/utils.go). */
 import type { DiscoveryV1EndpointPort, Endpoint, Node, Pod, Service, ServicePort } from "#sdk/api/generated/types.ts";
-import { isFinished, isReady, isTerminating } from "../objects.ts";
+import { isFinished, isLeaving, isReady } from "../objects.ts";
 
 export type AddressType = "IPv4" | "IPv6";
 
@@ -63,7 +63,7 @@ export function endpointOf(
   const address = addressesOf(pod).find((ip) => familyOf(ip) === type);
   if (!address) return undefined;
   const serving = isReady(pod);
-  const terminating = isTerminating(pod);
+  const terminating = isLeaving(pod);
   const zone = node?.metadata.labels?.["topology.kubernetes.io/zone"];
   const hostname = hostnameOf(service, pod);
   return {

@@ -13,8 +13,9 @@ import type { Recorder } from "#sdk/client/recorder.ts";
 import { createWorkQueue } from "#sdk/client/workqueue.ts";
 import { claim } from "../claim.ts";
 import { type Controller, type ControllerContext, clientFor, type Informers, synced } from "../context.ts";
+import { dismiss } from "../drain/controller.ts";
 import { createExpectations, type Expectations } from "../expectations.ts";
-import { controllerOf, isActive, isTerminating, namespaceKey, sameJson } from "../objects.ts";
+import { controllerOf, isActive, isLeaving, isTerminating, namespaceKey, sameJson } from "../objects.ts";
 import { createInBatches, isNamespaceTerminating, podFrom } from "../pods.ts";
 import { PODS, REPLICA_SETS } from "../resources.ts";
 import { type Failure, podsToDelete, type ReplicaStatus, replicaSetStatus } from "./reconcile.ts";
@@ -102,7 +103,7 @@ async function run<T extends Replicated>(of: ReplicaKind<T>, context: Controller
     },
     updated(pod, old) {
       const key = ownerKey(pod);
-      if (key && isTerminating(pod)) expectations.deleted(key, keyOf(pod));
+      if (key && isLeaving(pod)) expectations.deleted(key, keyOf(pod));
       if (controllerOf(old)?.uid !== controllerOf(pod)?.uid) enqueueOwner(old);
       if (key) queue.add(key);
       else if (!controllerOf(pod) && !sameJson(pod.metadata.labels, old.metadata.labels)) enqueueMatching(pod);
@@ -148,7 +149,7 @@ async function run<T extends Replicated>(of: ReplicaKind<T>, context: Controller
           failure = { reason, message: messageOf(thrown) };
         }
       }
-      const terminating = own.filter(isTerminating);
+      const terminating = own.filter(isLeaving);
       const next = replicaSetStatus(rs, [...active, ...terminating], failure, Date.now());
       const status = of.status(next.status);
       if (!sameJson(rs.status, status)) await client.update(of.resource, { ...rs, status }, { subresource: "status" });
@@ -202,9 +203,9 @@ async function deletePods(
   expectations.expectDeletions(key, victims.map(keyOf));
   const results = await Promise.allSettled(
     victims.map(async (pod) => {
-      const { namespace, name = "", uid } = pod.metadata;
+      const { name } = pod.metadata;
       try {
-        await client.delete(PODS, { namespace, name }, { preconditions: { uid } });
+        await dismiss(client, rs, pod);
         recorder.event(rs, "Normal", "SuccessfulDelete", `Deleted pod: ${name}`);
       } catch (error) {
         expectations.deleted(key, keyOf(pod));
