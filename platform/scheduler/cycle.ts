@@ -6,6 +6,7 @@ import { type Client, tenantOf } from "#sdk/client/port.ts";
 import type { Recorder } from "#sdk/client/recorder.ts";
 import { type Question, questionOf, type Search } from "./decide.ts";
 import type { FilterOutcome, PodFacts, SchedulingPlugins } from "./framework.ts";
+import { type Gang, type Gangs, isComplete } from "./gangs.ts";
 import { fitMessage, NO_NODES, preemptionMessage } from "./messages.ts";
 import { demandOf, type SchedulerTable } from "./node-table.ts";
 import type { Preemptor } from "./preempt.ts";
@@ -24,6 +25,7 @@ export interface CycleOptions {
   queue: SchedulingQueue;
   search: Search;
   preemptor: Preemptor;
+  gangs: Gangs;
   recorder: Recorder;
   log: Log;
   /** The pod as it is now, where it still waits for a node of this scheduler. */
@@ -67,7 +69,7 @@ export function createCycle(options: CycleOptions): Cycle {
     while (found.length < count) {
       let like: Candidate | undefined;
       const item = queue.takeIf((next) => {
-        if (table.nominatedNode(next.key) !== undefined) return false;
+        if (table.nominatedNode(next.key) !== undefined || options.gangs.of(next.key)) return false;
         like = candidateOf({ ...next });
         return like === undefined || sameAnswers(like, first);
       });
@@ -89,32 +91,97 @@ export function createCycle(options: CycleOptions): Cycle {
     return pace;
   };
 
-  const schedule = async (item: QueuedPod): Promise<void> => {
-    const nominated = table.nominatedNode(item.key);
-    let batch: Candidate[] = [];
+  /** Places some of these, which cannot be told apart; those that are left come next, or fit nowhere. */
+  const place = async (
+    candidates: readonly Candidate[],
+  ): Promise<{ placed: [Candidate, node: string][]; failures?: ReadonlyMap<number, FilterOutcome> }> => {
+    const { question } = candidates[0]!;
+    const pace = paceOf(question);
+    const wanted = Math.min(candidates.length, question.independent ? pace.size : 1);
+    const decision = await search.decide(question, wanted);
+    if ("failures" in decision) return { placed: [], failures: decision.failures };
+    // A score that rose by placing a pod: the next would go to the same node.
+    pace.size = decision.top > pace.top ? 1 : Math.min(BATCH_MAX, pace.size * 2);
+    pace.top = decision.top;
+    // Between the decision and here nothing is awaited: the next pod sees this one on its node.
+    return {
+      placed: decision.nodes.map((id, i) => {
+        const candidate = candidates[i]!;
+        const node = table.nameOf(id);
+        table.assume(candidate.item.key, candidate.pod, node);
+        return [candidate, node];
+      }),
+    };
+  };
+
+  const scheduleAlone = async (first: Candidate): Promise<void> => {
+    const nominated = table.nominatedNode(first.item.key);
+    let batch = [first];
     try {
-      const first = candidateOf(item);
-      if (!first) return queue.done(item.key);
-      batch = [first];
       // What is kept free for it does not stand in its own way.
-      if (nominated) table.forget(item.key);
-      const pace = paceOf(first.question);
-      const room = nominated || !first.question.independent ? 1 : pace.size;
-      batch.push(...others(first, room - 1));
-      const decision = await search.decide(first.question, batch.length);
-      if ("failures" in decision) return await fail(batch, decision.failures, nominated);
-      // A score that rose by placing a pod: the next would go to the same node.
-      pace.size = decision.top > pace.top ? 1 : Math.min(BATCH_MAX, pace.size * 2);
-      pace.top = decision.top;
-      const nodes = decision.nodes.map((id) => table.nameOf(id));
-      for (const { item: extra } of batch.splice(nodes.length)) queue.giveBack(extra);
-      while (batch.length > 0) {
-        const { item: next, pod } = batch.shift()!;
-        await bind(next, pod, nodes.shift()!);
-      }
+      if (nominated) table.forget(first.item.key);
+      if (!nominated && first.question.independent) batch.push(...others(first, paceOf(first.question).size - 1));
+      const { placed, failures } = await place(batch);
+      if (failures) return await fail(batch, failures, nominated);
+      const rest = batch.slice(placed.length);
+      batch = [];
+      for (const { item } of rest) queue.giveBack(item);
+      for (const [{ item, pod }, node] of placed) await bind(item, pod, node);
     } catch (error) {
-      for (const { item: failed, pod } of batch) await refuse(failed, pod, "SchedulerError", messageOf(error));
+      for (const { item, pod } of batch) await refuse(item, pod, "SchedulerError", messageOf(error));
     }
+  };
+
+  /** All who wait, as many as the gang needs, or none: nothing is bound before enough have a place. */
+  const scheduleGang = async (gang: Gang, first: Candidate): Promise<void> => {
+    const more = [...gang.waiting].filter((key) => key !== first.item.key);
+    const items = more.flatMap((key) => queue.takeKey(key) ?? []);
+    const members = [first];
+    for (const item of items) {
+      const member = candidateOf(item);
+      if (member) members.push(member);
+      else queue.done(item.key);
+    }
+    const left = members.toSorted((a, b) => (a.question.signature < b.question.signature ? -1 : 1));
+    const placed: [Candidate, node: string][] = [];
+    try {
+      let failures: ReadonlyMap<number, FilterOutcome> | undefined;
+      while (left.length > 0 && !failures) {
+        const { signature } = left[0]!.question;
+        const same = left.filter(({ question }) => question.signature === signature);
+        const step = await place(same);
+        failures = step.failures;
+        placed.push(...step.placed);
+        left.splice(0, step.placed.length);
+      }
+      const why = failures ? fitMessage(table.ids().length, failures.values()) : "";
+      if (placed.length + gang.placed.size < gang.minCount) {
+        for (const [{ item }] of placed) table.forget(item.key);
+        const text = `gang "${gang.name}": ${placed.length + gang.placed.size} of ${gang.minCount} pods fit: ${why}`;
+        for (const { item, pod } of members) await refuse(item, pod, "Unschedulable", text);
+        return;
+      }
+      for (const { item, pod } of left) await refuse(item, pod, "Unschedulable", why);
+      for (const [{ item, pod }, node] of placed.splice(0)) await bind(item, pod, node);
+    } catch (error) {
+      for (const [{ item }] of placed) table.forget(item.key);
+      for (const { item, pod } of members) await refuse(item, pod, "SchedulerError", messageOf(error));
+    }
+  };
+
+  const schedule = async (item: QueuedPod): Promise<void> => {
+    let first: Candidate | undefined;
+    try {
+      first = candidateOf(item);
+    } catch (error) {
+      return await refuse(item, item.pod, "SchedulerError", messageOf(error));
+    }
+    if (!first) return queue.done(item.key);
+    const gang = options.gangs.of(item.key);
+    if (!gang) return await scheduleAlone(first);
+    // Some were lost since it was queued: it is queued again when enough are there.
+    if (!isComplete(gang)) return queue.done(item.key);
+    await scheduleGang(gang, first);
   };
 
   const fail = async (
@@ -137,8 +204,6 @@ export function createCycle(options: CycleOptions): Cycle {
   };
 
   const bind = async (item: QueuedPod, pod: Pod, node: string) => {
-    // Between the decision and here nothing is awaited: the next pod sees this one on its node.
-    table.assume(item.key, pod, node);
     const binding = sendBinding(item, pod, node).finally(() => bindings.delete(binding));
     bindings.add(binding);
     while (bindings.size >= BINDINGS_MAX) await Promise.race(bindings);

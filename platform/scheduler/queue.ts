@@ -23,6 +23,8 @@ export interface SchedulingQueue {
   take(): Promise<QueuedPod | undefined>;
   /** The next one if it is there and passes the test; as if it had been taken. */
   takeIf(test: (item: QueuedPod) => boolean): QueuedPod | undefined;
+  /** This one, wherever it waits; as if it had been taken. */
+  takeKey(key: string): QueuedPod | undefined;
   /** It was taken and not decided about: it is the next again. */
   giveBack(item: QueuedPod): void;
   /** It has a node, or is no longer ours. */
@@ -82,6 +84,10 @@ export function createSchedulingQueue(options: QueueOptions = {}): SchedulingQue
   };
   const takeFirst = (entry: Entry): QueuedPod => {
     active.pop();
+    return take(entry);
+  };
+  const take = (entry: Entry): QueuedPod => {
+    clearTimeout(entry.timer);
     entry.place = "inFlight";
     entry.touched = false;
     entry.attempts++;
@@ -124,6 +130,10 @@ export function createSchedulingQueue(options: QueueOptions = {}): SchedulingQue
     takeIf(test) {
       const entry = closed ? undefined : first();
       return entry && test(entry) ? takeFirst(entry) : undefined;
+    },
+    takeKey(key) {
+      const entry = entries.get(key);
+      return closed || !entry || entry.place === "inFlight" ? undefined : take(entry);
     },
     giveBack({ key }) {
       const entry = entries.get(key);

@@ -188,3 +188,51 @@ test("a pod of a higher priority gets its room: the victim is deleted, the node 
   await until(async () => (await getPod(api, "high")).spec?.nodeName === "n1");
   equal((await getPod(api, "middle")).spec?.nodeName, undefined);
 });
+
+const gang = (name: string, minCount: number) => ({
+  annotations: { "scheduling.capstan.dev/gang": name, "scheduling.capstan.dev/gang-min-count": String(minCount) },
+});
+const makeMember = (api: FakeApi, name: string, of: string, minCount: number, cpu = "1") =>
+  api.client.create<Pod>(PODS, {
+    apiVersion: "v1",
+    kind: "Pod",
+    metadata: { name, namespace: "default", ...gang(of, minCount) },
+    spec: { containers: [{ name: "c", resources: { requests: { cpu } } }] },
+  });
+const boundOf = async (api: FakeApi, prefix: string) =>
+  (await api.client.list<Pod>(PODS)).items.filter((p) => p.metadata.name?.startsWith(prefix) && p.spec?.nodeName)
+    .length;
+
+test("a gang waits until enough of its pods are there, then all are bound", async (t) => {
+  const api = createFakeApi();
+  await makeNode(api, "n1", "4");
+  await setUp(t, api, withFilter(cpuFilter()));
+  await makeMember(api, "a0", "a", 3);
+  await makeMember(api, "a1", "a", 3);
+  await makePod(api, "single", "1");
+  await until(async () => (await getPod(api, "single")).spec?.nodeName === "n1");
+  equal(await boundOf(api, "a"), 0);
+  await makeMember(api, "a2", "a", 3);
+  await until(async () => (await boundOf(api, "a")) === 3);
+});
+
+test("of two gangs for which there is room only once, one is bound whole and the other holds nothing", async (t) => {
+  const api = createFakeApi();
+  await makeNode(api, "n1", "2");
+  await makeNode(api, "n2", "2");
+  await setUp(t, api, withFilter(cpuFilter()));
+  for (let i = 0; i < 3; i++) {
+    await makeMember(api, `a${i}`, "a", 3);
+    await makeMember(api, `b${i}`, "b", 3);
+  }
+  await until(async () => (await boundOf(api, "a")) + (await boundOf(api, "b")) === 3);
+  const loser = (await boundOf(api, "a")) === 0 ? "b" : "a";
+  const other = loser === "b" ? "a" : "b";
+  equal(await boundOf(api, loser), 3);
+  await until(async () => (await getPod(api, `${other}2`)).status?.conditions !== undefined);
+  const message = (await getPod(api, `${other}2`)).status?.conditions?.[0]?.message;
+  equal(message, `gang "${other}": 1 of 3 pods fit: 0/2 nodes are available: 2 Insufficient cpu.`);
+  equal(await boundOf(api, other), 0);
+  await makeNode(api, "n3", "3");
+  await until(async () => (await boundOf(api, other)) === 3);
+});

@@ -5,12 +5,13 @@
 import type { Log } from "#platform/base/log.ts";
 import type { Namespace, Node, Pod, PodDisruptionBudget } from "#sdk/api/generated/types.ts";
 import { createInformer } from "#sdk/client/informer.ts";
-import { type Client, keyOf, tenantOf } from "#sdk/client/port.ts";
+import { type Client, type Informer, keyOf, tenantOf } from "#sdk/client/port.ts";
 import { createRecorder } from "#sdk/client/recorder.ts";
 import { createAsker } from "./answers.ts";
 import { createCycle } from "./cycle.ts";
 import { createSearch, type SearchOptions } from "./decide.ts";
 import type { SchedulingPlugins } from "./framework.ts";
+import { createGangs, isComplete, type PodGroup } from "./gangs.ts";
 import { createNodeTable, factsOf } from "./node-table.ts";
 import { createPreemptor } from "./preempt.ts";
 import { createSchedulingQueue, type QueueOptions } from "./queue.ts";
@@ -37,6 +38,18 @@ export interface Scheduler {
   done: Promise<void>;
 }
 
+const POD_GROUPS = { group: "scheduling.k8s.io", version: "v1alpha2", resource: "podgroups" };
+
+const groupsOfPod = (pod: Pod): string[] => {
+  const name = pod.spec?.schedulingGroup?.podGroupName;
+  return name ? [`${tenantOf(pod)}/${pod.metadata.namespace ?? ""}/${name}`] : [];
+};
+
+const servesPodGroups = async (client: Client): Promise<boolean> => {
+  const { code, body } = await client.raw("GET", "/apis/scheduling.k8s.io/v1alpha2");
+  return code === 200 && body.includes('"podgroups"');
+};
+
 const isFinished = (pod: Pod) => pod.status?.phase === "Succeeded" || pod.status?.phase === "Failed";
 const isWaiting = (pod: Pod) =>
   !pod.spec?.nodeName &&
@@ -54,12 +67,16 @@ export function startScheduler(options: SchedulerOptions): Scheduler {
   const table = createNodeTable(labelsOf);
   const queue = createSchedulingQueue(options.queue);
   const recorder = createRecorder({ client, component: SCHEDULER_NAME, log, perTenant: true });
-  const pods = createInformer<Pod>(wildcard, PODS, { log });
+  const pods = createInformer<Pod>(wildcard, PODS, { log, indexes: { group: groupsOfPod } });
   const nodes = createInformer<Node>(wildcard, NODES, { log });
+  /** Undefined where the API does not serve them. */
+  let groups: Informer<PodGroup> | undefined;
   const asker = createAsker(table);
   const search = createSearch(table, asker, options.search);
   const preemptor = createPreemptor({ client, table, asker, search, recorder, budgets: budgets.list });
+  const gangs = createGangs((key) => groups?.get(key));
   const cycle = createCycle({
+    gangs,
     client,
     plugins,
     table,
@@ -83,15 +100,28 @@ export function startScheduler(options: SchedulerOptions): Scheduler {
       const nominated = pod.status?.nominatedNodeName;
       if (nominated) table.nominate(key, pod, nominated);
       else table.forget(key);
-      queue.put(key, pod);
+      enqueue(key, pod);
       return;
     }
     queue.remove(key);
-    if (pod.spec?.nodeName && !isFinished(pod)) table.putPod(key, pod);
-    else losePod(key);
+    if (pod.spec?.nodeName && !isFinished(pod)) {
+      gangs.place(key, pod);
+      table.putPod(key, pod);
+    } else losePod(key);
+  };
+  /** A gang's pods are queued when enough are there. */
+  const enqueue = (key: string, pod: Pod) => {
+    const gang = gangs.wait(key, pod);
+    if (!gang) return queue.put(key, pod);
+    if (!isComplete(gang)) return;
+    for (const member of gang.waiting) {
+      const other = pods.get(member);
+      if (other && !table.isPlaced(member)) queue.put(member, other);
+    }
   };
   const losePod = (key: string) => {
     queue.remove(key);
+    gangs.lose(key);
     if (!table.isPlaced(key) && table.nominatedNode(key) === undefined) return;
     table.removePod(key);
     queue.moveAll();
@@ -119,8 +149,18 @@ export function startScheduler(options: SchedulerOptions): Scheduler {
   plugins.attach(table);
   plugins.onChange(() => queue.moveAll());
 
+  /** Pods may have come before their group. */
+  const seeGroup = (group: PodGroup) => {
+    for (const pod of pods.byIndex("group", keyOf(group))) if (isWaiting(pod)) enqueue(keyOf(pod), pod);
+  };
+
   const run = async () => {
     await Promise.all([namespaces, budgets].map((informer) => informer.start(signal)));
+    if (await servesPodGroups(client)) {
+      groups = createInformer<PodGroup>(wildcard, POD_GROUPS, { log });
+      await groups.start(signal);
+      groups.on({ added: seeGroup, updated: seeGroup });
+    }
     await Promise.all([pods.start(signal), nodes.start(signal)]);
     ready.resolve();
     signal.addEventListener("abort", () => queue.close(), { once: true });

@@ -1,0 +1,113 @@
+/**
+ * Gangs: pods that are placed together or not at all. A pod names its gang by the Workload API (spec.schedulingGroup and the PodGroup's
+ * gang policy, KEP-4671) where it is served, or by annotations: `scheduling.capstan.dev/gang` and `…/gang-min-count`.
+ */
+import type { Pod } from "#sdk/api/generated/types.ts";
+import type { KubeObject } from "#sdk/api/object.ts";
+import { tenantOf } from "#sdk/client/port.ts";
+
+export const GANG_ANNOTATION = "scheduling.capstan.dev/gang";
+export const GANG_MIN_ANNOTATION = "scheduling.capstan.dev/gang-min-count";
+
+/** scheduling.k8s.io/v1alpha2, as far as it matters here. */
+export interface PodGroup extends KubeObject {
+  spec?: { schedulingPolicy?: { gang?: { minCount?: number } } };
+}
+
+export interface Gang {
+  /** "tenant/namespace/name". */
+  key: string;
+  name: string;
+  /** So many of its pods run, or none. */
+  minCount: number;
+  waiting: Set<string>;
+  /** Decided about, or on a node. */
+  placed: Set<string>;
+}
+
+export interface Gangs {
+  /** A pod that waits for a node. Answers its gang, where it has one. */
+  wait(key: string, pod: Pod): Gang | undefined;
+  /** It has a node. */
+  place(key: string, pod: Pod): void;
+  /** It is gone, or has ended. */
+  lose(key: string): void;
+  of(key: string): Gang | undefined;
+}
+
+interface Membership {
+  name: string;
+  /** Undefined: its PodGroup is not there. */
+  minCount: number | undefined;
+}
+
+/** A gang whose PodGroup is not there yet has all of its pods to wait for. */
+const UNKNOWN_MIN = Number.POSITIVE_INFINITY;
+
+/** `groupOf`: the PodGroup of this key, where there is one. */
+export function createGangs(groupOf: (key: string) => PodGroup | undefined = () => undefined): Gangs {
+  const gangs = new Map<string, Gang>();
+  const byPod = new Map<string, Gang>();
+
+  const membership = (pod: Pod): Membership | undefined => {
+    const { annotations = {}, namespace = "" } = pod.metadata;
+    const group = pod.spec?.schedulingGroup?.podGroupName;
+    if (group) {
+      const found = groupOf(`${tenantOf(pod)}/${namespace}/${group}`);
+      if (!found) return { name: group, minCount: undefined };
+      // Another policy places pods one by one.
+      const gang = found.spec?.schedulingPolicy?.gang;
+      return gang ? { name: group, minCount: gang.minCount ?? 1 } : undefined;
+    }
+    const name = annotations[GANG_ANNOTATION];
+    if (!name) return undefined;
+    const minCount = Number(annotations[GANG_MIN_ANNOTATION] ?? "1");
+    return { name, minCount: Number.isInteger(minCount) && minCount > 0 ? minCount : 1 };
+  };
+
+  const join = (key: string, pod: Pod): Gang | undefined => {
+    const member = membership(pod);
+    if (!member) {
+      lose(key);
+      return undefined;
+    }
+    const gangKey = `${tenantOf(pod)}/${pod.metadata.namespace ?? ""}/${member.name}`;
+    let gang = gangs.get(gangKey);
+    if (byPod.get(key) !== gang) lose(key);
+    if (!gang) {
+      gang = { key: gangKey, name: member.name, minCount: 1, waiting: new Set(), placed: new Set() };
+      gangs.set(gangKey, gang);
+    }
+    gang.minCount = member.minCount ?? UNKNOWN_MIN;
+    byPod.set(key, gang);
+    return gang;
+  };
+
+  const lose = (key: string) => {
+    const gang = byPod.get(key);
+    if (!gang) return;
+    byPod.delete(key);
+    gang.waiting.delete(key);
+    gang.placed.delete(key);
+    if (gang.waiting.size + gang.placed.size === 0) gangs.delete(gang.key);
+  };
+
+  return {
+    wait(key, pod) {
+      const gang = join(key, pod);
+      gang?.placed.delete(key);
+      gang?.waiting.add(key);
+      return gang;
+    },
+    place(key, pod) {
+      const gang = join(key, pod);
+      gang?.waiting.delete(key);
+      gang?.placed.add(key);
+    },
+    lose,
+    of: (key) => byPod.get(key),
+  };
+}
+
+/** Enough of them are there to begin. */
+export const isComplete = ({ waiting, placed, minCount }: Gang): boolean => waiting.size + placed.size >= minCount;
