@@ -28,6 +28,15 @@ const CHECK_MS_MAX = 2_000;
 
 /** Fields that lists and watches are narrowed by: a node agent reads its own pods. */
 const INDEXED_FIELDS = { pods: ["spec.nodeName"] };
+/** What every tenant has from its first moment (apiserver/bootstrap.ts). */
+const REPEATED = [
+  ...["clusterroles", "clusterrolebindings", "roles", "rolebindings"].map(
+    (name) => `${name}.rbac.authorization.k8s.io`,
+  ),
+  ...["flowschemas", "prioritylevelconfigurations"].map((name) => `${name}.flowcontrol.apiserver.k8s.io`),
+  "priorityclasses.scheduling.k8s.io",
+  "namespaces",
+];
 /** As kube-apiserver's --event-ttl. */
 const AGES = { events: 3_600_000 };
 
@@ -47,7 +56,7 @@ export function createStore(options: StoreOptions): OpenStore {
     encryption === undefined ? sealingOf(undefined, log) : followedSealing({ path: encryption, log }, stop.signal);
   const postgres = new PostgresStore({ databaseUrl, log, clock });
   const backing = new SealedBacking(postgres, sealing);
-  const cache = new WatchCache({ backing, log, clock, indexedFields: INDEXED_FIELDS });
+  const cache = new WatchCache({ backing, log, clock, indexedFields: INDEXED_FIELDS, repeated: REPEATED });
   const expiring = keepExpiring(
     {
       ages: AGES,

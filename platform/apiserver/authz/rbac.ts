@@ -17,7 +17,10 @@ const RETRY_MS = 500;
 /** Groups of root's certificates for the platform's own processes. */
 export const LOOP_GROUPS = ["capstan:controllers", "capstan:scheduler"] as const;
 
+/** Never changed: tenants share it. */
 interface Entry {
+  /** In its index. */
+  key: string;
   namespace: string;
   name: string;
   rules: PolicyRule[];
@@ -34,15 +37,27 @@ const emptyIndex = (): TenantIndex => ({
   clusterrolebindings: new Map(),
 });
 
+/** Entries that are equal are one: ten thousand tenants have the same default roles. Bounded; beyond that the table is begun anew. */
+const entries = new Map<string, Entry>();
+const ENTRIES_MAX = 20_000;
+
 function entryOf(stored: StoredObject): Entry {
   const object = JSON.parse(stored.document) as Partial<Entry>;
-  return {
-    namespace: stored.key.namespace,
-    name: stored.key.name,
+  const { namespace, name } = stored.key;
+  const entry: Entry = {
+    key: `${namespace}/${name}`,
+    namespace,
+    name,
     rules: object.rules ?? [],
     subjects: object.subjects ?? [],
     ...(object.roleRef ? { roleRef: object.roleRef } : {}),
   };
+  const text = JSON.stringify(entry);
+  const known = entries.get(text);
+  if (known) return known;
+  if (entries.size >= ENTRIES_MAX) entries.clear();
+  entries.set(text, entry);
+  return entry;
 }
 
 type Judged = Pick<UserInfo, "name" | "groups"> & Partial<Pick<UserInfo, "tenant">>;
@@ -109,8 +124,12 @@ export class Rbac implements Authorizer {
       index = emptyIndex();
       this.#tenants.set(tenant, index);
     }
-    if (deleted) index[resource].delete(`${namespace}/${name}`);
-    else index[resource].set(`${namespace}/${name}`, entryOf(stored));
+    if (deleted) {
+      index[resource].delete(`${namespace}/${name}`);
+      return;
+    }
+    const entry = entryOf(stored);
+    index[resource].set(entry.key, entry);
   }
 
   /** After a new start: what was there before and is no more. */

@@ -58,6 +58,7 @@ import { createStore } from "../store.ts";
 
 const NONE: readonly Published[] = [];
 const STOP_GRACE_MS = 5_000;
+const COMPLETED_AT_ONCE = 50;
 
 /** How pods reach this server: never by a loopback address. */
 function advertised({ api, serviceCIDR }: Config): ApiAddress {
@@ -107,6 +108,13 @@ const issuerDocuments = (keys: TenantKeys, address: string) => ({
     }),
   },
 });
+
+/** Root first, then some at a time: they share the questions whether the cache is fresh. */
+async function completeAll<T>([root, ...others]: readonly T[], complete: (tenant: T) => Promise<void>): Promise<void> {
+  if (root) await complete(root);
+  for (let at = 0; at < others.length; at += COMPLETED_AT_ONCE)
+    await Promise.all(others.slice(at, at + COMPLETED_AT_ONCE).map(complete));
+}
 
 /** After the start, as upstream: nobody waits for what an older version left incomplete. Never rejects. */
 async function reconcileRoles(
@@ -244,7 +252,7 @@ export const start: StartRole = async ({ config, log }) => {
   const fairness = new Fairness(log);
   fairness.start(store, stop.signal);
   const audit = auditOf(config.dataDir, serverOptions, clock, log);
-  for (const tenant of tenants.all()) await complete(tenant);
+  await completeAll(tenants.all(), complete);
   await custom.start(stop.signal);
   await aggregation.start(stop.signal);
 

@@ -1,13 +1,7 @@
 /**
  * The watch cache: the Store that API servers use, over the backing store and its log (S4, S7, S8, S9).
- *
- *   state      loaded       gap          closing
- *   loading    following    loading      closed      reading a snapshot; readers wait
- *   following  (a bug)      loading      closed      the log is applied as it comes; readers are served from memory
- *   closed     closed       closed       closed
- *
  * A gap (the log was compacted before it was read, or the database lost its last moment) ends every watch with 410 and loads anew.
- * The state changes only in `#to`; everything between two awaits sees one revision.
+ * The state (states.ts) changes only in `#to`; everything between two awaits sees one revision.
  */
 import { type Clock, delay } from "#platform/base/clock.ts";
 import type { Metric } from "#platform/base/exposition.ts";
@@ -33,17 +27,10 @@ import { type Budget, History, type HistoryLimits } from "./history.ts";
 import { Horizon } from "./horizon.ts";
 import { listAt, listNow } from "./list.ts";
 import { type CacheFigures, cacheMetrics } from "./metrics.ts";
+import { Repeated } from "./repeated.ts";
 import { Shelf } from "./shelf.ts";
+import { type Event, next, type State } from "./states.ts";
 import { Watcher } from "./watcher.ts";
-
-type State = "loading" | "following" | "closed";
-type Event = "loaded" | "gap" | "closing";
-
-const TABLE: Record<State, Record<Event, State | "bug">> = {
-  loading: { loaded: "following", gap: "loading", closing: "closed" },
-  following: { loaded: "bug", gap: "loading", closing: "closed" },
-  closed: { loaded: "closed", gap: "closed", closing: "closed" },
-};
 
 export interface WatchCacheOptions {
   backing: Backing;
@@ -51,6 +38,8 @@ export interface WatchCacheOptions {
   log: Log;
   /** resource → fields that lists are asked by. */
   indexedFields?: Record<string, readonly string[]>;
+  /** Resources whose objects each tenant has anew, nearly equal. */
+  repeated?: readonly string[];
   /** Per resource. */
   history?: HistoryLimits;
   bookmarkMs?: number;
@@ -69,7 +58,11 @@ const INITIAL_PAGE = 500;
 interface Resource {
   shelf: Shelf;
   history: History;
+  /** How an object is kept. */
+  kept(object: StoredObject): StoredObject;
 }
+
+const asItIs = (object: StoredObject): StoredObject => object;
 
 interface Waiter {
   revision: Revision;
@@ -80,6 +73,7 @@ export class WatchCache implements Store {
   readonly #options: Required<WatchCacheOptions>;
   readonly #stop = new AbortController();
   readonly #waiters = new Set<Waiter>();
+  readonly #repeated = new Repeated();
   /** A watcher is here exactly while its reader reads; a gap ends it but does not take it out. */
   readonly #watchers = new Map<string, Dispatch>();
   readonly #ticker: NodeJS.Timeout;
@@ -104,6 +98,7 @@ export class WatchCache implements Store {
   constructor(options: WatchCacheOptions) {
     this.#options = {
       indexedFields: {},
+      repeated: [],
       history: { entriesMax: 20_000, bytesMax: 64 * 1024 * 1024, ageMs: 5 * 60_000 },
       bookmarkMs: 10_000,
       ...options,
@@ -283,9 +278,7 @@ export class WatchCache implements Store {
   }
 
   #to(event: Event): void {
-    const next = TABLE[this.#state][event];
-    if (next === "bug") throw new Error(`the watch cache got "${event}" while ${this.#state}`);
-    this.#state = next;
+    this.#state = next(this.#state, event);
   }
 
   /** Loads and follows, again after every gap, until closed. */
@@ -322,17 +315,20 @@ export class WatchCache implements Store {
     const resources = new Map<string, Resource>();
     this.#budget = { bytes: 0, bytesMax: HISTORY_BYTES_MAX };
     for await (const page of objects)
-      for (const object of page) this.#resource(resources, object.key.resource, position.revision).shelf.put(object);
+      for (const object of page) {
+        const { shelf, kept } = this.#resource(resources, object.key.resource, position.revision);
+        shelf.put(kept(object));
+      }
     const { floor, changes } = await this.#options.backing.recent(position.revision, RECENT);
     this.#floor = Math.min(floor, position.revision);
     for (const { history } of resources.values()) history.floor = this.#floor;
     const at = this.#options.clock.now();
     for (const change of changes) {
       const { key } = change.object;
-      const { shelf, history } = this.#resource(resources, key.resource, this.#floor);
+      const { shelf, history, kept } = this.#resource(resources, key.resource, this.#floor);
       const held = shelf.get(key);
       // The newest change of a living object is the object: one copy in memory.
-      const object = held?.revision === change.revision ? held : change.object;
+      const object = held?.revision === change.revision ? held : kept(change.object);
       history.push({ change: { ...change, object }, before: undefined, at });
     }
     this.#resources = resources;
@@ -348,7 +344,10 @@ export class WatchCache implements Store {
     const found = resources.get(name);
     if (found) return found;
     const shelf = new Shelf(this.#options.indexedFields[name] ?? []);
-    const made = { shelf, history: new History(floor, this.#options.history, this.#budget) };
+    const kept = this.#options.repeated.includes(name)
+      ? (object: StoredObject) => this.#repeated.share(object)
+      : asItIs;
+    const made = { shelf, history: new History(floor, this.#options.history, this.#budget), kept };
     resources.set(name, made);
     return made;
   }
@@ -357,10 +356,12 @@ export class WatchCache implements Store {
   #apply(changes: readonly Change[], upTo: Revision): void {
     if (this.#state !== "following") return;
     const at = this.#options.clock.now();
-    for (const change of changes) {
-      if (change.revision <= this.#position.revision) continue;
-      const { key } = change.object;
-      const { shelf, history } = this.#resource(this.#resources, key.resource, this.#floor);
+    for (const told of changes) {
+      if (told.revision <= this.#position.revision) continue;
+      const { key } = told.object;
+      const { shelf, history, kept } = this.#resource(this.#resources, key.resource, this.#floor);
+      const object = kept(told.object);
+      const change = object === told.object ? told : { ...told, object };
       const before = change.type === "deleted" ? shelf.remove(key) : shelf.put(change.object);
       history.push({ change, before, at });
       this.#watchers.get(key.resource)?.send(change);

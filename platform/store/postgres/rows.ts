@@ -37,13 +37,32 @@ function shared(text: string): Strings {
   return value;
 }
 
+const words = new Map<string, string>();
+
+/** A resource or namespace: the same few texts come with every row. Bounded. */
+function word(text: string): string {
+  const found = words.get(text);
+  if (found !== undefined) return found;
+  if (words.size >= KNOWN_MAX) words.clear();
+  words.set(text, text);
+  return text;
+}
+
+/** What the key has as well is the key's own text. */
+function fieldsOf({ name, namespace, fields: text }: ObjectRow): Record<string, string> {
+  const fields = JSON.parse(text) as Record<string, string>;
+  if (fields["metadata.name"] === name) fields["metadata.name"] = name;
+  if (fields["metadata.namespace"] === namespace) fields["metadata.namespace"] = word(namespace);
+  return fields;
+}
+
 export const objectOf = (row: ObjectRow): StoredObject => ({
-  key: { tenant: row.tenant, resource: row.resource, namespace: row.namespace, name: row.name },
+  key: { tenant: row.tenant, resource: word(row.resource), namespace: word(row.namespace), name: row.name },
   uid: row.uid,
   revision: row.revision,
   document: row.document,
   labels: shared(row.labels),
-  fields: JSON.parse(row.fields) as Record<string, string>,
+  fields: fieldsOf(row),
 });
 
 /** The column `kind`, by number. */
