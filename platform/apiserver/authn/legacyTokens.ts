@@ -2,7 +2,7 @@
  * Tokens that live in secrets of type kubernetes.io/service-account-token: without an end, valid while their secret holds them and their account
  * lives (upstream: pkg/serviceaccount/legacy.go).
  */
-import type { TenantId } from "#platform/store/port.ts";
+import { ROOT_TENANT, type TenantId } from "#platform/store/port.ts";
 import type { JsonObject } from "#sdk/api/object.ts";
 import { type SigningKey, signToken } from "./jwt.ts";
 
@@ -28,15 +28,18 @@ export const issueLegacyToken = (key: SigningKey, { tenant, namespace, account, 
     [TENANT_CLAIM]: tenant,
   });
 
+/** The tenant whose key signs a token; one that names none, as another controller manager makes it, is root's. Undefined for other tokens. */
+export function legacyTenant(claims: JsonObject): TenantId | undefined {
+  const tenant = claims[TENANT_CLAIM] ?? ROOT_TENANT;
+  return claims["iss"] === LEGACY_ISSUER && typeof tenant === "number" ? tenant : undefined;
+}
+
 /** Undefined for other tokens. */
 export function legacySubject(claims: JsonObject): LegacySubject | undefined {
-  const [tenant, namespace, secret] = [
-    claims[TENANT_CLAIM],
-    claims[`${CLAIM}namespace`],
-    claims[`${CLAIM}secret.name`],
-  ];
+  const tenant = legacyTenant(claims);
+  const [namespace, secret] = [claims[`${CLAIM}namespace`], claims[`${CLAIM}secret.name`]];
   const [name, uid] = [claims[`${CLAIM}service-account.name`], claims[`${CLAIM}service-account.uid`]];
-  if (claims["iss"] !== LEGACY_ISSUER || typeof tenant !== "number") return undefined;
+  if (tenant === undefined) return undefined;
   if (typeof namespace !== "string" || typeof secret !== "string") return undefined;
   if (typeof name !== "string" || typeof uid !== "string") return undefined;
   if (claims["sub"] !== `system:serviceaccount:${namespace}:${name}`) return undefined;

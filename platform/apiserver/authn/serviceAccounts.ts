@@ -8,7 +8,7 @@ import { unauthorized } from "#sdk/api/status.ts";
 import type { UserInfo } from "../registry/admission.ts";
 import type { Authenticator } from "./authenticator.ts";
 import { type SigningKey, signToken, unverifiedClaims, verifyToken } from "./jwt.ts";
-import { type LegacySubject, legacySubject } from "./legacyTokens.ts";
+import { type LegacySubject, legacySubject, legacyTenant } from "./legacyTokens.ts";
 
 export const ISSUER = "https://kubernetes.default.svc.cluster.local";
 const TENANT_CLAIM = "capstan.dev/tenant";
@@ -138,7 +138,8 @@ export type TokenKeys = (tenant: TenantId) => SigningKey;
 
 /** The claims of a token that the key of the tenant it names has signed: a token's tenant is its issuer's. */
 function verified(keys: TokenKeys, token: string): JsonObject | undefined {
-  const tenant = unverifiedClaims(token)?.[TENANT_CLAIM];
+  const claims = unverifiedClaims(token);
+  const tenant = claims && (claims[TENANT_CLAIM] ?? legacyTenant(claims));
   if (typeof tenant !== "number" || !Number.isSafeInteger(tenant) || tenant < 1) return undefined;
   return verifyToken(keys(tenant), token);
 }
