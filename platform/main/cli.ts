@@ -3,6 +3,7 @@ import { backup, restore } from "./commands/backup.ts";
 import { down } from "./commands/down.ts";
 import { image } from "./commands/image.ts";
 import { migrateCommand } from "./commands/migrate.ts";
+import { plugin, runPlugin } from "./commands/plugin.ts";
 import { reset } from "./commands/reset.ts";
 import { role } from "./commands/role.ts";
 import { status } from "./commands/status.ts";
@@ -33,6 +34,7 @@ const commands: Record<string, Command> = {
   restore,
   store,
   tenant,
+  plugin,
   migrate: migrateCommand,
   role,
   supervise,
@@ -44,6 +46,8 @@ function usage(): string {
 }
 
 async function main(argv: string[]): Promise<number> {
+  // Its verbs have options of their own.
+  if (argv[0] === "plugin") return runPlugin(argv.slice(1));
   const { options, positionals, help } = parseOptions(argv);
   const [name, ...rest] = positionals;
   if (help || name === undefined) {

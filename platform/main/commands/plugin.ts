@@ -1,0 +1,87 @@
+/** `capstan plugin VERB …`: plugins from nothing to installed. One list of verbs; each is a function in plugin/. */
+import { parseArgs } from "node:util";
+import { messageOf } from "#platform/base/log.ts";
+import { StatusError } from "#sdk/api/status.ts";
+import type { Command } from "../cli.ts";
+import { UserError } from "../steps.ts";
+import { keygen, push, save, sign } from "./plugin/artifacts.ts";
+import { bench, build, create, reference, test } from "./plugin/author.ts";
+import { dev } from "./plugin/dev.ts";
+import { install } from "./plugin/install.ts";
+import { approve, logs, pause, resume, rollback, trust } from "./plugin/installed.ts";
+import { type PluginOptions, pluginOptions } from "./plugin/options.ts";
+
+interface Verb {
+  usage: string;
+  help: string;
+  run(options: PluginOptions, positionals: string[]): Promise<number>;
+}
+
+const verbs: Record<string, Verb> = {
+  new: create,
+  test,
+  build,
+  bench,
+  dev,
+  keygen,
+  sign,
+  push,
+  save,
+  trust,
+  install,
+  approve,
+  rollback,
+  pause,
+  resume,
+  logs,
+  reference,
+};
+
+const OPTIONS = `options:
+  --world W             of new: filter, score, admission, authorizer …
+  --lang ts|go|c        of new (default ts)
+  --tenant NAME         whose plugins (default root)
+  --key FILE            the private key that signs
+  --record              of test: ask the running platform what no answer is recorded for, and keep the answers in the case
+  --calls N             of bench (default 1000)
+  --engine wasmtime|jco of test and bench (default wasmtime where its addon is built)
+  --revision N          of rollback (default: the one before)
+  --follow              of logs
+  --data-dir PATH       the platform on this machine (default: .capstan in the clone)
+  --kubeconfig FILE     another user than that platform's admin (or KUBECONFIG)
+  --yes                 do not ask`;
+
+const usage = (): string => {
+  const lines = Object.values(verbs).map((v) => `  ${v.usage.padEnd(44)} ${v.help}`);
+  return `usage: npx capstan plugin VERB [options]\n\n${lines.join("\n")}\n\n${OPTIONS}\n`;
+};
+
+/** Takes the arguments as they are: its options are its own. */
+export async function runPlugin(argv: string[]): Promise<number> {
+  const [name, ...rest] = argv;
+  const verb = name === undefined ? undefined : verbs[name];
+  if (!verb) {
+    process.stdout.write(usage());
+    return name === undefined || name === "--help" || name === "-h" ? 0 : 1;
+  }
+  const next = `npx capstan plugin ${verb.usage}`;
+  try {
+    const { values, positionals } = parseArgs({ args: rest, allowPositionals: true, options: pluginOptions.flags });
+    if (values["help"]) {
+      process.stdout.write(usage());
+      return 0;
+    }
+    return await verb.run(pluginOptions.parse(values), positionals);
+  } catch (error) {
+    if (error instanceof UserError) throw error;
+    if (error instanceof StatusError && error.reason === "ServiceUnavailable")
+      throw new UserError(`the API server does not answer: ${error.message}`, "npm run up");
+    throw new UserError(messageOf(error), next);
+  }
+}
+
+export const plugin: Command = {
+  usage: "plugin VERB",
+  help: "write, test, sign, publish and install plugins (npx capstan plugin --help)",
+  run: (_options, positionals) => runPlugin(positionals),
+};
