@@ -38,10 +38,14 @@ export const duplicate = (field: string, value: unknown): StatusCause => ({
   field,
 });
 
-export const notSupported = (field: string, value: unknown, supported: readonly string[]): StatusCause => ({
+export const notSupported = (field: string, value: unknown, supported: readonly string[]): StatusCause =>
+  notSupportedInOrder(field, value, [...supported].sort());
+
+/** Where upstream keeps the values in a list and not in a set, it tells them in the list's order. */
+export const notSupportedInOrder = (field: string, value: unknown, supported: readonly string[]): StatusCause => ({
   reason: "FieldValueNotSupported",
   message: `Unsupported value: ${printed(value)}${
-    supported.length ? `: supported values: ${[...supported].sort().map(printed).join(", ")}` : ""
+    supported.length ? `: supported values: ${supported.map(printed).join(", ")}` : ""
   }`,
   field,
 });

@@ -6,7 +6,6 @@ import type {
   MetricSpec,
   MetricTarget,
 } from "#sdk/api/generated/types.ts";
-import { validateLabelSelector } from "#sdk/api/labels.ts";
 import { isDNS1123Label, isPathSegmentName } from "#sdk/api/names.ts";
 import { parseQuantity } from "#sdk/api/quantity.ts";
 import { type Causes, forbiddenField, invalidValue, notSupported, required } from "../../registry/causes.ts";
@@ -67,7 +66,6 @@ function validateIdentifier(metric: MetricIdentifier | undefined, at: string): C
     ...(name
       ? each(isPathSegmentName(name), `${at}.name`, name)
       : [required(`${at}.name`, "must specify a metric name")]),
-    ...validateLabelSelector(metric?.selector, `${at}.selector`),
   ];
 }
 
@@ -187,6 +185,13 @@ export function validateAutoscaler(spec: Partial<HorizontalPodAutoscalerSpec>): 
     causes.push(invalidValue("spec.maxReplicas", maxReplicas, "must be greater than or equal to `minReplicas`"));
   causes.push(...validateReference(spec.scaleTargetRef, "spec.scaleTargetRef", true));
   causes.push(...(spec.metrics ?? []).flatMap((m, i) => validateMetric(m, `spec.metrics[${i}]`)));
+  if (minReplicas === 0 && !spec.metrics?.some(({ type }) => type === "Object" || type === "External"))
+    causes.push(
+      forbiddenField(
+        "spec.metrics",
+        "must specify at least one Object or External metric to support scaling to zero replicas",
+      ),
+    );
   for (const direction of ["scaleUp", "scaleDown"] as const)
     causes.push(...validateRules(spec.behavior?.[direction], `spec.behavior.${direction}`));
   return causes;

@@ -1,40 +1,108 @@
 /** EndpointSlices: addresses of a service, a hundred or so a slice. */
-import type { EndpointSlice } from "#sdk/api/generated/types.ts";
-import { isDNS1123Subdomain, isInRange } from "#sdk/api/names.ts";
+import { isIP } from "node:net";
+import type {
+  Endpoint,
+  EndpointHints,
+  DiscoveryV1EndpointPort as EndpointPort,
+  EndpointSlice,
+} from "#sdk/api/generated/types.ts";
+import { validateLabels } from "#sdk/api/labels.ts";
+import { isDNS1123Label, isDNS1123Subdomain, isLabelValue, isQualifiedName } from "#sdk/api/names.ts";
 import type { ResourceFacts } from "#sdk/api/schema.ts";
-import { type Causes, invalidValue, notSupported, required, tooMany } from "../../registry/causes.ts";
+import { type Causes, duplicate, invalidValue, notSupported, required, tooMany } from "../../registry/causes.ts";
 import { genericStrategy } from "../../registry/generic.ts";
 import type { Strategy } from "../../registry/strategy.ts";
 import { immutableField } from "../apps/workloads.ts";
 import { as } from "../as.ts";
+import { each, oneOf, same, subdomain } from "../checks.ts";
 import { validateAddress } from "../core/endpoints/strategy.ts";
 
 const ADDRESS_TYPES = ["FQDN", "IPv4", "IPv6"];
+const PROTOCOLS = ["SCTP", "TCP", "UDP"];
+const NOT_AN_ADDRESS = "must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)";
 const ENDPOINTS_MAX = 1000;
+const ADDRESSES_MAX = 100;
+const TOPOLOGY_MAX = 16;
+const HINTS_MAX = 8;
 const PORTS_MAX = 20_000;
 
 function validate(slice: EndpointSlice): Causes {
   const causes: Causes = [];
-  const { addressType, endpoints, ports } = slice;
+  const { addressType, endpoints } = slice;
   if (!addressType) causes.push(required("addressType"));
   else if (!ADDRESS_TYPES.includes(addressType)) causes.push(notSupported("addressType", addressType, ADDRESS_TYPES));
-  if ((endpoints?.length ?? 0) > ENDPOINTS_MAX)
-    causes.push(tooMany("endpoints", endpoints?.length ?? 0, ENDPOINTS_MAX));
-  for (const [i, { addresses }] of (endpoints ?? []).entries()) {
-    const at = `endpoints[${i}].addresses`;
-    if (!addresses?.length) causes.push(required(at, "must contain at least 1 address"));
-    for (const [j, address] of (addresses ?? []).entries()) {
-      if (addressType === "FQDN")
-        for (const m of isDNS1123Subdomain(address)) causes.push(invalidValue(`${at}[${j}]`, address, m));
-      else causes.push(...validateAddress(address, `${at}[${j}]`));
-    }
-  }
-  if ((ports?.length ?? 0) > PORTS_MAX) causes.push(tooMany("ports", ports?.length ?? 0, PORTS_MAX));
-  for (const [i, { port }] of (ports ?? []).entries()) {
-    if (port !== undefined)
-      for (const m of isInRange(port, 1, 65535)) causes.push(invalidValue(`ports[${i}].port`, port, m));
-  }
-  return causes;
+  return [...causes, ...validatePorts(slice.ports ?? []), ...validateEndpoints(endpoints ?? [], addressType)];
+}
+
+function validateAddressOf(address: string, type: string | undefined, at: string, field: string): Causes {
+  if (type === "FQDN") return validateDomain(address, field);
+  if (type !== "IPv4" && type !== "IPv6") return [];
+  if (isIP(address) === 0) return [invalidValue(field, address, NOT_AN_ADDRESS)];
+  const isOther = isIP(address) !== (type === "IPv4" ? 4 : 6);
+  const other = isOther ? [invalidValue(at, address, `must be an ${type} address`)] : [];
+  return [...other, ...validateAddress(address, field)];
+}
+
+/** A name of two parts at least, each fit for DNS; a last dot is let pass. */
+function validateDomain(given: string, field: string): Causes {
+  if (given === "") return [required(field)];
+  const name = given.endsWith(".") ? given.slice(0, -1) : given;
+  const wrong = isDNS1123Subdomain(name);
+  if (wrong.length > 0) return [invalidValue(field, name, wrong.join(","))];
+  const labels = name.split(".");
+  if (labels.length < 2)
+    return [invalidValue(field, name, "should be a domain with at least two segments separated by dots")];
+  return labels.flatMap((label) => {
+    const messages = isDNS1123Label(label);
+    return messages.length > 0 ? [invalidValue(field, label, messages.join(","))] : [];
+  });
+}
+
+function validateEndpoints(endpoints: readonly Endpoint[], addressType: string | undefined): Causes {
+  if (endpoints.length > ENDPOINTS_MAX) return [tooMany("endpoints", endpoints.length, ENDPOINTS_MAX)];
+  return endpoints.flatMap(({ addresses, nodeName, hostname, deprecatedTopology, hints }, i) => {
+    const at = `endpoints[${i}]`;
+    const count = addresses?.length ?? 0;
+    const topology = Object.keys(deprecatedTopology ?? {}).length;
+    return [
+      ...(count === 0 ? [required(`${at}.addresses`, "must contain at least 1 address")] : []),
+      ...(count > ADDRESSES_MAX ? [tooMany(`${at}.addresses`, count, ADDRESSES_MAX)] : []),
+      ...(addresses ?? []).flatMap((address, j) =>
+        validateAddressOf(address, addressType, `${at}.addresses`, `${at}.addresses[${j}]`),
+      ),
+      ...(nodeName === undefined ? [] : subdomain(nodeName, `${at}.nodeName`)),
+      ...(topology > TOPOLOGY_MAX ? [tooMany(`${at}.deprecatedTopology`, topology, TOPOLOGY_MAX)] : []),
+      ...validateLabels(deprecatedTopology, `${at}.deprecatedTopology`),
+      ...(hostname === undefined ? [] : each(isDNS1123Label(hostname), `${at}.hostname`, hostname)),
+      ...(hints ? validateHints(hints, `${at}.hints`) : []),
+    ];
+  });
+}
+
+function validateHints({ forZones = [], forNodes = [] }: EndpointHints, at: string): Causes {
+  const named = (list: readonly { name?: string }[], field: string, check: (name: string) => string[]): Causes => {
+    if (list.length > HINTS_MAX) return [tooMany(field, list.length, HINTS_MAX)];
+    const names = list.map(({ name = "" }) => name);
+    return names.flatMap((name, i) => [
+      ...(names.indexOf(name) < i ? [duplicate(`${field}[${i}].name`, name)] : []),
+      ...each(check(name), `${field}[${i}].name`, name),
+    ]);
+  };
+  return [...named(forZones, `${at}.forZones`, isLabelValue), ...named(forNodes, `${at}.forNodes`, isDNS1123Subdomain)];
+}
+
+function validatePorts(ports: readonly EndpointPort[]): Causes {
+  if (ports.length > PORTS_MAX) return [tooMany("ports", ports.length, PORTS_MAX)];
+  const names = ports.map(({ name = "" }) => name);
+  return ports.flatMap(({ name = "", protocol, appProtocol }, i) => {
+    const at = `ports[${i}]`;
+    return [
+      ...(name === "" ? [] : each(isDNS1123Label(name), `${at}.name`, name)),
+      ...(names.indexOf(name) < i ? [duplicate(`${at}.name`, name)] : []),
+      ...oneOf(protocol, `${at}.protocol`, PROTOCOLS),
+      ...(appProtocol === undefined ? [] : each(isQualifiedName(appProtocol), `${at}.appProtocol`, appProtocol)),
+    ];
+  });
 }
 
 export const endpointSliceStrategy = (facts: ResourceFacts): Strategy =>
@@ -48,7 +116,11 @@ export const endpointSliceStrategy = (facts: ResourceFacts): Strategy =>
     },
     validate: (object) => validate(as<EndpointSlice>(object)),
     validateUpdate: (next, old) => [
-      ...validate(as<EndpointSlice>(next)),
+      // Endpoints that are what they were stay, whatever is asked of new ones.
+      ...validate(as<EndpointSlice>(next)).filter(
+        ({ field }) =>
+          !field?.startsWith("endpoints") || !same(as<EndpointSlice>(next).endpoints, as<EndpointSlice>(old).endpoints),
+      ),
       ...immutableField("addressType", as<EndpointSlice>(next).addressType, as<EndpointSlice>(old).addressType),
     ],
   });

@@ -10,10 +10,10 @@ import type {
 import { isDNS1123Label } from "#sdk/api/names.ts";
 import type { ResourceFacts } from "#sdk/api/schema.ts";
 import { type Causes, forbiddenField, invalidValue, notSupported, required } from "../../registry/causes.ts";
-import { genericStrategy } from "../../registry/generic.ts";
-import type { Strategy } from "../../registry/strategy.ts";
+import { genericStrategy, statusView } from "../../registry/generic.ts";
+import type { Strategy, ViewStrategy } from "../../registry/strategy.ts";
 import { as } from "../as.ts";
-import { chosen, each, oneOf, subdomain } from "../checks.ts";
+import { chosen, each, subdomain } from "../checks.ts";
 
 const VERBS = ["create", "delete", "deletecollection", "get", "list", "patch", "proxy", "update", "watch"];
 const PRECEDENCE = { fallback: 1000, max: 10_000 };
@@ -140,6 +140,18 @@ function validatePrecedence(precedence: number, name: string | undefined): Cause
   return [];
 }
 
+const DISTINGUISHER_FIELD = "spec.distinguisherMethod.type";
+const DISTINGUISHERS = ["ByNamespace", "ByUser"];
+
+/** What the server that judges schemas and levels writes of them. */
+const conditionsView: ViewStrategy = {
+  ...statusView,
+  validateUpdate: (object) =>
+    (as<FlowSchema>(object).status?.conditions ?? []).flatMap(({ type }, i) =>
+      type ? [] : [required(`status.conditions[${i}].type`)],
+    ),
+};
+
 export const flowSchemaStrategy = (facts: ResourceFacts): Strategy =>
   genericStrategy(facts, {
     applyDefaults(object) {
@@ -147,14 +159,15 @@ export const flowSchemaStrategy = (facts: ResourceFacts): Strategy =>
       schema.spec ??= {} as FlowSchemaSpec;
       schema.spec.matchingPrecedence ||= PRECEDENCE.fallback;
     },
+    views: { status: conditionsView },
     validate(object) {
       const { metadata, spec } = as<FlowSchema>(object);
       const level = spec?.priorityLevelConfiguration?.name;
       const levelField = "spec.priorityLevelConfiguration.name";
       return [
         ...validatePrecedence(spec?.matchingPrecedence ?? 0, metadata.name),
-        ...(spec?.distinguisherMethod
-          ? oneOf(spec.distinguisherMethod.type ?? "", "spec.distinguisherMethod.type", ["ByNamespace", "ByUser"])
+        ...(spec?.distinguisherMethod && !DISTINGUISHERS.includes(spec.distinguisherMethod.type ?? "")
+          ? [notSupported(DISTINGUISHER_FIELD, { Type: spec.distinguisherMethod.type ?? "" }, DISTINGUISHERS)]
           : []),
         ...(level ? subdomain(level, levelField) : [required(levelField, "must reference a priority level")]),
         ...(spec?.rules ?? []).flatMap((rule, i) => validateRule(rule, `spec.rules[${i}]`)),
@@ -257,5 +270,6 @@ export const priorityLevelStrategy = (facts: ResourceFacts): Strategy =>
       queuing.queues ||= 64;
       queuing.queueLengthLimit ||= 50;
     },
+    views: { status: conditionsView },
     validate: (object) => validateLevel(as<PriorityLevelConfiguration>(object)),
   });

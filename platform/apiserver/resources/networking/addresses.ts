@@ -5,9 +5,10 @@ import { isPathSegmentName } from "#sdk/api/names.ts";
 import type { ResourceFacts } from "#sdk/api/schema.ts";
 import { type Causes, invalidValue, required } from "../../registry/causes.ts";
 import { genericStrategy } from "../../registry/generic.ts";
+import { type GoField, goValue } from "../../registry/go-names.ts";
 import type { Strategy } from "../../registry/strategy.ts";
 import { as } from "../as.ts";
-import { each, immutable, segment, subdomain } from "../checks.ts";
+import { each, same, segment, subdomain } from "../checks.ts";
 import { parseRange } from "./ranges.ts";
 
 const FIELD = "spec.cidrs";
@@ -15,7 +16,7 @@ const NOT_A_RANGE = "must be a valid CIDR value, (e.g. 10.9.8.0/24 or 2001:db8::
 
 function validateRanges(cidrs: readonly string[]): Causes {
   if (cidrs.length === 0) return [required(FIELD, "at least one CIDR required")];
-  if (cidrs.length > 2) return [invalidValue(FIELD, cidrs, "may only hold up to 2 values")];
+  if (cidrs.length > 2) return [invalidValue(FIELD, { CIDRs: cidrs }, "may only hold up to 2 values")];
   const ranges = cidrs.map(parseRange);
   const causes = ranges.flatMap((range, i): Causes => {
     const [field, text] = [`${FIELD}[${i}]`, cidrs[i]];
@@ -47,10 +48,16 @@ export const serviceCIDRStrategy = (facts: ResourceFacts): Strategy =>
       if (after.length === before.length) return changed(after, before);
       // A range of the other family may join.
       if (before.length === 1 && after.length === 2) return [...changed(after, before), ...validateRanges(after)];
-      return [invalidValue(FIELD, after, "field is immutable")];
+      return [invalidValue(FIELD, after.length > 0 ? after : null, "field is immutable")];
     },
   });
 
+const PARENT_REFERENCE: readonly GoField[] = [
+  { go: "Group", json: "group", zero: "" },
+  { go: "Resource", json: "resource", zero: "" },
+  { go: "Namespace", json: "namespace", zero: "" },
+  { go: "Name", json: "name", zero: "" },
+];
 const ADDRESS = "must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)";
 
 function validateParent({ spec }: IPAddress): Causes {
@@ -69,6 +76,13 @@ export const ipAddressStrategy = (facts: ResourceFacts): Strategy =>
   genericStrategy(facts, {
     validateName: (name) => (isIP(name) === 0 || name.includes("%") ? [ADDRESS] : []),
     validate: (object) => validateParent(as<IPAddress>(object)),
-    validateUpdate: (next, old) =>
-      immutable("spec.parentRef", as<IPAddress>(next).spec?.parentRef, as<IPAddress>(old).spec?.parentRef),
+    validateUpdate(next, old) {
+      const [after, before] = [as<IPAddress>(next).spec?.parentRef, as<IPAddress>(old).spec?.parentRef];
+      return [
+        ...validateParent(as<IPAddress>(next)),
+        ...(same(after, before)
+          ? []
+          : [invalidValue("spec.parentRef", goValue(after, PARENT_REFERENCE), "field is immutable")]),
+      ];
+    },
   });

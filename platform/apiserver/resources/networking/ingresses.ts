@@ -47,7 +47,7 @@ interface Reference {
 }
 
 const validateReference = (r: Reference, at: string): Causes => [
-  ...(r.apiGroup === undefined ? [] : subdomain(r.apiGroup, `${at}.apiGroup`)),
+  ...((r.apiGroup ?? undefined) === undefined ? [] : subdomain(r.apiGroup, `${at}.apiGroup`)),
   ...segment(r.kind, `${at}.kind`),
   ...segment(r.name, `${at}.name`),
 ];
@@ -69,7 +69,8 @@ function validateBackend(backend: IngressBackend | undefined, at: string): Cause
 }
 
 function validatePath({ path = "", pathType, backend }: HTTPIngressPath, at: string): Causes {
-  if (pathType === undefined) return [required(`${at}.pathType`, "pathType must be specified")];
+  // Go's nil arrives as null.
+  if (!pathType && pathType !== "") return [required(`${at}.pathType`, "pathType must be specified")];
   const causes: Causes = [];
   const wrong = (detail: string) => causes.push(invalidValue(`${at}.path`, path, detail));
   if (!PATH_TYPES.includes(pathType)) causes.push(notSupported(`${at}.pathType`, pathType, PATH_TYPES));
@@ -118,6 +119,12 @@ function validateClassAnnotation({ metadata, spec }: Ingress): Causes {
   ];
 }
 
+/** Leading zeros have meant octal to some, and so may not be. */
+const addressError = (ip: string): string =>
+  isIP(ip.replace(/\b0+(?=\d)/g, "")) === 4
+    ? "must not have leading 0s"
+    : "must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)";
+
 export const ingressStrategy = (facts: ResourceFacts): Strategy =>
   genericStrategy(facts, {
     validate: (object) => [...validateIngress(as<Ingress>(object)), ...validateClassAnnotation(as<Ingress>(object))],
@@ -129,9 +136,7 @@ export const ingressStrategy = (facts: ResourceFacts): Strategy =>
           (as<Ingress>(next).status?.loadBalancer?.ingress ?? []).flatMap(({ ip, hostname }, i) => {
             const at = `status.loadBalancer.ingress[${i}]`;
             return [
-              ...(ip && !isIP(ip)
-                ? [invalidValue(`${at}.ip`, ip, "must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)")]
-                : []),
+              ...(ip && !isIP(ip) ? [invalidValue(`${at}.ip`, ip, addressError(ip))] : []),
               ...(hostname ? subdomain(hostname, `${at}.hostname`) : []),
               ...(hostname && isIP(hostname) ? [invalidValue(`${at}.hostname`, hostname, NOT_AN_ADDRESS)] : []),
             ];
@@ -190,7 +195,11 @@ export const ingressClassStrategy = (facts: ResourceFacts): Strategy =>
     },
     validate: (object) => validateClass(as<IngressClass>(object)),
     validateUpdate: (next, old) => [
-      ...immutable("spec.controller", as<IngressClass>(next).spec?.controller, as<IngressClass>(old).spec?.controller),
+      ...immutable(
+        "spec.controller",
+        as<IngressClass>(next).spec?.controller ?? "",
+        as<IngressClass>(old).spec?.controller,
+      ),
       ...validateClass(as<IngressClass>(next)),
     ],
   });

@@ -3,19 +3,22 @@ import type { IPBlock, NetworkPolicy, NetworkPolicyPeer, NetworkPolicyPort } fro
 import { validateLabelSelector } from "#sdk/api/labels.ts";
 import { isPortName, isPortNumber } from "#sdk/api/names.ts";
 import type { ResourceFacts } from "#sdk/api/schema.ts";
-import { type Causes, forbiddenField, invalidValue, notSupported, required } from "../../registry/causes.ts";
+import { type Causes, forbiddenField, invalidValue, notSupportedInOrder, required } from "../../registry/causes.ts";
 import { genericStrategy } from "../../registry/generic.ts";
 import type { Strategy } from "../../registry/strategy.ts";
 import { as } from "../as.ts";
-import { each, oneOf } from "../checks.ts";
+import { each } from "../checks.ts";
 import { containsRange, parseRange } from "./ranges.ts";
 
-const PROTOCOLS = ["SCTP", "TCP", "UDP"];
-const TYPES = ["Egress", "Ingress"];
+const PROTOCOLS = ["TCP", "UDP", "SCTP"];
+const TYPES = ["Ingress", "Egress"];
 const NOT_A_RANGE = "must be a valid CIDR value, (e.g. 10.9.8.0/24 or 2001:db8::/64)";
 
 function validatePort({ protocol, port, endPort }: NetworkPolicyPort, at: string): Causes {
-  const causes = oneOf(protocol, `${at}.protocol`, PROTOCOLS);
+  const causes: Causes =
+    protocol === undefined || PROTOCOLS.includes(protocol)
+      ? []
+      : [notSupportedInOrder(`${at}.protocol`, protocol, PROTOCOLS)];
   const wrongEnd = (value: unknown, detail: string) => causes.push(invalidValue(`${at}.endPort`, value, detail));
   if (port === undefined) {
     if (endPort !== undefined) wrongEnd(endPort, "may not be specified when `port` is not specified");
@@ -79,7 +82,7 @@ function validate({ spec }: NetworkPolicy): Causes {
   if (types.length > TYPES.length)
     return [...causes, invalidValue("spec.policyTypes", types, "may not specify more than two policyTypes")];
   for (const [i, type] of types.entries())
-    if (!TYPES.includes(type)) causes.push(notSupported(`spec.policyTypes[${i}]`, type, TYPES));
+    if (!TYPES.includes(type)) causes.push(notSupportedInOrder(`spec.policyTypes[${i}]`, type, TYPES));
   return causes;
 }
 

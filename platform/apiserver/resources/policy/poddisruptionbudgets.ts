@@ -8,6 +8,7 @@ import type { Strategy } from "../../registry/strategy.ts";
 import { validateShare } from "../apps/deployments/strategy.ts";
 import { as } from "../as.ts";
 import { nonNegative, oneOf } from "../checks.ts";
+import { validateConditions } from "../conditions.ts";
 
 const EVICTION_POLICIES = ["AlwaysAllow", "IfHealthyBudget"];
 const COUNTS = ["disruptionsAllowed", "currentHealthy", "desiredHealthy", "expectedPods"] as const;
@@ -30,8 +31,10 @@ export const podDisruptionBudgetStrategy = (facts: ResourceFacts): Strategy =>
     views: {
       status: {
         ...statusView,
-        validateUpdate: (next) =>
-          COUNTS.flatMap((field) => nonNegative(as<PodDisruptionBudget>(next).status?.[field], `status.${field}`)),
+        validateUpdate: (next) => [
+          ...validateConditions(as<PodDisruptionBudget>(next).status?.conditions, "status.conditions"),
+          ...COUNTS.flatMap((field) => nonNegative(as<PodDisruptionBudget>(next).status?.[field], `status.${field}`)),
+        ],
       },
     },
   });

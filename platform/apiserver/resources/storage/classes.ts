@@ -25,7 +25,8 @@ function validateParameters(parameters: Record<string, string> | undefined, need
 
 function validateTerm(term: TopologySelectorTerm, at: string): Causes {
   const seen = new Set<string>();
-  return (term.matchLabelExpressions ?? []).flatMap(({ key = "", values = [] }, i) => {
+  return (term.matchLabelExpressions ?? []).flatMap(({ key: given, values: listed }, i) => {
+    const [key, values] = [given ?? "", listed ?? []];
     const field = `${at}.matchLabelExpressions[${i}]`;
     const causes: Causes = values.length === 0 ? [required(`${field}.values`)] : [];
     for (const [j, value] of values.entries())
@@ -37,12 +38,31 @@ function validateTerm(term: TopologySelectorTerm, at: string): Causes {
   });
 }
 
+/** What a term asks for, whatever the order of its parts. */
+const meaning = ({ matchLabelExpressions }: TopologySelectorTerm): string =>
+  JSON.stringify((matchLabelExpressions ?? []).map(({ key, values }) => [key, [...(values ?? [])].sort()]).sort());
+
 function validateTopologies(terms: readonly TopologySelectorTerm[]): Causes {
+  // As the original has it: a term that asks for nothing is like as many others as there are terms.
+  const before: string[] = terms.map(() => "[]");
   return terms.flatMap((term, i) => {
     const at = `allowedTopologies[${i}]`;
-    const twice = terms.slice(0, i).some((before) => same(before, term));
-    return [...validateTerm(term, at), ...(twice ? [duplicate(`${at}.matchLabelExpressions`, "")] : [])];
+    const own = meaning(term);
+    const twice = before.filter((other) => other === own).map(() => duplicate(`${at}.matchLabelExpressions`, ""));
+    before.push(own);
+    return [...validateTerm(term, at), ...twice];
   });
+}
+
+function validateStorageClass(storageClass: StorageClass): Causes {
+  const { provisioner, parameters, reclaimPolicy, volumeBindingMode, allowedTopologies } = storageClass;
+  return [
+    ...qualified(provisioner, "provisioner"),
+    ...validateParameters(parameters, false),
+    ...(reclaimPolicy ? oneOf(reclaimPolicy, "reclaimPolicy", ["Delete", "Retain"]) : []),
+    ...oneOf(volumeBindingMode, "volumeBindingMode", ["Immediate", "WaitForFirstConsumer"]),
+    ...validateTopologies(allowedTopologies ?? []),
+  ];
 }
 
 const FIXED = ["parameters", "provisioner", "reclaimPolicy", "volumeBindingMode"] as const;
@@ -55,18 +75,11 @@ export const storageClassStrategy = (facts: ResourceFacts): Strategy =>
       storageClass.reclaimPolicy ??= "Delete";
       storageClass.volumeBindingMode ??= "Immediate";
     },
-    validate(object) {
-      const { provisioner, parameters, reclaimPolicy, volumeBindingMode, allowedTopologies } = as<StorageClass>(object);
-      return [
-        ...qualified(provisioner, "provisioner"),
-        ...validateParameters(parameters, false),
-        ...(reclaimPolicy ? oneOf(reclaimPolicy, "reclaimPolicy", ["Delete", "Retain"]) : []),
-        ...oneOf(volumeBindingMode, "volumeBindingMode", ["Immediate", "WaitForFirstConsumer"]),
-        ...validateTopologies(allowedTopologies ?? []),
-      ];
-    },
-    validateUpdate: (next, old) =>
-      FIXED.flatMap((field) => immutable(field, as<StorageClass>(next)[field], as<StorageClass>(old)[field])),
+    validate: (object) => validateStorageClass(as<StorageClass>(object)),
+    validateUpdate: (next, old) => [
+      ...validateStorageClass(as<StorageClass>(next)),
+      ...FIXED.flatMap((field) => immutable(field, as<StorageClass>(next)[field], as<StorageClass>(old)[field])),
+    ],
   });
 
 const validateAttributes = ({ driverName, parameters }: VolumeAttributesClass): Causes => [

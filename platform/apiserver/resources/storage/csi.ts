@@ -3,8 +3,9 @@ import type { CSIDriver, CSIDriverSpec, CSINode, CSIStorageCapacity } from "#sdk
 import { validateLabelSelector } from "#sdk/api/labels.ts";
 import { isDNS1123Subdomain, isQualifiedName } from "#sdk/api/names.ts";
 import type { ResourceFacts } from "#sdk/api/schema.ts";
-import { type Causes, duplicate, invalidValue, notSupported, required } from "../../registry/causes.ts";
+import { type Causes, duplicate, invalidValue, notSupportedInOrder, required } from "../../registry/causes.ts";
 import { genericStrategy } from "../../registry/generic.ts";
+import { type GoField, goValue } from "../../registry/go-names.ts";
 import { specChanged } from "../../registry/meta.ts";
 import type { Strategy } from "../../registry/strategy.ts";
 import { as } from "../as.ts";
@@ -42,7 +43,8 @@ function validateDriver(spec: CSIDriverSpec | undefined): Causes {
     if (expirationSeconds > TOKEN_SECONDS.max) wrong("may not specify a duration larger than 2^32 seconds");
   }
   for (const mode of spec?.volumeLifecycleModes ?? [])
-    if (!LIFECYCLE_MODES.includes(mode)) causes.push(notSupported("spec.volumeLifecycleModes", mode, LIFECYCLE_MODES));
+    if (!LIFECYCLE_MODES.includes(mode))
+      causes.push(notSupportedInOrder("spec.volumeLifecycleModes", mode, LIFECYCLE_MODES));
   const period = spec?.nodeAllocatableUpdatePeriodSeconds;
   if (period !== undefined && period < UPDATE_PERIOD_SECONDS_MIN)
     causes.push(
@@ -119,6 +121,12 @@ function validateNode({ spec }: CSINode): Causes {
   return causes;
 }
 
+const DRIVER: readonly GoField[] = [
+  { go: "Name", json: "name", zero: "" },
+  { go: "NodeID", json: "nodeID", zero: "" },
+  { go: "TopologyKeys", json: "topologyKeys" },
+  { go: "Allocatable", json: "allocatable" },
+];
 const fixedPart = ({ allocatable: _, ...rest }: { allocatable?: unknown }) => rest;
 
 export const csiNodeStrategy = (facts: ResourceFacts): Strategy =>
@@ -132,24 +140,27 @@ export const csiNodeStrategy = (facts: ResourceFacts): Strategy =>
         ...validateNode(as<CSINode>(next)),
         ...(as<CSINode>(next).spec?.drivers ?? [])
           .filter((d) => before.some((b) => b.name === d.name && !same(fixedPart(b), fixedPart(d))))
-          .map((d) => invalidValue("spec.drivers", d, "field is immutable")),
+          .map((d) => invalidValue("spec.drivers", goValue(fixedPart(d), DRIVER), "field is immutable")),
       ];
     },
   });
 
+const validateCapacity = ({ nodeTopology, storageClassName, capacity }: CSIStorageCapacity): Causes => [
+  ...validateLabelSelector(nodeTopology, "nodeTopology"),
+  ...subdomain(storageClassName, "storageClassName"),
+  ...nonNegativeQuantity(capacity, "capacity"),
+];
+
 export const csiStorageCapacityStrategy = (facts: ResourceFacts): Strategy =>
   genericStrategy(facts, {
     allowUnconditionalUpdate: false,
-    validate(object) {
-      const { nodeTopology, storageClassName, capacity } = as<CSIStorageCapacity>(object);
+    validate: (object) => validateCapacity(as<CSIStorageCapacity>(object)),
+    validateUpdate(next, old) {
+      const [after, before] = [as<CSIStorageCapacity>(next), as<CSIStorageCapacity>(old)];
       return [
-        ...validateLabelSelector(nodeTopology, "nodeTopology"),
-        ...subdomain(storageClassName, "storageClassName"),
-        ...nonNegativeQuantity(capacity, "capacity"),
+        ...validateCapacity(after),
+        ...immutable("nodeTopology", after.nodeTopology, before.nodeTopology),
+        ...immutable("storageClassName", after.storageClassName ?? "", before.storageClassName),
       ];
     },
-    validateUpdate: (next, old) =>
-      (["nodeTopology", "storageClassName"] as const).flatMap((field) =>
-        immutable(field, as<CSIStorageCapacity>(next)[field], as<CSIStorageCapacity>(old)[field]),
-      ),
   });

@@ -1,14 +1,27 @@
 /** VolumeAttachments: a volume that shall be attached to a node. */
 import type { VolumeAttachment } from "#sdk/api/generated/types.ts";
 import type { ResourceFacts } from "#sdk/api/schema.ts";
-import { type Causes, forbiddenField, required } from "../../registry/causes.ts";
+import { type Causes, forbiddenField, invalidValue, required } from "../../registry/causes.ts";
 import { genericStrategy } from "../../registry/generic.ts";
+import { type GoField, goValue } from "../../registry/go-names.ts";
 import type { Strategy } from "../../registry/strategy.ts";
 import { as } from "../as.ts";
-import { immutable, subdomain } from "../checks.ts";
+import { same, subdomain } from "../checks.ts";
 import { validateVolumeSpec } from "../core/persistentvolumes/validation.ts";
 import { validateDriverName } from "./csi.ts";
 
+const SPEC: readonly GoField[] = [
+  { go: "Attacher", json: "attacher", zero: "" },
+  {
+    go: "Source",
+    json: "source",
+    of: [
+      { go: "PersistentVolumeName", json: "persistentVolumeName" },
+      { go: "InlineVolumeSpec", json: "inlineVolumeSpec" },
+    ],
+  },
+  { go: "NodeName", json: "nodeName", zero: "" },
+];
 const ONE_SOURCE = "must specify exactly one of inlineVolumeSpec and persistentVolumeName";
 
 function validate({ spec }: VolumeAttachment): Causes {
@@ -32,6 +45,8 @@ export const volumeAttachmentStrategy = (facts: ResourceFacts): Strategy =>
     validate: (object) => validate(as<VolumeAttachment>(object)),
     validateUpdate: (next, old) => [
       ...validate(as<VolumeAttachment>(next)),
-      ...immutable("spec", as<VolumeAttachment>(next).spec, as<VolumeAttachment>(old).spec),
+      ...(same(as<VolumeAttachment>(next).spec, as<VolumeAttachment>(old).spec)
+        ? []
+        : [invalidValue("spec", goValue(as<VolumeAttachment>(next).spec, SPEC), "field is immutable")]),
     ],
   });

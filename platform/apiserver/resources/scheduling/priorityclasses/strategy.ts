@@ -1,7 +1,7 @@
 /** PriorityClasses. */
 import type { PriorityClass } from "#sdk/api/generated/types.ts";
 import type { ResourceFacts } from "#sdk/api/schema.ts";
-import { type Causes, forbiddenField, notSupported } from "../../../registry/causes.ts";
+import { type Causes, forbiddenField, invalidValue, notSupportedInOrder, required } from "../../../registry/causes.ts";
 import { genericStrategy } from "../../../registry/generic.ts";
 import type { Strategy } from "../../../registry/strategy.ts";
 import { as } from "../../as.ts";
@@ -12,7 +12,7 @@ const SYSTEM: Record<string, number> = {
   "system-cluster-critical": 2_000_000_000,
   "system-node-critical": 2_000_001_000,
 };
-const POLICIES = ["Never", "PreemptLowerPriority"];
+const POLICIES = ["PreemptLowerPriority", "Never"];
 
 function validate(priority: PriorityClass): Causes {
   const { name = "" } = priority.metadata;
@@ -31,7 +31,9 @@ function validate(priority: PriorityClass): Causes {
     causes.push(forbiddenField("value", `maximum allowed value of a user defined priority is ${USER_PRIORITY_MAX}`));
   }
   const policy = priority.preemptionPolicy;
-  if (policy && !POLICIES.includes(policy)) causes.push(notSupported("preemptionPolicy", policy, POLICIES));
+  if (policy === "") causes.push(required("preemptionPolicy"));
+  else if (policy !== undefined && !POLICIES.includes(policy))
+    causes.push(notSupportedInOrder("preemptionPolicy", policy, POLICIES));
   return causes;
 }
 
@@ -41,13 +43,17 @@ export const priorityClassStrategy = (facts: ResourceFacts): Strategy =>
     applyDefaults(object) {
       as<PriorityClass>(object).preemptionPolicy ??= "PreemptLowerPriority";
     },
+    prepareForUpdate(next, old) {
+      // It is created with a generation that never changes.
+      if (old.metadata.generation !== undefined) next.metadata.generation = old.metadata.generation;
+    },
     validate: (object) => validate(as<PriorityClass>(object)),
     validateUpdate(next, old) {
       const [after, before] = [as<PriorityClass>(next), as<PriorityClass>(old)];
       const causes: Causes = [];
       if (after.value !== before.value) causes.push(forbiddenField("value", "may not be changed in an update."));
       if (after.preemptionPolicy !== before.preemptionPolicy)
-        causes.push(forbiddenField("preemptionPolicy", "may not be changed in an update."));
+        causes.push(invalidValue("preemptionPolicy", after.preemptionPolicy, "field is immutable"));
       return causes;
     },
   });
