@@ -80,7 +80,7 @@ export function upgraded(present: Plugin, wanted: Plugin, byOption?: boolean): P
     enabled: byOption ?? (wasByOption ? (wanted.spec.enabled ?? true) : (present.spec.enabled ?? true)),
     config: changed ? present.spec.config : wanted.spec.config,
   };
-  const optional = byOption === undefined ? {} : { [BY_OPTION]: String(byOption) };
+  const optional: Record<string, string> = byOption === undefined ? {} : { [BY_OPTION]: String(byOption) };
   const annotations = { ...owned, ...wanted.metadata.annotations, ...optional };
   return { ...present, metadata: { ...present.metadata, annotations }, spec };
 }
