@@ -206,7 +206,7 @@ describe("plugins of tenants", { skip: skipWithoutKubectl }, () => {
   });
 
   it("are quarantined when they keep trapping, with the reason where the owner looks, and come back with another configuration", async () => {
-    await install("globex", pluginOf("broken", { trap: true }, { failurePolicy: "Ignore" }));
+    await install("globex", pluginOf("broken", { trap: true }, { failurePolicy: "Ignore", order: 900 }));
     await send("globex", "DELETE", `${PLUGINS}/third`);
     const quarantined = await eventually("the quarantine", async () => {
       await written("globex");

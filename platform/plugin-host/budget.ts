@@ -14,8 +14,8 @@ export interface Holder {
   feed(): void;
 }
 
-/** Below the engines' own bound (sdk/engine/wasmtime/src/runtime.rs), so that warming successors have room. */
-const INSTANCES_MAX = 112;
+/** Below the engine's own bound: 256 memories (sdk/engine/wasmtime/src/runtime.rs), of which a component made from TypeScript takes three. */
+const INSTANCES_MAX = 72;
 
 export class InstanceBudget {
   readonly #max: number;

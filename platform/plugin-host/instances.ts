@@ -94,9 +94,13 @@ export class Instances implements Holder {
     return true;
   }
 
-  /** The place of one that was not made, or is no more. */
+  /** The place of one that was not made. */
   release(): void {
     this.#live--;
+    this.#free();
+  }
+
+  #free(): void {
     this.#o.use.giveMemory(this.#o.memoryMiB);
     this.#o.budget.give();
   }
@@ -108,9 +112,10 @@ export class Instances implements Holder {
     if (this.#live > this.#o.kept) this.#trimmer ??= setTimeout(() => this.#trim(), IDLE_MS).unref();
   }
 
-  discard(slot: Slot): Promise<void> {
-    this.release();
-    return slot.instance.discard();
+  /** Its place in the engine is free when it is really gone. */
+  async discard(slot: Slot): Promise<void> {
+    this.#live--;
+    await slot.instance.discard().finally(() => this.#free());
   }
 
   async discardIdle(): Promise<void> {

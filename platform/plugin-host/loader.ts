@@ -50,7 +50,27 @@ const PURE_WORLDS: ReadonlySet<World> = new Set([
   "authorizer",
   "authenticator",
 ]);
-const COMPILES_MAX = 2;
+
+/** So many pieces of work at once. */
+class Turns {
+  #free: number;
+  readonly #waiting: (() => void)[] = [];
+  constructor(max: number) {
+    this.#free = max;
+  }
+  async run<T>(work: () => Promise<T>): Promise<T> {
+    if (this.#free > 0) this.#free--;
+    else await new Promise<void>((resolve) => this.#waiting.push(resolve));
+    try {
+      return await work();
+    } finally {
+      const next = this.#waiting.shift();
+      // The next one looks after whoever is done now has gone on.
+      if (next) setImmediate(next);
+      else this.#free++;
+    }
+  }
+}
 
 export class Loader {
   readonly #o: LoaderOptions;
@@ -60,8 +80,9 @@ export class Loader {
   readonly #uses = new Map<string, TenantUse>();
   readonly #grpc = createGrpcCaller();
   readonly #source: ComponentSource;
-  #compiling = 0;
-  readonly #turns: (() => void)[] = [];
+  /** One after the other: of many plugins with one component, the first brings its bytes for all. */
+  readonly #fetches = new Turns(1);
+  readonly #compiles = new Turns(2);
 
   /** Throws where the platform's engine is not there. */
   constructor(options: LoaderOptions) {
@@ -112,9 +133,15 @@ export class Loader {
       plugin: key,
       spec,
       fetch: async () => {
-        bytes = await this.#source(tenant, spec, this.#components.has(`${engine} ${spec.digest}`));
+        const isCompiled = () => this.#components.has(`${engine} ${spec.digest}`);
+        bytes = await this.#fetches.run(() => this.#source(tenant, spec, isCompiled()));
       },
-      load: () => this.#load(engine, spec.digest, bytes),
+      load: async () => {
+        const given = bytes;
+        // Compiled code is all that is needed from now on.
+        bytes = undefined;
+        return await this.#load(engine, spec.digest, given);
+      },
       host: (context: CallContext) => host(context),
       prepare: prepare ?? (async () => undefined),
       ...(pure ? { pure: { config: JSON.stringify(spec.config), facts: JSON.stringify(hostFacts) } } : {}),
@@ -162,14 +189,7 @@ export class Loader {
     return component;
   }
 
-  async #compile(engine: EngineName, digest: string, bytes: Uint8Array): Promise<Component> {
-    if (this.#compiling >= COMPILES_MAX) await new Promise<void>((resolve) => this.#turns.push(resolve));
-    this.#compiling++;
-    try {
-      return await this.#engine(engine).load(bytes, digest);
-    } finally {
-      this.#compiling--;
-      this.#turns.shift()?.();
-    }
+  #compile(engine: EngineName, digest: string, bytes: Uint8Array): Promise<Component> {
+    return this.#compiles.run(() => this.#engine(engine).load(bytes, digest));
   }
 }

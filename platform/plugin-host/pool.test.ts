@@ -195,3 +195,48 @@ test("a hook's deadline is the manifest's, and a caller may ask for less", async
   await pool.settled();
   await pool.drain();
 });
+
+test("a pure call that takes too long is made again off the caller's thread, and so are all that come", async () => {
+  const component: Component = {
+    digest: "sha256:0",
+    async instantiate(o) {
+      const instance: Instance = {
+        pure: o.pure !== undefined,
+        cost: { micros: 1, memoryBytes: 1000 },
+        async call() {
+          if (instance.pure) throw new EngineError("deadline", "the deadline is over");
+          return "slowly";
+        },
+        discard: async () => undefined,
+      };
+      return instance;
+    },
+  };
+  const metrics = new PluginMetrics();
+  const pool = new Pool({
+    plugin: "p",
+    spec: pluginSpecSchema.parse({
+      version: "1.0.0",
+      witVersion: "v1",
+      worlds: ["filter"],
+      digest: `sha256:${"0".repeat(64)}`,
+    }),
+    fetch: async () => undefined,
+    load: async () => component,
+    host: () => () => undefined,
+    prepare: async () => undefined,
+    pure: { config: "{}", facts: "{}" },
+    budget: new InstanceBudget(),
+    use: new TenantUse("root", () => DEFAULT_QUOTA),
+    metrics,
+    log: silentLog,
+    clock: systemClock,
+    changed: () => undefined,
+  });
+  pool.start();
+  await pool.settled();
+  const call = () => pool.call({ interfaceName: "i", functionName: "f", args: [], tenant: "root", deadlineMs: 60_000 });
+  assert.deepEqual([await call(), await call()], ["slowly", "slowly"]);
+  assert.equal(metrics.errors, 0);
+  await pool.drain();
+});

@@ -1,0 +1,205 @@
+/**
+ * What plugins cost, on both engines: `node e2e/bench/plugins.ts [wasmtime|jco …]`. Prints a table with the targets beside; figures are
+ * medians of one quiet machine, ratios carry over. Nothing else should run meanwhile.
+ */
+import { mkdtempSync, rmSync, statSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join, resolve } from "node:path";
+import { silentLog } from "#platform/base/log.ts";
+import { createPluginHost, type PluginHost, type PluginSource } from "#platform/plugin-host/host.ts";
+import { type AdmissionRequest, createAdmissionPlugins } from "#platform/plugin-host/worlds/v1/admission.ts";
+import { createSchedulingPlugins } from "#platform/plugin-host/worlds/v1/scheduling.ts";
+import type { DynamicObject } from "#sdk/api/object.ts";
+import { addonReady } from "#sdk/engine/addon.ts";
+import { createEngine } from "#sdk/engine/index.ts";
+import { CONTRACT_PREFIX, type EngineName } from "#sdk/engine/port.ts";
+import { type BuiltPlugin, buildPlugin } from "#sdk/plugin/build.ts";
+import type { Plugin } from "#sdk/plugin/manifest.ts";
+import { median, startWebhook } from "./webhook.ts";
+
+const ROOT = resolve(import.meta.dirname, "../..");
+const MiB = 1024 * 1024;
+const NODES = 1000;
+const scratch = mkdtempSync(join(tmpdir(), "capstan-bench-plugins-"));
+const components = join(scratch, "components");
+
+type Row = [what: string, target: string, figures: Record<string, string>];
+const rows: Row[] = [];
+function note(what: string, target: string, engine: string, figure: string): void {
+  const row = rows.find(([name]) => name === what);
+  if (row) row[2][engine] = figure;
+  else rows.push([what, target, { [engine]: figure }]);
+}
+const ms = (value: number) => (value < 0.1 ? `${(value * 1000).toFixed(1)} µs` : `${value.toFixed(2)} ms`);
+
+async function timed(count: number, work: () => Promise<unknown> | unknown): Promise<number> {
+  for (let i = 0; i < Math.min(200, count); i++) await work();
+  const batches: number[] = [];
+  for (let batch = 0; batch < 10; batch++) {
+    const started = performance.now();
+    for (let i = 0; i < count; i++) await work();
+    batches.push((performance.now() - started) / count);
+  }
+  return median(batches);
+}
+
+const pluginOf = ({ manifest, digest }: BuiltPlugin, name: string, tenant = "root"): Plugin => {
+  const { name: _, ...spec } = manifest;
+  const annotations = tenant === "root" ? {} : { annotations: { "capstan.dev/tenant": tenant } };
+  return {
+    apiVersion: "capstan.dev/v1",
+    kind: "Plugin",
+    metadata: { name, ...annotations },
+    spec: { ...spec, digest },
+  };
+};
+
+function hostOf(engine: EngineName, plugins: Plugin[]): PluginHost {
+  const source: PluginSource = { list: () => plugins, on: () => undefined };
+  const worlds = ["filter", "score", "admission"] as const;
+  const fixed = { role: "bench", instance: "0", componentsDir: components, log: silentLog };
+  return createPluginHost({ ...fixed, engine, worlds, plugins: source });
+}
+
+const amounts = (cpuMilli: number, memory: number) => ({ cpuMilli, memory, ephemeralStorage: 0, others: [] });
+const ids = Array.from({ length: NODES }, (_, id) => id);
+const table = {
+  whole: () => ({
+    whole: true,
+    removed: [],
+    pods: [],
+    nodes: ids.map((id) => ({
+      id,
+      name: `node-${id}`,
+      allocatable: amounts(4000, 16e9),
+      podsMax: 110,
+      node: { metadata: { name: `node-${id}` } },
+    })),
+    usage: ids.map((id) => ({ id, requested: amounts(id, 1e9), nonzeroCpuMilli: id, nonzeroMemory: 1e9, pods: 3 })),
+  }),
+};
+
+/** About 2 kB as JSON. */
+const pod = {
+  apiVersion: "v1",
+  kind: "Pod",
+  metadata: {
+    name: "web",
+    namespace: "default",
+    labels: Object.fromEntries(ids.slice(0, 20).map((i) => [`l${i}`, "x".repeat(20)])),
+  },
+  spec: {
+    containers: ids.slice(0, 4).map((i) => ({
+      name: `c${i}`,
+      image: "registry.example/team/app:1.2.3",
+      env: ids.slice(0, 4).map((e) => ({ name: `VARIABLE_${e}`, value: "some value or other" })),
+      resources: { requests: { cpu: "100m", memory: "128Mi" } },
+    })),
+  },
+} as unknown as DynamicObject;
+const request: AdmissionRequest = {
+  tenantName: "root",
+  operation: "CREATE",
+  kind: { group: "", version: "v1", kind: "Pod" },
+  resource: { group: "", version: "v1", resource: "pods" },
+  subresource: "",
+  namespace: "default",
+  name: "web",
+  object: pod,
+  dryRun: false,
+  user: { name: "alice", groups: ["system:authenticated"] },
+};
+
+async function engineFigures(name: EngineName, fixture: BuiltPlugin): Promise<void> {
+  const engine = createEngine(name, { cacheDir: join(scratch, `cache-${name}`), importPrefixes: [CONTRACT_PREFIX] });
+  const bytes = (await import("node:fs")).readFileSync(fixture.path);
+  const started = performance.now();
+  const component = await engine.load(bytes, fixture.digest);
+  note("install to first call, first time", "≤ 3 s", name, ms(performance.now() - started));
+  const pure = { config: "{}", facts: "{}" };
+  const make = () =>
+    component.instantiate({ memoryBytesMax: 64 * MiB, deadlineMs: 10_000, host: () => undefined, pure });
+  const once = performance.now();
+  const instance = await make();
+  const normalize = () => instance.call("capstan:plugin/score-hooks@1.0.0", "normalize", [new Int32Array(0)], 1000);
+  await normalize();
+  note("instance and first call, compiled", "≤ 50 ms", name, ms(performance.now() - once));
+  note("call without work", "≤ 5 µs", name, ms(await timed(name === "jco" ? 500 : 20_000, normalize)));
+  const instances: number[] = [];
+  for (let i = 0; i < (name === "jco" ? 10 : 100); i++) {
+    const at = performance.now();
+    const made = await make();
+    instances.push(performance.now() - at);
+    await made.discard();
+  }
+  note("instance from the cache", "≤ 0.2 ms", name, ms(median(instances)));
+  await instance.discard();
+}
+
+async function hostFigures(name: EngineName, resources: BuiltPlugin, stamp: BuiltPlugin): Promise<number> {
+  const host = hostOf(name, [pluginOf(resources, "node-resources"), pluginOf(stamp, "stamp")]);
+  const scheduling = createSchedulingPlugins(host, silentLog);
+  scheduling.attach(table);
+  host.start();
+  await host.ready();
+  const [filter] = scheduling.filters("root");
+  const admission = createAdmissionPlugins(host, {
+    context: async () => [],
+    check: (_, object) => object,
+    log: silentLog,
+  });
+  const [hook] = admission.hooks(request);
+  if (!filter || !hook) throw new Error("the plugins did not load");
+  const podClass = { requests: amounts(100, 1e8), nonzeroCpuMilli: 100, nonzeroMemory: 1e8, view: "{}" };
+  note(`filter of ${NODES} nodes`, "≤ 0.3 ms", name, ms(await timed(100, () => filter.evaluate([podClass], ids))));
+  const each = await timed(500, () => hook.mutate?.(request));
+  note(`admission of a pod of ${JSON.stringify(pod).length} bytes`, "≤ 150 µs", name, ms(each));
+  await host.close();
+  return each;
+}
+
+async function idleMemory(name: EngineName, stamp: BuiltPlugin): Promise<void> {
+  const before = process.memoryUsage.rss();
+  const plugins = Array.from({ length: 1000 }, (_, i) => pluginOf(stamp, `p${i}`, `tenant-${i % 100}`));
+  const host = hostOf(name, plugins);
+  host.start();
+  await host.ready();
+  const grown = (process.memoryUsage.rss() - before) / MiB;
+  const serving = plugins.filter(({ metadata }) => {
+    const tenant = metadata.annotations?.["capstan.dev/tenant"];
+    return host.status(`${tenant}/${metadata.name}`)?.state === "serving";
+  }).length;
+  note(`${serving} installed plugins in 100 tenants, idle`, "< 1 GiB", name, `${Math.round(grown)} MiB`);
+  await host.close();
+}
+
+async function main(): Promise<void> {
+  const wanted = process.argv.slice(2) as EngineName[];
+  const engines = (["wasmtime", "jco"] as const).filter((name) => wanted.length === 0 || wanted.includes(name));
+  const build = (dir: string) => buildPlugin(join(ROOT, dir), components);
+  const resources = await build("plugins/node-resources");
+  const affinity = await build("plugins/node-affinity");
+  const stamp = await build("e2e/plugins/stamp");
+  note("a TypeScript component", "≤ 1.8 MB", "wasmtime", `${(statSync(stamp.path).size / 1e6).toFixed(2)} MB`);
+  const webhook = await startWebhook(JSON.stringify(request));
+  const hooked = median(await webhook.times(500));
+  await webhook.close();
+  for (const name of engines) {
+    if (name === "wasmtime" && !addonReady()) continue;
+    await engineFigures(name, affinity);
+    const each = await hostFigures(name, resources, stamp);
+    note("the same by an HTTPS webhook, ratio", "≥ 20×", name, `${(hooked / each).toFixed(1)}× (${ms(hooked)})`);
+    await idleMemory(name, stamp);
+  }
+  const widths = [0, 1].map((i) => Math.max(...rows.map((row) => String(row[i]).length)));
+  for (const [what, target, figures] of rows) {
+    const shown = engines.map((name) => `${name}: ${figures[name] ?? "–"}`.padEnd(28)).join("");
+    process.stdout.write(`${what.padEnd(widths[0] ?? 0)}  ${target.padEnd(widths[1] ?? 0)}  ${shown}\n`);
+  }
+}
+
+try {
+  await main();
+} finally {
+  rmSync(scratch, { recursive: true, force: true });
+}
