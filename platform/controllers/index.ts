@@ -19,6 +19,7 @@ import { garbageCollector } from "./garbage-collector/controller.ts";
 import { horizontalPodAutoscalerController } from "./horizontal-pod-autoscaler/controller.ts";
 import { jobController } from "./job/controller.ts";
 import { namespaceController } from "./namespace/controller.ts";
+import { nodeIPAMController } from "./node-ipam/controller.ts";
 import { nodeLifecycleController } from "./node-lifecycle/controller.ts";
 import { nodeTTLController } from "./node-ttl/controller.ts";
 import { persistentVolumeBinder } from "./persistentvolume-binder/controller.ts";
@@ -75,6 +76,7 @@ export const controllers: readonly Controller[] = [
   garbageCollector,
   nodeLifecycleController,
   nodeTTLController,
+  nodeIPAMController,
   taintEvictionController,
   deviceTaintEvictionController,
   podGarbageCollector,

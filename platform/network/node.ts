@@ -11,6 +11,7 @@ import { networkNames } from "./names.ts";
 import type { PlacedPod } from "./policy/model.ts";
 import { startPolicies } from "./policy/policies.ts";
 import { type RunningProxy, startProxy } from "./proxy/proxy.ts";
+import { startRoutes } from "./routes/routes.ts";
 
 export interface NetworkOptions {
   client: Client;
@@ -97,13 +98,14 @@ export async function startNetwork(options: NetworkOptions): Promise<RunningNetw
     },
   });
   proxy = services;
-  const stopped = Promise.all([dns.stopped, services.stopped, policies.stopped]).then(
+  const routes = startRoutes({ client, log, signal, run, nodeName: node.name, podCIDR: options.podCIDR });
+  const stopped = Promise.all([routes.stopped, dns.stopped, services.stopped, policies.stopped]).then(
     () => undefined,
     (error: unknown) => log.error("the network stopped", { error: messageOf(error) }),
   );
   return {
     gateway: prepared.gateway,
-    ready: Promise.all([dns.ready, services.ready, policies.ready]).then(() => undefined),
+    ready: Promise.all([routes.ready, dns.ready, services.ready, policies.ready]).then(() => undefined),
     stopped,
     place: (pod) => policies.place(pod),
     unplace: (uid) => policies.unplace(uid),

@@ -18,6 +18,8 @@ export interface NodeSettings {
   dns: { domain: string; address: string };
   /** First part of the pods' cgroup path, the same for nobody else on this machine: "capstan-INSTANCE-NAME". */
   cgroupRoot: string;
+  /** The node's pod addresses, where it knows them itself. */
+  podCIDR?: string;
   podsMax: number;
 }
 

@@ -170,14 +170,19 @@ export async function registerNode(client: Client, settings: NodeSettings, statu
       apiVersion: "v1",
       kind: "Node",
       metadata: { name, labels },
-      spec: {},
+      spec: rangeOf(settings),
       status,
     });
   } catch (error) {
     if (!isReason(error, "AlreadyExists")) throw error;
-    return await client.patch<Node>(NODES, { name }, { type: "merge", body: { metadata: { labels } } });
+    const known = await client.get<Node>(NODES, { name });
+    const spec = known.spec?.podCIDR ? {} : rangeOf(settings);
+    return await client.patch<Node>(NODES, { name }, { type: "merge", body: { metadata: { labels }, spec } });
   }
 }
+
+const rangeOf = ({ podCIDR }: NodeSettings): { podCIDR?: string; podCIDRs?: string[] } =>
+  podCIDR === undefined ? {} : { podCIDR, podCIDRs: [podCIDR] };
 
 export async function writeNodeStatus(client: Client, name: string, status: NodeStatus): Promise<Node> {
   const body: JsonObject = { status: JSON.parse(JSON.stringify(status)) };

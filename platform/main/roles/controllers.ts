@@ -40,6 +40,7 @@ export const start: StartRole = async (context) => {
         signal,
         rootCA,
         serviceCIDRs: [config.serviceCIDR],
+        podCIDR: config.podCIDR,
         ...signing,
       });
       await Promise.all([builtIn, runPlugins(context, client, signal)]);

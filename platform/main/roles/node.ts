@@ -65,6 +65,7 @@ export const start: StartRole = async (context) => {
         kubeletPort: node.kubeletPort,
         directory,
         dns: config.dns,
+        podCIDR: node.podCIDR,
         cgroupRoot: `capstan-${config.instance}-${node.name}`,
         podsMax: PODS_MAX,
       },

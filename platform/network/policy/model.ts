@@ -1,6 +1,6 @@
 /**
  * What the policy rules are made of, and which of their parts a change concerns. Parts: "address/IP" (a pod of this node), "policy/KEY",
- * "peer/ID", "tenant/NAME".
+ * "peer/ID", "tenant/NAME", "node/NAME".
  */
 import type { NetworkPolicy } from "#sdk/api/generated/types.ts";
 import { matchesLabels } from "#sdk/api/labels.ts";
@@ -8,7 +8,7 @@ import type { Part } from "../nft/parts.ts";
 import { type CompiledPolicy, compilePolicy } from "./compile.ts";
 import { isPeer, type Peer, peerElements } from "./peers.ts";
 import { namespaceKey, type PodFacts, PodTable } from "./pods.ts";
-import { type Isolation, renderAddress, renderPeer, renderPolicy, renderTenant } from "./render.ts";
+import { type Isolation, renderAddress, renderNode, renderPeer, renderPolicy, renderTenant } from "./render.ts";
 
 type Labels = Readonly<Record<string, string>>;
 const NO_LABELS: Labels = {};
@@ -38,6 +38,7 @@ export class PolicyModel {
   private readonly peers = new Map<string, KnownPeer>();
   private readonly placed = new Map<string, PlacedPod>();
   private readonly open = new Set<string>();
+  private readonly gateways = new Map<string, string>();
 
   /** `touch` is told each part that may have changed, `ownerChanged` each address that may be another tenant's (undefined: any). */
   constructor(
@@ -100,6 +101,14 @@ export class PolicyModel {
     this.ownerChanged(undefined);
   }
 
+  /** `gateway`: the node's address in the range of its pods. */
+  setNode(name: string, gateway: string | undefined): void {
+    if (this.gateways.get(name) === gateway) return;
+    if (gateway === undefined) this.gateways.delete(name);
+    else this.gateways.set(name, gateway);
+    this.touch(`node/${name}`);
+  }
+
   place(pod: PlacedPod): void {
     this.unplace(pod.uid);
     this.placed.set(pod.uid, pod);
@@ -136,6 +145,7 @@ export class PolicyModel {
     for (const tenant of tenants) yield `tenant/${tenant}`;
     for (const address of new Set([...this.pods.allAddresses(), ...[...this.placed.values()].map((p) => p.address)]))
       yield `address/${address}`;
+    for (const name of this.gateways.keys()) yield `node/${name}`;
     for (const key of this.policies.keys()) yield `policy/${key}`;
     for (const id of this.peers.keys()) yield `peer/${id}`;
   }
@@ -145,6 +155,7 @@ export class PolicyModel {
     const [kind, name] = [part.slice(0, at), part.slice(at + 1)];
     if (kind === "address") return this.renderAddress(name);
     if (kind === "policy") return this.policies.has(name) ? renderPolicy(name, this.policies.get(name)!) : undefined;
+    if (kind === "node") return this.gateways.has(name) ? renderNode(this.gateways.get(name)!) : undefined;
     if (kind === "tenant") return this.renderTenant(name);
     return this.renderPeer(name);
   }

@@ -1,13 +1,14 @@
 /** The node's policies: watches pods, namespaces and NetworkPolicies of all tenants, and keeps this node's rules between pods true to them. */
 import { type Log, messageOf } from "#platform/base/log.ts";
-import type { NetworkPolicy, Tenant } from "#sdk/api/generated/types.ts";
+import type { NetworkPolicy, Node, Tenant } from "#sdk/api/generated/types.ts";
 import type { GroupVersionResource, KubeObject } from "#sdk/api/object.ts";
 import { createInformer } from "#sdk/client/informer.ts";
 import { type Client, keyOf, tenantOf } from "#sdk/client/port.ts";
+import { nth, parseCidr } from "../host/addresses.ts";
 import { type RunProgram, runProgram } from "../host/program.ts";
 import { TableLoop } from "../nft/loop.ts";
 import type { Part } from "../nft/parts.ts";
-import { type Pod, pods as podsResource } from "../objects.ts";
+import { nodes as nodesResource, type Pod, pods as podsResource } from "../objects.ts";
 import { type PlacedPod, PolicyModel } from "./model.ts";
 import { podFacts } from "./pods.ts";
 import { type PolicySettings, renderBase, SHARED_SETS } from "./render.ts";
@@ -84,6 +85,10 @@ export function startPolicies(options: PoliciesOptions): RunningPolicies {
         model.setNamespace(key, tenantOf(any), namespace && (namespace.metadata.labels ?? {})),
       ),
       follow<NetworkPolicy>(all, networkPolicies, (key, policy) => setPolicy(model, key, policy, log)),
+      follow<Node>(options.client.tenant(ROOT), nodesResource, (_, node, any) => {
+        const range = parseCidr(node?.spec?.podCIDR ?? "");
+        model.setNode(any.metadata.name ?? "", range && nth(range, 1));
+      }),
       follow<Tenant>(options.client.tenant(ROOT), tenantsResource, (_, tenant, any) => {
         const { name = "" } = any.metadata;
         if (name !== ROOT) model.setOpen(name, tenant?.spec?.exceptions?.includes(POD_NETWORK) === true);

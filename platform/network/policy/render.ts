@@ -31,6 +31,8 @@ const shared = {
   "ingress-of": { kind: "map", declaration: VERDICTS },
   /** Pods of tenants that are open to each other. */
   open: { kind: "set", declaration: "type ipv4_addr;" },
+  /** Addresses that nodes have in their own pods' ranges: DNS, and the API server's for pods. */
+  gateways: { kind: "set", declaration: "type ipv4_addr;" },
   /** A pod that reaches itself, through a service. */
   self: { kind: "set", declaration: "type ipv4_addr . ipv4_addr;" },
 } as const satisfies Record<string, Omit<NftSet, "elements">>;
@@ -57,6 +59,7 @@ export function renderBase(settings: PolicySettings): Ruleset {
       ESTABLISHED,
       `ip saddr != ${nodePodCIDR} accept`,
       `ip daddr != ${podCIDR} accept`,
+      "ip daddr @gateways accept",
       // What came to an address of a node or of a load balancer was published to everybody.
       `ct status dnat ct original ip daddr != { ${podCIDR}, ${serviceCIDR} } accept`,
       "ip saddr vmap @tenant-of",
@@ -102,6 +105,12 @@ export function renderPolicy(key: string, { ingress, egress }: CompiledPolicy): 
 export function renderPeer(id: string, peer: Peer, elements: Iterable<string>): { ruleset: Ruleset } {
   const writer = new Writer();
   writer.set(peerSet(id), peerDeclaration(peer), elements);
+  return writer;
+}
+
+export function renderNode(gateway: string): { ruleset: Ruleset } {
+  const writer = new Writer();
+  writer.element("gateways", gateway);
   return writer;
 }
 

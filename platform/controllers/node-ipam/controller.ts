@@ -1,0 +1,72 @@
+/**
+ * Gives every node that has none a range of pod addresses (upstream: pkg/controller/nodeipam, RangeAllocator): the last free /24 of the
+ * cluster's. A range is a node's until the Node is deleted. One node at a time, so that two never get the same.
+ */
+import type { Node } from "#sdk/api/generated/types.ts";
+import { isReason } from "#sdk/api/status.ts";
+import { runController } from "#sdk/client/controller.ts";
+import { keyOf } from "#sdk/client/port.ts";
+import { createWorkQueue } from "#sdk/client/workqueue.ts";
+import { type Controller, clientFor, synced } from "../context.ts";
+import { NODES } from "../resources.ts";
+import { freeNodeRange } from "./ranges.ts";
+
+const ended = (signal: AbortSignal): Promise<void> =>
+  signal.aborted
+    ? Promise.resolve()
+    : new Promise((resolve) => signal.addEventListener("abort", () => resolve(), { once: true }));
+
+/** Until the informer has what was just given. */
+const KEEP_MS = 60_000;
+
+export const nodeIPAMController: Controller = {
+  name: "node-ipam",
+  async start(context) {
+    const { podCIDR, signal } = context;
+    if (podCIDR === undefined) {
+      await ended(signal);
+      return;
+    }
+    const queue = createWorkQueue();
+    const nodes = context.informers.nodes();
+    const given = new Map<string, { range: string; at: number }>();
+    const add = (node: Node) => (node.spec?.podCIDR ? undefined : queue.add(keyOf(node)));
+    nodes.on({ added: add, updated: add, deleted: (node) => void given.delete(keyOf(node)) });
+    if (!(await synced(context.signal, nodes))) return;
+    await runController({
+      name: "node-ipam",
+      queue,
+      workers: 1,
+      log: context.log,
+      signal: context.signal,
+      async reconcile(key) {
+        const node = nodes.get(key);
+        if (!node || node.spec?.podCIDR) return;
+        const now = Date.now();
+        for (const [other, { at }] of given) if (now - at > KEEP_MS) given.delete(other);
+        const taken = nodes.list().flatMap(({ spec }) => spec?.podCIDR ?? []);
+        const pending = [...given.values()].map(({ range }) => range);
+        const range = freeNodeRange(podCIDR, [...taken, ...pending]);
+        const { name = "" } = node.metadata;
+        if (range === undefined) {
+          const object = { apiVersion: "v1", kind: "Node", metadata: node.metadata };
+          const message = `Node ${name} status is now: CIDRNotAvailable`;
+          context.recorder("cidrAllocator").event(object, "Normal", "CIDRNotAvailable", message);
+          return;
+        }
+        given.set(key, { range, at: now });
+        const { resourceVersion } = node.metadata;
+        const body = {
+          metadata: { resourceVersion: resourceVersion ?? "" },
+          spec: { podCIDR: range, podCIDRs: [range] },
+        };
+        try {
+          await clientFor(context, node).patch(NODES, { name }, { type: "merge", body });
+        } catch (error) {
+          given.delete(key);
+          if (!isReason(error, "NotFound")) throw error;
+        }
+      },
+    });
+  },
+};

@@ -1,0 +1,35 @@
+import { equal } from "node:assert/strict";
+import { test } from "node:test";
+import type { Node } from "#sdk/api/generated/types.ts";
+import { NODES } from "../resources.ts";
+import { converges } from "../testing/converge.ts";
+import { nodeIPAMController } from "./controller.ts";
+import { freeNodeRange } from "./ranges.ts";
+
+test("the last range that overlaps nobody's, and none when all are taken", () => {
+  equal(freeNodeRange("10.244.0.0/16", []), "10.244.255.0/24");
+  equal(freeNodeRange("10.244.0.0/16", ["10.244.255.0/24", "10.244.253.0/24"]), "10.244.254.0/24");
+  equal(freeNodeRange("10.244.0.0/16", ["10.244.254.0/23"]), "10.244.253.0/24");
+  equal(freeNodeRange("10.244.0.0/23", ["10.244.0.0/24", "10.244.1.0/24"]), undefined);
+  equal(freeNodeRange("fd00::/64", []), undefined);
+});
+
+test("nodes without a range get one each, the others keep theirs", async (t) => {
+  const node = (name: string, spec: Node["spec"] = {}): Node => ({
+    apiVersion: "v1",
+    kind: "Node",
+    metadata: { name },
+    spec,
+  });
+  await converges(t, {
+    loops: [nodeIPAMController],
+    more: { podCIDR: "10.244.0.0/16" },
+    steps: [
+      (client) => client.create(NODES, node("a", { podCIDR: "10.244.0.0/24", podCIDRs: ["10.244.0.0/24"] })),
+      (client) => client.create(NODES, node("b")),
+      (client) => client.create(NODES, node("c")),
+    ],
+    view: async (client) => (await client.list<Node>(NODES)).items.map((n) => n.spec?.podCIDR).sort(),
+    expected: ["10.244.0.0/24", "10.244.254.0/24", "10.244.255.0/24"],
+  });
+});
