@@ -1,5 +1,5 @@
 /** InterPodAffinity as kube-scheduler has it. */
-import { type NodeRow, outcome } from "#sdk/plugin/scheduling.ts";
+import { outcome } from "#sdk/plugin/scheduling.ts";
 import { Counter, type Labelled, type Rule } from "#sdk/plugin/topology.ts";
 import { type AffinityPod, type Term, type Terms, termsOf } from "./terms.ts";
 
@@ -19,7 +19,7 @@ export const AFFINITY_OUTCOMES = [NOT_NEAR, TOO_NEAR, UNWELCOME];
 
 const keysOf = (terms: readonly Term[]): string[] => [...new Set(terms.map(({ key }) => key))];
 type Counted = Counter<Labelled, AffinityPods>;
-const someAt = (counter: Counted, row: NodeRow<Labelled>): boolean => (counter.at(row) ?? 0) > 0;
+const someAt = (counter: Counted, node: number): boolean => (counter.at(node) ?? 0) > 0;
 
 /** `groups`: those that are there; the rule is void when one comes whose terms have other keys (`anyKeys`). */
 export function filterRule(pod: AffinityPod, groups: Iterable<AffinityPods>): Rule<Labelled, AffinityPods> {
@@ -41,21 +41,21 @@ export function filterRule(pod: AffinityPod, groups: Iterable<AffinityPods>): Ru
   const selectsItself = required.length > 0 && required.every((term) => term.selects(pod));
   const nobody = () => near.every(({ total }) => total === 0);
   let alone = true;
-  const isNear = (row: NodeRow<Labelled>): boolean => {
-    if (near.some((counter) => counter.at(row) === undefined)) return false;
-    return near.every((counter) => someAt(counter, row)) || (alone && selectsItself);
+  const isNear = (node: number): boolean => {
+    if (near.some((counter) => counter.at(node) === undefined)) return false;
+    return near.every((counter) => someAt(counter, node)) || (alone && selectsItself);
   };
   return {
     counters: [...near, ...away, ...unwelcome],
     settle(changed) {
       const was = alone;
       alone = nobody();
-      return alone === was ? [...changed] : "all";
+      return changed && alone === was ? [...changed] : "all";
     },
-    judge(row) {
-      if (!isNear(row)) return 1;
-      if (away.some((counter) => someAt(counter, row))) return 2;
-      return unwelcome.some((counter) => someAt(counter, row)) ? 3 : 0;
+    judge(node) {
+      if (!isNear(node)) return 1;
+      if (away.some((counter) => someAt(counter, node))) return 2;
+      return unwelcome.some((counter) => someAt(counter, node)) ? 3 : 0;
     },
   };
 }
@@ -84,7 +84,7 @@ export function scoreRule(
   );
   return {
     counters,
-    judge: (row) => counters.reduce((sum, counter) => sum + (counter.at(row) ?? 0), 0),
+    judge: (node) => counters.reduce((sum, counter) => sum + (counter.at(node) ?? 0), 0),
   };
 }
 

@@ -125,3 +125,12 @@ test("soft constraints count pods, weighing more where there are many domains", 
   place({ node: 0, group: 0, count: 2 });
   assert.deepEqual(values(soft), [Math.round(2 * Math.log(4)), Math.round(2 * Math.log(4)), 0, -1]);
 });
+
+test("the last pod of a group is uncounted when the group is forgotten with it", () => {
+  const { sync, place, values } = setUp(zones);
+  const pod = classOf([{}]);
+  place({ node: 0, group: 0, count: 1 });
+  assert.deepEqual(values(pod)[0], TOO_MANY);
+  sync({ placements: [{ node: 0, group: 0, count: 0 }], forgotten: [0] });
+  assert.deepEqual(values(pod)[0], FITS);
+});

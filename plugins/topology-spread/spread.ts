@@ -92,34 +92,44 @@ export function filterRule(pod: SpreadPod): Rule<SpreadNode, SpreadPods> {
   const counters = constraints.map((constraint) => counterOf(pod, constraint, keys));
   const self = constraints.map(({ selector }) => (selector && matchesLabels(selector, pod.metadata.labels) ? 1 : 0));
   const least: number[] = constraints.map(() => 0);
-  const full: Set<string>[] = constraints.map(() => new Set());
+  const full: Uint8Array[] = constraints.map(() => new Uint8Array(0));
   const tooMany = (i: number, count: number) => count + self[i]! - least[i]! > constraints[i]!.maxSkew;
+  const minimumOf = (i: number): number => {
+    const { counts, present, domainCount } = counters[i]!;
+    if (domainCount === 0 || domainCount < constraints[i]!.minDomains) return 0;
+    let minimum = Number.POSITIVE_INFINITY;
+    for (let domain = 0; domain < counts.length; domain++) {
+      if (present[domain] === 1 && counts[domain]! < minimum) minimum = counts[domain]!;
+    }
+    return minimum;
+  };
+  /** Domains whose state changed: one that is full, or is not any more. */
+  const flipped = (i: number, changed: Iterable<number> | undefined): number[] => {
+    const { counts } = counters[i]!;
+    const before = least[i];
+    least[i] = minimumOf(i);
+    const domains = changed && before === least[i] ? changed : counts.keys();
+    const flips: number[] = [];
+    for (const domain of domains) {
+      const is = tooMany(i, counts[domain]!) ? 1 : 0;
+      if (is === full[i]![domain]) continue;
+      full[i]![domain] = is;
+      flips.push(domain);
+    }
+    return flips;
+  };
   return {
     counters,
-    /** Domains whose state changed: one that is full, or is not any more. */
-    settle(changed) {
-      return counters.map(({ counts }, i) => {
-        const before = least[i]!;
-        const { minDomains } = constraints[i]!;
-        let minimum = counts.size === 0 || counts.size < minDomains ? 0 : Number.POSITIVE_INFINITY;
-        if (minimum > 0) for (const count of counts.values()) minimum = Math.min(minimum, count);
-        least[i] = minimum;
-        const flipped = new Set<string>();
-        for (const domain of minimum === before ? changed[i]! : counts.keys()) {
-          const is = tooMany(i, counts.get(domain) ?? 0);
-          if (is === full[i]!.has(domain)) continue;
-          flipped.add(domain);
-          if (is) full[i]!.add(domain);
-          else full[i]!.delete(domain);
-        }
-        return flipped;
-      });
-    },
-    judge({ facts: { labels } }) {
-      for (let i = 0; i < constraints.length; i++) {
-        const value = labels[constraints[i]!.key];
-        if (value === undefined) return 1;
-        if (counters[i]!.counts.has(value) ? full[i]!.has(value) : tooMany(i, 0)) return 2;
+    settle: (changed) =>
+      counters.map(({ counts }, i) => {
+        if (!changed) full[i] = new Uint8Array(counts.length);
+        return flipped(i, changed?.[i]);
+      }),
+    judge(id) {
+      for (let i = 0; i < counters.length; i++) {
+        const domain = counters[i]!.domainOf(id);
+        if (domain < 0) return 1;
+        if (full[i]![domain] === 1) return 2;
       }
       return 0;
     },
@@ -140,15 +150,15 @@ export function scoreRule(pod: SpreadPod): Rule<SpreadNode, SpreadPods> {
   const counters = constraints.map((constraint) => counterOf(pod, constraint, keys));
   return {
     counters,
-    judge(row) {
+    judge(id) {
       let score = 0;
       for (const [i, counter] of counters.entries()) {
-        const count = counter.at(row);
+        const count = counter.at(id);
         if (count === undefined) {
           if (keys.length > 0) return NO_SCORE;
           continue;
         }
-        score += count * Math.log(counter.counts.size + 2) + constraints[i]!.maxSkew - 1;
+        score += count * Math.log(counter.domainCount + 2) + constraints[i]!.maxSkew - 1;
       }
       return Math.round(score);
     },

@@ -37,6 +37,8 @@ export class NodeTable<T, G = undefined> {
   readonly #rows: (NodeRow<T> | undefined)[] = [];
   readonly #parse: (object: string) => T;
   readonly #parseGroup: ((object: string) => G) | undefined;
+  /** Groups without pods: known until the next delta, for who has to uncount the last one. */
+  #leaving: readonly number[] = [];
   constructor(parse: (object: string) => T, parseGroup?: (object: string) => G) {
     this.#parse = parse;
     this.#parseGroup = parseGroup;
@@ -68,6 +70,7 @@ export class NodeTable<T, G = undefined> {
   #place(delta: NodeDelta): PodChange[] {
     const parse = this.#parseGroup;
     if (!parse) return [];
+    for (const id of this.#leaving) this.groups.delete(id);
     for (const { id, object } of delta.groups) this.groups.set(id, parse(object));
     const changes: PodChange[] = [];
     for (const { node, group, count } of delta.placements) {
@@ -78,7 +81,7 @@ export class NodeTable<T, G = undefined> {
       else present.set(group, count);
       if (by !== 0) changes.push({ node, group, by });
     }
-    for (const id of delta.forgotten) this.groups.delete(id);
+    this.#leaving = delta.forgotten;
     return changes;
   }
 

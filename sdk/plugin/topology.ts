@@ -10,65 +10,77 @@ export interface Labelled {
   labels: Record<string, string>;
 }
 
+/** The values of one label, numbered. */
+export interface Domains {
+  /** By node: its domain, -1 where it lacks the label. */
+  of: Int32Array;
+  /** By domain. */
+  nodes: number[][];
+}
+
 /** Pods by the values of one node label. */
 export class Counter<T extends Labelled, G> {
   readonly key: string;
-  /** Domains of the nodes that count, also those without a pod. */
-  readonly counts = new Map<string, number>();
+  /** What one pod of a group counts; 0: nothing. */
+  readonly weigh: (group: G) => number;
+  /** By domain. */
+  counts = new Int32Array(0);
+  /** By domain: it has nodes whose pods count. */
+  present = new Uint8Array(0);
+  /** How many are present. */
+  domainCount = 0;
   /** Over all domains. */
   total = 0;
-  readonly #weigh: (group: G) => number;
-  readonly #eligible: (row: NodeRow<T>) => boolean;
-  readonly #weights = new Map<number, number>();
+  #domains: Domains = { of: new Int32Array(0), nodes: [] };
+  readonly #eligible: ((row: NodeRow<T>) => boolean) | undefined;
+  /** By node; undefined: all count. */
+  #counting: Uint8Array | undefined;
 
-  /** `weigh`: what one pod of a group counts (0: nothing). `eligible`: nodes whose pods count; left out: all that have the label. */
-  constructor(key: string, weigh: (group: G) => number, eligible: (row: NodeRow<T>) => boolean = () => true) {
+  /** `eligible`: nodes whose pods count; left out: all that have the label. */
+  constructor(key: string, weigh: (group: G) => number, eligible?: (row: NodeRow<T>) => boolean) {
     this.key = key;
-    this.#weigh = weigh;
+    this.weigh = weigh;
     this.#eligible = eligible;
   }
 
+  /** The node's domain; below 0 where it lacks the label. */
+  domainOf(id: number): number {
+    return this.#domains.of[id] ?? -1;
+  }
+
   /** The node's count; undefined where it lacks the label. */
-  at(row: NodeRow<T>): number | undefined {
-    const value = row.facts.labels[this.key];
-    return value === undefined ? undefined : (this.counts.get(value) ?? 0);
+  at(id: number): number | undefined {
+    const domain = this.domainOf(id);
+    return domain < 0 ? undefined : this.counts[domain];
   }
 
-  load(table: NodeTable<T, G>): void {
+  load(table: NodeTable<T, G>, domains: Domains, weightOf: (group: number) => number): void {
+    this.#domains = domains;
+    this.counts = new Int32Array(domains.nodes.length);
+    this.present = new Uint8Array(domains.nodes.length);
+    if (this.#eligible) this.#counting = new Uint8Array(domains.of.length);
     for (const id of table.ids()) {
+      const domain = domains.of[id]!;
       const row = table.row(id)!;
-      const value = row.facts.labels[this.key];
-      if (value === undefined || !this.#eligible(row)) continue;
-      let sum = 0;
-      for (const [group, count] of row.groups) sum += count * this.#weight(table, group);
-      this.counts.set(value, (this.counts.get(value) ?? 0) + sum);
-      this.total += sum;
+      if (domain < 0 || (this.#eligible && !this.#eligible(row))) continue;
+      if (this.#counting) this.#counting[id] = 1;
+      this.present[domain] = 1;
+      for (const [group, count] of row.groups) this.#add(domain, count * weightOf(group));
     }
+    this.domainCount = this.present.reduce((sum, present) => sum + present, 0);
   }
 
-  /** The domain whose count changed. */
-  add(table: NodeTable<T, G>, row: NodeRow<T>, group: number, by: number): string | undefined {
-    const weight = this.#weight(table, group);
-    if (weight === 0) return undefined;
-    const value = row.facts.labels[this.key];
-    if (value === undefined || !this.#eligible(row)) return undefined;
-    this.counts.set(value, (this.counts.get(value) ?? 0) + by * weight);
-    this.total += by * weight;
-    return value;
+  /** The domain whose count changed; below 0: none. */
+  add(id: number, by: number): number {
+    const domain = this.domainOf(id);
+    if (domain < 0 || (this.#counting && this.#counting[id] === 0)) return -1;
+    this.#add(domain, by);
+    return domain;
   }
 
-  forget(group: number): void {
-    this.#weights.delete(group);
-  }
-
-  #weight(table: NodeTable<T, G>, id: number): number {
-    let weight = this.#weights.get(id);
-    if (weight === undefined) {
-      const group = table.groups.get(id);
-      weight = group === undefined ? 0 : this.#weigh(group);
-      this.#weights.set(id, weight);
-    }
-    return weight;
+  #add(domain: number, by: number): void {
+    this.counts[domain]! += by;
+    this.total += by;
   }
 }
 
@@ -76,12 +88,12 @@ export class Counter<T extends Labelled, G> {
 export interface Rule<T extends Labelled, G> {
   counters: Counter<T, G>[];
   /** From the counts as they are now: a verdict's code, or a score. */
-  judge(row: NodeRow<T>): number;
+  judge(id: number): number;
   /**
-   * Called with the changed domains of each counter before nodes are judged anew. Answers the domains that have to be looked at, or
-   * "all"; left out: those that changed.
+   * Called with the changed domains of each counter before nodes are judged anew, and with undefined when all were counted anew. Answers
+   * the domains that have to be looked at, or "all"; left out: those that changed.
    */
-  settle?(changed: ReadonlySet<string>[]): ReadonlySet<string>[] | "all";
+  settle?(changed: ReadonlySet<number>[] | undefined): Iterable<number>[] | "all";
 }
 
 export interface RuleChanges {
@@ -92,12 +104,19 @@ export interface RuleChanges {
 
 interface Memory<T extends Labelled, G> {
   rule: Rule<T, G>;
-  /** By node; missing: 0. */
-  values: Map<number, number>;
+  /** By node. */
+  values: Int32Array;
   /** By counter: domains that changed since nodes were judged. */
-  dirty: Set<string>[];
+  dirty: Set<number>[];
+  isDirty: boolean;
   /** Nodes whose value is another than when `update` last answered; undefined before it ever did. */
   untold: Set<number> | undefined;
+}
+
+interface Interest<T extends Labelled, G> {
+  memory: Memory<T, G>;
+  counter: number;
+  weight: number;
 }
 
 const CLASSES_MAX = 128;
@@ -106,8 +125,9 @@ export class TopologyRules<T extends Labelled, G> {
   readonly #table: NodeTable<T, G>;
   readonly #make: (pod: PodClass) => Rule<T, G>;
   readonly #memories = new Map<string, Memory<T, G>>();
-  /** Label → value → nodes. */
-  readonly #domains = new Map<string, Map<string, number[]>>();
+  /** By group: who counts its pods. */
+  readonly #interests = new Map<number, Interest<T, G>[]>();
+  readonly #domains = new Map<string, Domains>();
 
   constructor(table: NodeTable<T, G>, make: (pod: PodClass) => Rule<T, G>) {
     this.#table = table;
@@ -121,22 +141,19 @@ export class TopologyRules<T extends Labelled, G> {
       return;
     }
     for (const { node, group, by } of changes.pods) {
-      const row = this.#table.row(node);
-      if (!row) continue;
-      for (const { rule, dirty } of this.#memories.values()) {
-        rule.counters.forEach((counter, i) => {
-          const domain = counter.add(this.#table, row, group, by);
-          if (domain !== undefined) dirty[i]!.add(domain);
-        });
+      for (const { memory, counter, weight } of this.#interestsIn(group)) {
+        const domain = memory.rule.counters[counter]!.add(node, by * weight);
+        if (domain < 0) continue;
+        memory.dirty[counter]!.add(domain);
+        memory.isDirty = true;
       }
     }
-    for (const group of delta.forgotten) {
-      for (const { rule } of this.#memories.values()) for (const counter of rule.counters) counter.forget(group);
-    }
+    for (const group of delta.forgotten) this.#interests.delete(group);
   }
 
   forgetAll(): void {
     this.#memories.clear();
+    this.#interests.clear();
     this.#domains.clear();
   }
 
@@ -146,16 +163,19 @@ export class TopologyRules<T extends Labelled, G> {
     this.#settle(memory);
     const { values, untold } = memory;
     memory.untold = new Set();
-    if (!untold) return { whole: true, nodes: [...values.keys()], values: [...values.values()] };
-    const nodes = [...untold];
-    return { whole: false, nodes, values: nodes.map((id) => values.get(id) ?? 0) };
+    if (untold) {
+      const nodes = [...untold];
+      return { whole: false, nodes, values: nodes.map((id) => values[id]!) };
+    }
+    const nodes = this.#table.ids().filter((id) => values[id] !== 0);
+    return { whole: true, nodes, values: nodes.map((id) => values[id]!) };
   }
 
   /** Values of these nodes as they are now. */
   values(pod: PodClass, nodes: ArrayLike<number>): number[] {
     const memory = this.#memory(pod);
     this.#settle(memory);
-    return Array.from(nodes, (id) => memory.values.get(id) ?? 0);
+    return Array.from(nodes, (id) => memory.values[id] ?? 0);
   }
 
   #memory(pod: PodClass): Memory<T, G> {
@@ -166,51 +186,101 @@ export class TopologyRules<T extends Labelled, G> {
       return known;
     }
     const rule = this.#make(pod);
-    for (const counter of rule.counters) counter.load(this.#table);
-    rule.settle?.(rule.counters.map((counter) => new Set(counter.counts.keys())));
-    const values = new Map<number, number>();
-    for (const id of this.#table.ids()) {
-      const value = rule.judge(this.#table.row(id)!);
-      if (value !== 0) values.set(id, value);
-    }
-    const memory: Memory<T, G> = { rule, values, dirty: rule.counters.map(() => new Set()), untold: undefined };
+    const ids = this.#table.ids();
+    const memory: Memory<T, G> = {
+      rule,
+      values: new Int32Array((ids.at(-1) ?? -1) + 1),
+      dirty: rule.counters.map(() => new Set()),
+      isDirty: false,
+      untold: undefined,
+    };
+    for (const [i, counter] of rule.counters.entries()) this.#count(memory, counter, i);
+    rule.settle?.(undefined);
+    for (const id of ids) memory.values[id] = rule.judge(id);
     this.#memories.set(pod.object, memory);
-    if (this.#memories.size > CLASSES_MAX) this.#memories.delete(this.#memories.keys().next().value!);
+    if (this.#memories.size > CLASSES_MAX) this.#drop(this.#memories.keys().next().value!);
     return memory;
   }
 
+  #count(memory: Memory<T, G>, counter: Counter<T, G>, i: number): void {
+    const weights = new Map<number, number>();
+    for (const [id, group] of this.#table.groups) {
+      const weight = counter.weigh(group);
+      weights.set(id, weight);
+      if (weight !== 0) this.#interests.get(id)?.push({ memory, counter: i, weight });
+    }
+    counter.load(this.#table, this.#domainsOf(counter.key), (group) => weights.get(group) ?? 0);
+  }
+
+  #interestsIn(id: number): readonly Interest<T, G>[] {
+    const known = this.#interests.get(id);
+    if (known) return known;
+    const interests: Interest<T, G>[] = [];
+    const group = this.#table.groups.get(id);
+    if (group === undefined) return interests;
+    for (const memory of this.#memories.values()) {
+      for (const [counter, { weigh }] of memory.rule.counters.entries()) {
+        const weight = weigh(group);
+        if (weight !== 0) interests.push({ memory, counter, weight });
+      }
+    }
+    this.#interests.set(id, interests);
+    return interests;
+  }
+
+  #drop(key: string): void {
+    const gone = this.#memories.get(key);
+    this.#memories.delete(key);
+    for (const [group, interests] of this.#interests) {
+      this.#interests.set(
+        group,
+        interests.filter(({ memory }) => memory !== gone),
+      );
+    }
+  }
+
   /** Judges anew the nodes that a change may have touched. */
-  #settle({ rule, values, dirty, untold }: Memory<T, G>): void {
-    if (dirty.every((domains) => domains.size === 0)) return;
+  #settle(memory: Memory<T, G>): void {
+    if (!memory.isDirty) return;
+    const { rule, values, dirty, untold } = memory;
     const look = rule.settle ? rule.settle(dirty) : dirty;
-    const judge = (id: number) => {
-      const value = rule.judge(this.#table.row(id)!);
-      if (value === (values.get(id) ?? 0)) return;
-      values.set(id, value);
-      untold?.add(id);
+    const judge = (ids: readonly number[]) => {
+      for (const id of ids) {
+        const value = rule.judge(id);
+        if (value === values[id]) continue;
+        values[id] = value;
+        untold?.add(id);
+      }
     };
-    if (look === "all") this.#table.ids().forEach(judge);
+    if (look === "all") judge(this.#table.ids());
     else {
       rule.counters.forEach(({ key }, i) => {
-        for (const domain of look[i]!) for (const id of this.#nodesOf(key, domain)) judge(id);
+        const { nodes } = this.#domainsOf(key);
+        for (const domain of look[i]!) judge(nodes[domain]!);
       });
     }
     for (const domains of dirty) domains.clear();
+    memory.isDirty = false;
   }
 
-  #nodesOf(key: string, value: string): readonly number[] {
-    let index = this.#domains.get(key);
-    if (!index) {
-      index = new Map();
-      for (const id of this.#table.ids()) {
-        const found = this.#table.row(id)!.facts.labels[key];
-        if (found === undefined) continue;
-        const nodes = index.get(found);
-        if (nodes) nodes.push(id);
-        else index.set(found, [id]);
+  #domainsOf(key: string): Domains {
+    let domains = this.#domains.get(key);
+    if (domains) return domains;
+    const ids = this.#table.ids();
+    domains = { of: new Int32Array((ids.at(-1) ?? -1) + 1).fill(-1), nodes: [] };
+    const numbers = new Map<string, number>();
+    for (const id of ids) {
+      const value = this.#table.row(id)!.facts.labels[key];
+      if (value === undefined) continue;
+      let number = numbers.get(value);
+      if (number === undefined) {
+        number = domains.nodes.push([]) - 1;
+        numbers.set(value, number);
       }
-      this.#domains.set(key, index);
+      domains.of[id] = number;
+      domains.nodes[number]!.push(id);
     }
-    return index.get(value) ?? [];
+    this.#domains.set(key, domains);
+    return domains;
   }
 }
