@@ -26,7 +26,7 @@ export async function* readPluginLog(
   const folder = join(directory, tenant, plugin);
   const positions = new Map<string, number>();
   for (const name of await current(folder)) positions.set(name, await sizeOf(join(folder, name)));
-  const kept = (await linesOf(folder)).sort();
+  const kept = (await linesOf(folder)).sort(byTime);
   yield shown(
     request.tailLines === undefined ? kept : kept.slice(Math.max(0, kept.length - request.tailLines)),
     request,
@@ -35,7 +35,7 @@ export async function* readPluginLog(
     await delay(FOLLOW_MS, request.signal);
     const fresh: string[] = [];
     for (const name of await current(folder)) fresh.push(...(await linesAfter(folder, name, positions)));
-    if (fresh.length > 0) yield shown(fresh.sort(), request);
+    if (fresh.length > 0) yield shown(fresh.sort(byTime), request);
   }
 }
 
@@ -82,3 +82,10 @@ const shown = (lines: readonly string[], { timestamps }: LogRequest): string =>
       return timestamps ? `${time} ${text}\n` : `${text}\n`;
     })
     .join("");
+
+/** Of lines of the same moment those of one process stay in their order: a stack is read from its top. */
+const TIME_CHARACTERS = 24;
+const byTime = (a: string, b: string): number => {
+  const [at, bt] = [a.slice(0, TIME_CHARACTERS), b.slice(0, TIME_CHARACTERS)];
+  return at < bt ? -1 : at > bt ? 1 : 0;
+};

@@ -99,6 +99,7 @@ async function bundle(dir: string, manifest: Manifest): Promise<{ source: string
     bundle: true,
     write: false,
     outfile: "plugin.js",
+    absWorkingDir: resolve(dir),
     format: "esm",
     target: "es2023",
     platform: "neutral",

@@ -102,6 +102,8 @@ export function placeComponent(options: PluginOptions, from: string, digest: str
   const to = componentPath(components, digest);
   if (existsSync(to)) return;
   mkdirSync(components, { recursive: true, mode: 0o711 });
+  // For the places in stacks (logs).
+  if (existsSync(`${from}.map`)) copyFileSync(`${from}.map`, `${to}.map`);
   copyFileSync(from, `${to}.${process.pid}.new`);
   renameSync(`${to}.${process.pid}.new`, to);
 }

@@ -4,11 +4,14 @@ import { basename } from "node:path";
 import { delay } from "#platform/base/clock.ts";
 import { grantAccess } from "#plugins/access.ts";
 import { StatusError } from "#sdk/api/status.ts";
+import { mapStack } from "#sdk/cli/stack.ts";
 import type { Client } from "#sdk/client/port.ts";
 import { fingerprint, publicKeyOf } from "#sdk/distribution/signature.ts";
 import { trustKey } from "#sdk/distribution/trust.ts";
 import { capabilitiesDigest, capabilitiesText, revisionSpec } from "#sdk/plugin/approval.ts";
+import { componentPath } from "#sdk/plugin/build.ts";
 import { PLUGINS, type Plugin, pluginSpecSchema } from "#sdk/plugin/manifest.ts";
+import { paths } from "../../config.ts";
 import { UserError } from "../../steps.ts";
 import { agreed, serving, writePlugin } from "./install.ts";
 import { only, type PluginOptions, say, withClient } from "./options.ts";
@@ -88,10 +91,12 @@ export const logs = {
   run: (options: PluginOptions, positionals: string[]): Promise<number> =>
     withClient(options, async (client) => {
       const name = only(positionals, "a plugin's name", logs.usage);
+      const { spec } = await client.get<Plugin>(PLUGINS, { name });
+      const map = `${componentPath(paths(options.dataDir).components, spec.digest)}.map`;
       let last = "";
       do {
         const lines = await logLines(client, name);
-        for (const line of lines.slice(lines.lastIndexOf(last) + 1)) say(line);
+        for (const line of lines.slice(lines.lastIndexOf(last) + 1)) say(mapStack(line, map));
         last = lines.at(-1) ?? last;
         if (options.follow) await delay(FOLLOW_MS);
       } while (options.follow);
