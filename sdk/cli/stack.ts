@@ -6,7 +6,7 @@ import { SourceMap, type SourceMapPayload } from "node:module";
 const STACK_LINE = /^.*\sat .*:\d+:\d+\)?$/m;
 const STACK_LINES = new RegExp(STACK_LINE, "gm");
 /** "(FILE:LINE:COLUMN)" of QuickJS; the bundle is one module, whatever it is called. */
-const PLACE = /\(?((?:[\w-]+:)?[\w./<>-]*):(\d+):(\d+)\)?/g;
+const PLACE = /\(?((?:[\w-]+:)?[\w./-]*\.js):(\d+):(\d+)\)?/g;
 
 /** The text with every place that the map knows replaced; the same text where there is no map. */
 export function mapStack(text: string, mapPath: string): string {
