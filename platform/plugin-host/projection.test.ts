@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { projector } from "./projection.ts";
+import { hasSomething, projector } from "./projection.ts";
 
 const object = {
   metadata: { name: "a", labels: { x: "1" } },
@@ -16,4 +16,12 @@ test("without a declaration the whole object crosses; without an object the empt
   assert.deepEqual(JSON.parse(projector(undefined)(object)), object);
   assert.equal(projector(["a"])(undefined), "");
   assert.equal(projector([])(undefined), "");
+});
+
+test("a concern is something that is not empty at a path, also inside lists, or a text", () => {
+  const has = hasSomething(["spec.a", "spec.list.when=Now"]);
+  assert.ok(has({ spec: { a: [1] } }));
+  assert.ok(!has({ spec: { a: [], list: [{ when: "Later" }] } }));
+  assert.ok(has({ spec: { list: [{ when: "Later" }, { when: "Now" }] } }));
+  assert.ok(!hasSomething([])({}));
 });

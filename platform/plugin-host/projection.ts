@@ -50,17 +50,19 @@ const isSomething = (value: unknown): boolean => {
   return value !== undefined && value !== null && value !== "" && value !== 0 && value !== false;
 };
 
-const hasAt = (value: unknown, tree: Tree): boolean => {
-  if (tree.size === 0) return isSomething(value);
+/** Whether a value has, somewhere below this path, what the test accepts. */
+const hasAt = (value: unknown, path: readonly string[], at: number, test: (value: unknown) => boolean): boolean => {
+  if (at === path.length) return test(value);
   if (typeof value !== "object" || value === null) return false;
-  if (Array.isArray(value)) return value.some((item) => hasAt(item, tree));
-  for (const [name, below] of tree) if (hasAt((value as Record<string, unknown>)[name], below)) return true;
-  return false;
+  if (Array.isArray(value)) return value.some((item) => hasAt(item, path, at, test));
+  return hasAt((value as Record<string, unknown>)[path[at]!], path, at + 1, test);
 };
 
-/** Whether an object has something (a value that is not empty, 0 or false) at one of the paths. */
+/** Whether an object has something (a value that is not empty, 0 or false) at one of the paths; "PATH=TEXT": this text. */
 export function hasSomething(paths: readonly string[]): (object: unknown) => boolean {
-  if (paths.length === 0) return () => false;
-  const tree = treeOf(paths);
-  return (object) => hasAt(object, tree);
+  const tests = paths.map((path) => {
+    const [way = "", text] = path.split("=");
+    return { way: way.split("."), test: text === undefined ? isSomething : (value: unknown) => value === text };
+  });
+  return (object) => tests.some(({ way, test }) => hasAt(object, way, 0, test));
 }

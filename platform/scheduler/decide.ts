@@ -177,7 +177,8 @@ export function createSearch(
     const totals = new Float64Array(nodes.length);
     for (const { plugin, pod } of scores) {
       const { values } = await asker.scores(plugin, pod, nodes);
-      const own = Float64Array.from(nodes, (id) => values[id]!);
+      const own = new Float64Array(nodes.length);
+      for (let i = 0; i < own.length; i++) own[i] = values[nodes[i]!]!;
       const scaled =
         plugin.normalization === "hook" ? await plugin.normalize(own) : normalized(plugin.normalization, own);
       if (scaled.length !== nodes.length) throw new Error(`score ${plugin.name} did not answer for every node`);

@@ -157,7 +157,7 @@ export const NORMALIZATIONS = [
 ] as const;
 export type Normalization = (typeof NORMALIZATIONS)[number];
 
-/** A filter or score is asked about a pod that has something at one of these paths, or when some pod on a node has. */
+/** A filter or score is asked about a pod that has something at one of these paths ("PATH=TEXT": this text), or when some pod on a node has. */
 const concernSchema = z.object({ pod: z.array(z.string()).default([]), pods: z.array(z.string()).default([]) });
 
 export const manifestSchema = z.object({
