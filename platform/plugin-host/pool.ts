@@ -132,8 +132,8 @@ export class Pool {
     await this.#freeAfterDrain();
   }
 
-  async call(call: Call): Promise<unknown> {
-    const started = performance.now();
+  /** `started`: from when on the deadline counts, of performance.now(). */
+  async call(call: Call, started = performance.now()): Promise<unknown> {
     const hook = call.functionName;
     const deadlineMs = this.deadlineMs(hook, call.deadlineMs);
     const wait = this.#o.use.cpuWaitMs();
@@ -144,6 +144,7 @@ export class Pool {
     const left = Math.max(1, deadlineMs - queuedMilliseconds);
     slot.context = { tenant: call.tenant, hook, deadlineAt: this.#o.clock.now() + left };
     const within = slot.instance.pure ? Math.min(left, PURE_MS_MAX) : left;
+    let isMoved = false;
     try {
       const value = await slot.instance.call(call.interfaceName, hook, call.args, within);
       this.#stopsInARow = 0;
@@ -151,7 +152,8 @@ export class Pool {
       return value;
     } catch (error) {
       if (within < left && error instanceof EngineError && error.kind === "deadline") {
-        return await this.#again(slot, call, deadlineMs - (performance.now() - started));
+        isMoved = true;
+        return await this.#again(slot, call, started);
       }
       if (error instanceof EngineError && !error.ended) this.#release(slot, true);
       else await this.#stopped(slot, error, hook, deadlineMs);
@@ -163,18 +165,18 @@ export class Pool {
       this.#memoryBytes = memoryBytes || this.#memoryBytes;
       this.#o.use.spent(costMicros);
       const milliseconds = performance.now() - started;
-      this.#o.metrics.called({ hook, tenant: call.tenant, milliseconds, queuedMilliseconds, costMicros });
+      if (!isMoved) this.#o.metrics.called({ hook, tenant: call.tenant, milliseconds, queuedMilliseconds, costMicros });
       this.#o.changed();
     }
   }
 
   /** Too long for the caller's thread: the same call, and all that come, on threads of the engine. */
-  async #again(slot: Slot, call: Call, deadlineMs: number): Promise<unknown> {
+  async #again(slot: Slot, call: Call, started: number): Promise<unknown> {
     this.#pure = false;
     const { plugin, log } = this.#o;
     log.warn("a plugin is too slow to be called on the caller's thread", { plugin, hook: call.functionName });
     await this.#instances.discard(slot);
-    return await this.call({ ...call, deadlineMs });
+    return await this.call(call, started);
   }
 
   async #waitForCpu(wait: number, deadlineMs: number, hook: string): Promise<void> {
