@@ -3,6 +3,7 @@
 import { tenantBoundary } from "#platform/apiserver/admission/boundary.ts";
 import { certificateRules } from "#platform/apiserver/admission/certificates.ts";
 import { type AdmissionRule, admissionChain, type ConfiguredAdmission } from "#platform/apiserver/admission/chain.ts";
+import { deviceAdminAccess } from "#platform/apiserver/admission/devices.ts";
 import { type ExpectedPlugin, untilLoaded } from "#platform/apiserver/admission/gate.ts";
 import { namespaceLifecycle } from "#platform/apiserver/admission/namespaces.ts";
 import { ownerReferences } from "#platform/apiserver/admission/owners.ts";
@@ -102,6 +103,7 @@ export function serverAdmission({
     ...rule("StorageObjectInUseProtection", storageProtection),
     ...rule("OwnerReferencesPermissionEnforcement", ownerReferences(authorizer, catalog)),
     certificateRules(authorizer, certificates),
+    deviceAdminAccess(store),
     pluginRules(authorizer),
     ...rule("PodTopologyLabels", topologyLabels(store)),
     tenantBoundary(store),

@@ -8,14 +8,16 @@ import type {
   ResourceClaimTemplate,
 } from "#sdk/api/generated/types.ts";
 import { validateLabels } from "#sdk/api/labels.ts";
-import { isDNS1123Subdomain } from "#sdk/api/names.ts";
+import { isDNS1123Subdomain, isQualifiedName } from "#sdk/api/names.ts";
 import type { ResourceFacts } from "#sdk/api/schema.ts";
-import { type Causes, forbiddenField, invalidValue, required } from "../../registry/causes.ts";
+import { type Causes, invalidValue, required } from "../../registry/causes.ts";
 import { genericStrategy, statusView } from "../../registry/generic.ts";
+import { goValue } from "../../registry/go-names.ts";
 import { validateAnnotations } from "../../registry/meta.ts";
 import type { Strategy } from "../../registry/strategy.ts";
 import { as } from "../as.ts";
-import { immutable, oneOf, subdomain } from "../checks.ts";
+import { oneOf, same, subdomain } from "../checks.ts";
+import { requestNames, validateClaimStatus, validateRequestName } from "./allocation.ts";
 import {
   validateConfiguration,
   validateLabelName,
@@ -24,14 +26,12 @@ import {
   validateSet,
   validateToleration,
 } from "./devices.ts";
+import { CLAIM_SPEC } from "./go.ts";
 
 const REQUESTS_MAX = 32;
 const ALTERNATIVES_MAX = 8;
-const RESERVED_MAX = 256;
 const MODES = ["All", "ExactCount"];
 const ONE_OF = "exactly one of `exactly` or `firstAvailable` is required";
-const REFERENCE =
-  "must be the name of a request in the claim or the name of a request and a subrequest separated by '/'";
 
 type Wanted = NonNullable<DeviceRequest["exactly"]>;
 
@@ -77,22 +77,14 @@ function validateRequest({ name, exactly, firstAvailable }: DeviceRequest, at: s
 }
 
 function validateClaim(devices: DeviceClaim | undefined, at: string): Causes {
-  const names = new Set(
-    (devices?.requests ?? []).flatMap(({ name = "", firstAvailable }) => [
-      name,
-      ...(firstAvailable ?? []).map((a) => `${name}/${a.name}`),
-    ]),
-  );
+  const names = requestNames(devices);
   const references = (requests: readonly string[] | undefined, of: string): Causes =>
     validateSet(
       requests,
       REQUESTS_MAX,
       `${of}.requests`,
       (name) => name,
-      (name, field) => [
-        ...(name.split("/").length > 2 ? [] : name.split("/").flatMap((part) => validateLabelName(part, field))),
-        ...(names.has(name) ? [] : [invalidValue(field, name, REFERENCE)]),
-      ],
+      (name, field) => validateRequestName(name, field, names),
     );
   return [
     ...validateSet(devices?.requests, REQUESTS_MAX, `${at}.requests`, (r) => r.name ?? "", validateRequest),
@@ -119,60 +111,62 @@ function validateClaim(devices: DeviceClaim | undefined, at: string): Causes {
   ];
 }
 
-function validateStatus({ status }: ResourceClaim, old: ResourceClaim): Causes {
-  const field = "status.reservedFor";
-  const reserved = status?.reservedFor ?? [];
-  const causes = validateSet(
-    reserved,
-    RESERVED_MAX,
-    field,
-    (r) => r.uid ?? "",
-    (r, at) => (["resource", "name", "uid"] as const).flatMap((f) => (r[f] ? [] : [required(`${at}.${f}`)])),
-  );
-  if (reserved.length > 0 && !status?.allocation)
-    causes.push(forbiddenField(field, "may not be specified when `allocated` is not set"));
-  if (status?.allocation && old.status?.allocation)
-    causes.push(...immutable("status.allocation", status.allocation, old.status.allocation));
-  return causes;
-}
-
 export const resourceClaimStrategy = (facts: ResourceFacts): Strategy =>
   genericStrategy(facts, {
     generation: false,
     returnsDeletedObject: true,
     applyDefaults: (object) => defaultClaim(as<ResourceClaim>(object).spec?.devices),
     validate: (object) => validateClaim(as<ResourceClaim>(object).spec?.devices, "spec.devices"),
-    validateUpdate: (next, old) => immutable("spec", as<ResourceClaim>(next).spec, as<ResourceClaim>(old).spec),
+    validateUpdate: (next, old) =>
+      same(as<ResourceClaim>(next).spec, as<ResourceClaim>(old).spec)
+        ? []
+        : [invalidValue("spec", goValue(as<ResourceClaim>(next).spec, CLAIM_SPEC), "field is immutable")],
     views: {
       status: {
         ...statusView,
-        validateUpdate: (next, old) => validateStatus(as<ResourceClaim>(next), as<ResourceClaim>(old)),
+        validateUpdate: (next, old) => validateClaimStatus(as<ResourceClaim>(next), as<ResourceClaim>(old)),
       },
     },
   });
+
+interface Template {
+  metadata?: { labels?: Record<string, string>; annotations?: Record<string, string> };
+  spec?: ResourceClaimSpec;
+}
+const templateOf = ({ spec }: ResourceClaimTemplate): Template => (spec ?? {}) as Template;
+
+function validateTemplate(template: ResourceClaimTemplate): Causes {
+  const { metadata, spec } = templateOf(template);
+  return [
+    ...validateLabels(metadata?.labels, "spec.metadata.labels"),
+    ...validateAnnotations(metadata?.annotations, "spec.metadata.annotations"),
+    ...validateClaim(spec?.devices, "spec.spec.devices"),
+  ];
+}
 
 export const resourceClaimTemplateStrategy = (facts: ResourceFacts): Strategy =>
   genericStrategy(facts, {
     returnsDeletedObject: true,
     applyDefaults: (object) => defaultClaim(as<ResourceClaimTemplate>(object).spec?.spec?.devices),
-    validate(object) {
-      const { spec } = as<ResourceClaimTemplate>(object);
-      const metadata = (
-        spec as { metadata?: { labels?: Record<string, string>; annotations?: Record<string, string> } }
-      )?.metadata;
+    validate: (object) => validateTemplate(as<ResourceClaimTemplate>(object)),
+    validateUpdate(next, old) {
+      const [after, before] = [as<ResourceClaimTemplate>(next), as<ResourceClaimTemplate>(old)];
+      const causes = validateTemplate(after);
+      if (same(after.spec, before.spec)) return causes;
+      const { metadata, spec } = templateOf(after);
       return [
-        ...validateLabels(metadata?.labels, "spec.metadata.labels"),
-        ...validateAnnotations(metadata?.annotations, "spec.metadata.annotations"),
-        ...validateClaim((spec?.spec as ResourceClaimSpec | undefined)?.devices, "spec.spec.devices"),
+        ...causes,
+        invalidValue("spec", { ...metadata, Spec: goValue(spec ?? {}, CLAIM_SPEC) }, "field is immutable"),
       ];
     },
-    validateUpdate: (next, old) =>
-      immutable("spec", as<ResourceClaimTemplate>(next).spec, as<ResourceClaimTemplate>(old).spec),
   });
 
 /** Resource names that are neither Kubernetes' own nor quota's. */
 const isExtended = (name: string): boolean =>
-  /^[^/]+\/[^/]+$/.test(name) && !name.split("/")[0]?.endsWith("kubernetes.io") && !name.startsWith("requests.");
+  name.includes("/") &&
+  !name.includes("kubernetes.io/") &&
+  !name.startsWith("requests.") &&
+  isQualifiedName(`requests.${name}`).length === 0;
 
 export const deviceClassStrategy = (facts: ResourceFacts): Strategy =>
   genericStrategy(facts, {

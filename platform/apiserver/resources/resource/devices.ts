@@ -1,5 +1,5 @@
 /** What claims, classes and slices of the resource group share: names, selectors and configuration of devices. */
-import { CelEnvironment, DYN } from "#platform/rules/cel/index.ts";
+import { CelEnvironment, DYN, typeText } from "#platform/rules/cel/index.ts";
 import type { DeviceSelector, DeviceToleration } from "#sdk/api/generated/types.ts";
 import { isDNS1123Label, isLabelValue, isQualifiedName } from "#sdk/api/names.ts";
 import {
@@ -49,8 +49,12 @@ export function validateSet<T>(
 
 function validateExpression(expression: string, field: string): Causes {
   if (Buffer.byteLength(expression) > EXPRESSION_BYTES_MAX) return [tooLongValue(field, EXPRESSION_BYTES_MAX)];
-  const compiled = environment.compile(expression, ["bool"]);
-  return compiled.ok ? [] : [invalidValue(field, expression, `compilation failed: ${compiled.error}`)];
+  const compiled = environment.compile(expression);
+  if (!compiled.ok) return [invalidValue(field, expression, `compilation failed: ${compiled.error}`)];
+  const { type } = compiled.program;
+  return type.kind === "bool" || type.kind === "dyn"
+    ? []
+    : [invalidValue(field, expression, `must evaluate to bool or the unknown type, not ${typeText(type)}`)];
 }
 
 export const validateSelectors = (selectors: readonly DeviceSelector[] | undefined, field: string): Causes =>
@@ -115,7 +119,6 @@ export function validateToleration(t: DeviceToleration, at: string): Causes {
     if (t.value) causes.push(invalidValue(`${at}.value`, t.value, "must be empty for operator `Exists`"));
   } else if (t.operator === "Equal") {
     causes.push(...each(isLabelValue(t.value ?? ""), `${at}.value`, t.value ?? ""));
-    if (!t.key) causes.push(required(`${at}.key`));
   } else if (t.operator) causes.push(notSupported(`${at}.operator`, t.operator, ["Equal", "Exists"]));
   else causes.push(required(`${at}.operator`));
   return [...causes, ...(t.effect ? oneOf(t.effect, `${at}.effect`, TAINT_EFFECTS) : [])];

@@ -6,7 +6,7 @@ import { type Causes, invalidValue, notSupported, required } from "../../registr
 import { genericStrategy } from "../../registry/generic.ts";
 import type { Strategy } from "../../registry/strategy.ts";
 import { as } from "../as.ts";
-import { each, immutable, nonNegativeQuantity, subdomain } from "../checks.ts";
+import { each, immutable, subdomain } from "../checks.ts";
 import { validateNodeSelector } from "../core/pods/affinity.ts";
 import { validateDriverName } from "../storage/csi.ts";
 import { TAINT_EFFECTS, validateLabelName, validatePoolName, validateQualified, validateSet } from "./devices.ts";
@@ -28,7 +28,7 @@ function validateAttribute(attribute: Attribute, at: string): Causes {
   const lists = ["bools", "ints", "strings", "versions"].filter(
     (v) => (attribute as Record<string, unknown>)[v] !== undefined,
   );
-  if (set.length + lists.length === 0) return [required(at, "exactly one value must be specified")];
+  if (set.length + lists.length === 0) return [invalidValue(at, "", "exactly one value must be specified")];
   if (set.length + lists.length > 1) return [invalidValue(at, attribute, "exactly one value must be specified")];
   const text = attribute.string ?? attribute.version;
   const field = `${at}.${set[0]}`;
@@ -105,11 +105,7 @@ function validateDevice(device: Device, at: string, perDevice: boolean): Causes 
       ...validateQualified(name, `${at}.attributes`, false),
       ...validateAttribute(attribute, `${at}.attributes[${name}]`),
     );
-  for (const [name, { value }] of capacity)
-    causes.push(
-      ...validateQualified(name, `${at}.capacity`, false),
-      ...nonNegativeQuantity(value, `${at}.capacity[${name}].value`),
-    );
+  for (const [name] of capacity) causes.push(...validateQualified(name, `${at}.capacity`, false));
   causes.push(...validateSet(device.taints, TAINTS_MAX, `${at}.taints`, undefined, validateTaint));
   const placement: Placement = device;
   if (perDevice) causes.push(...validatePlacement(placement, at, PER_DEVICE, PER_DEVICE));

@@ -39,13 +39,13 @@ function validate(priority: PriorityClass): Causes {
 
 export const priorityClassStrategy = (facts: ResourceFacts): Strategy =>
   genericStrategy(facts, {
-    generation: true,
+    // It is created with a generation, which never changes.
+    generation: false,
+    prepareForCreate(object) {
+      object.metadata.generation = 1;
+    },
     applyDefaults(object) {
       as<PriorityClass>(object).preemptionPolicy ??= "PreemptLowerPriority";
-    },
-    prepareForUpdate(next, old) {
-      // It is created with a generation that never changes.
-      if (old.metadata.generation !== undefined) next.metadata.generation = old.metadata.generation;
     },
     validate: (object) => validate(as<PriorityClass>(object)),
     validateUpdate(next, old) {
