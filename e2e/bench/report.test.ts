@@ -27,6 +27,17 @@ describe("a benchmark's report", () => {
     assert.equal(reached({ name: "lost", of: "errors", target: 0 }, [{ ours: 1, theirs: 0 }]), false);
   });
 
+  it("holds what has a limit of its own against that, whatever the original does", () => {
+    const each: Figure = { name: "a tenant", of: "bytes_each", limit: 100 * 1024 };
+    assert.equal(reached(each, [{ ours: 90 * 1024, theirs: undefined }]), true);
+    assert.equal(
+      row(each, [{ ours: 200 * 1024, theirs: undefined }]),
+      "| a tenant | 200 KiB | - | - | ≤100 KiB | missed |",
+    );
+    const shownOnly: Figure = { name: "made/s", of: "per_second" };
+    assert.equal(row(shownOnly, [{ ours: 20, theirs: undefined }]), "| made/s | 20.0 | - | - | - | - |");
+  });
+
   it("has no verdict where the original did not run", () => {
     assert.equal(reached(rate, [{ ours: 150, theirs: undefined }]), undefined);
     assert.equal(row(rate, [{ ours: 150, theirs: undefined }]), "| creates/s | 150 | - | - | ≥2× | - |");

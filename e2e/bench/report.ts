@@ -16,22 +16,27 @@ export const median = (values: readonly number[]): number => {
 
 const MIB = 1024 ** 2;
 function shown(figure: Figure, value: number): string {
-  if (figure.of === "bytes") return `${(value / MIB).toFixed(0)} MiB`;
+  if (figure.of === "bytes_each") return `${(value / 1024).toFixed(0)} KiB`;
+  if (figure.of === "bytes" || figure.of === "peak_bytes") return `${(value / MIB).toFixed(0)} MiB`;
   if (figure.of === "p99_ms") return `${value.toFixed(1)} ms`;
   return value >= 100 ? value.toFixed(0) : value.toFixed(1);
 }
 
 /** True when the target holds for the median. Errors are counted, not compared. */
 export function reached(figure: Figure, pairs: readonly Pair[]): boolean | undefined {
-  if (figure.of === "errors") return median(pairs.map(({ ours }) => ours)) <= figure.target;
+  const { target = Number.NaN, limit } = figure;
+  const own = median(pairs.map(({ ours }) => ours));
+  if (limit !== undefined) return own <= limit;
+  if (figure.of === "errors") return own <= target;
   const ratios = pairs.flatMap(({ ours, theirs }) => (theirs ? [ours / theirs] : []));
-  if (ratios.length === 0 || !Number.isFinite(figure.target)) return undefined;
-  return figure.of === "per_second" ? median(ratios) >= figure.target : median(ratios) <= figure.target;
+  if (ratios.length === 0 || Number.isNaN(target)) return undefined;
+  return figure.of === "per_second" ? median(ratios) >= target : median(ratios) <= target;
 }
 
 const goal = (figure: Figure): string => {
+  if (figure.limit !== undefined) return `≤${shown(figure, figure.limit)}`;
+  if (figure.target === undefined) return "-";
   if (figure.of === "errors") return String(figure.target);
-  if (!Number.isFinite(figure.target)) return "-";
   return `${figure.of === "per_second" ? "≥" : "≤"}${figure.target}×`;
 };
 

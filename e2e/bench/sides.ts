@@ -18,6 +18,8 @@ export interface Side {
   key: string;
   /** Resident memory of the API server and of its database, in bytes; what processes share counts once. */
   memory(): Record<"server" | "database", number>;
+  /** The most that the API servers had resident, in bytes. */
+  peak(): number;
   /** Seconds of CPU used by processes that live. */
   cpu(): Record<"server" | "database", number>;
   remove(): Promise<void>;
@@ -45,6 +47,14 @@ function proportionalBytes(pid: number): number {
     return 0; // ended meanwhile
   }
 }
+
+function peakBytes(pid: number | undefined): number {
+  const kib = pid && /^VmHWM:\s+(\d+) kB/m.exec(readFileSync(`/proc/${pid}/status`, "utf8"))?.[1];
+  return Number(kib ?? 0) * 1024;
+}
+
+const peakOf = (pids: readonly (number | undefined)[]): number =>
+  pids.reduce<number>((sum, pid) => sum + peakBytes(pid), 0);
 
 /** A process and all it started. */
 function family(pid: number): number[] {
@@ -88,6 +98,7 @@ export const capstan: StartSide = async ({ servers }) => {
     servers: cluster.servers.map(({ url }) => url),
     ...cluster.credentialFiles,
     memory: () => ({ server: memoryOf(cluster.servers.map(({ pid }) => pid)), database: memoryOf([postmaster]) }),
+    peak: () => peakOf(cluster.servers.map(({ pid }) => pid)),
     cpu: () => ({ server: cpuOf(cluster.servers.map(({ pid }) => pid)), database: cpuOf([postmaster]) }),
     remove: () => cluster.remove(),
   };
@@ -118,6 +129,7 @@ export async function capstanWithSchedulers(
     servers: [server.url],
     ...cluster.credentialFiles,
     memory: () => ({ server: memoryOf([server.pid]), database: memoryOf([postmaster]) }),
+    peak: () => peakOf([server.pid]),
     cpu: () => ({ server: cpuOf([server.pid]), database: cpuOf([postmaster]) }),
     async schedulers() {
       for (let i = 0; i < count; i++) {
@@ -232,13 +244,14 @@ async function startUpstream(
     cert: pki("admin-client.crt"),
     key: pki("admin-client.key"),
     memory: () => ({ server: memoryOf(pids), database: memoryOf([etcd]) }),
+    peak: () => peakOf(pids),
     cpu: () => ({ server: cpuOf(pids), database: cpuOf([etcd]) }),
     remove,
   };
 }
 
 /** The same kind of keys and certificates as ours, so that TLS costs the same. */
-async function makePki(dir: string): Promise<(name: string) => string> {
+export async function makePki(dir: string): Promise<(name: string) => string> {
   const dataDir = join(dir, "keys");
   mkdirSync(dataDir);
   const config: Config = {

@@ -1,6 +1,6 @@
 // apiload drives any Kubernetes-compatible API server over its public API and prints one JSON line per phase.
 // Phases: create (N clients POST ConfigMaps), create-pods, get, list, watch (W watchers, one writer: commit-to-delivery latency),
-// fill (a number of objects), informers, nodes, pods, scheduled, podstart.
+// fill (a number of objects), informers, tenants, nodes, pods, scheduled, podstart.
 package main
 
 import (
@@ -178,6 +178,8 @@ func main() {
 			scheduled(ctx, c, hosts[0])
 		case "podstart":
 			podStart(ctx, c, hosts[0])
+		case "tenants":
+			makeTenants(ctx, c, hosts[0])
 		case "watch":
 			watch(ctx, c, base, run, body)
 		}
