@@ -5,14 +5,16 @@
 import { deepEqual } from "node:assert/strict";
 import type { TestContext } from "node:test";
 import { silentLog } from "#platform/base/log.ts";
+import type { Pod } from "#sdk/api/generated/types.ts";
 import { StatusError } from "#sdk/api/status.ts";
 import type { Client } from "#sdk/client/port.ts";
 import { createFakeApi } from "#sdk/testing/fake-api.ts";
 import { until } from "#sdk/testing/until.ts";
 import type { Controller } from "../context.ts";
 import { sameJson } from "../objects.ts";
+import { PODS } from "../resources.ts";
 import { type RunInput, runControllers } from "../run.ts";
-import { type Fate, runPods } from "./world.ts";
+import type { Fate } from "./world.ts";
 
 export interface Convergence {
   loops: readonly Controller[];
@@ -30,6 +32,7 @@ export interface Convergence {
 const RUNS = 6;
 const FAILING = 0.3;
 const WAIT_MS = 10_000;
+const NODE_MS = 5;
 
 /** A failure names its seed. */
 export async function converges(t: TestContext, given: Convergence): Promise<void> {
@@ -40,10 +43,24 @@ export async function converges(t: TestContext, given: Convergence): Promise<voi
 async function oneRun(t: TestContext, given: Convergence, seed: number): Promise<void> {
   const random = generator(seed);
   const api = createFakeApi();
-  if (given.fate) runPods(t, api, given.fate);
   let loops = start(api.client, given);
   t.after(() => loops.stop());
   let stepping = false;
+  const { fate } = given;
+  const node = fate && setInterval(() => void live(fate), NODE_MS);
+  t.after(() => clearInterval(node));
+  /** A node of the world: its writes are not lost either. */
+  async function live(becomes: Fate): Promise<void> {
+    for (const pod of (await api.client.list<Pod>(PODS)).items) {
+      const status = pod.status?.phase || pod.metadata.deletionTimestamp ? undefined : becomes(pod);
+      if (!status) continue;
+      const was = stepping;
+      stepping = true;
+      const written = api.client.update(PODS, { ...pod, status }, { subresource: "status" });
+      stepping = was;
+      await written.catch(() => undefined);
+    }
+  }
   api.intercept(() => {
     // Only the loops' writes are lost: the steps are the world's.
     if (!stepping && random() < FAILING) throw new StatusError(503, "ServiceUnavailable", "lost");
