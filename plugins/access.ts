@@ -8,7 +8,9 @@ import type { Client } from "#sdk/client/port.ts";
 import type { Plugin } from "#sdk/plugin/manifest.ts";
 
 const GROUP = "rbac.authorization.k8s.io";
-const RUNNERS = "capstan:controllers";
+/** Groups of the processes that run plugins with the API; the API server's own needs no role. */
+const RUNNERS = { controllers: "capstan:controllers", scheduler: "capstan:scheduler" };
+const SCHEDULING: readonly string[] = ["filter", "score", "permit", "offers"];
 const resource = (name: string) => ({ group: GROUP, version: "v1", resource: name });
 
 type AccessObject = KubeObject & { rules?: unknown; roleRef?: unknown; subjects?: unknown };
@@ -19,13 +21,18 @@ const clusterRole = (name: string, rules: object[]): AccessObject => ({
   metadata: { name },
   rules,
 });
-const binding = (name: string, kind: "User" | "Group", subject: string): AccessObject => ({
+const binding = (name: string, kind: "User" | "Group", ...subjects: string[]): AccessObject => ({
   apiVersion: `${GROUP}/v1`,
   kind: "ClusterRoleBinding",
   metadata: { name },
   roleRef: { apiGroup: GROUP, kind: "ClusterRole", name },
-  subjects: [{ kind, apiGroup: GROUP, name: subject }],
+  subjects: subjects.map((subject) => ({ kind, apiGroup: GROUP, name: subject })),
 });
+
+const runnersOf = ({ spec }: Plugin): string[] =>
+  spec.worlds.some((world) => SCHEDULING.includes(world))
+    ? [RUNNERS.controllers, RUNNERS.scheduler]
+    : [RUNNERS.controllers];
 
 /**
  * None for a plugin that was not granted `api`. `owner`: the tenant that it is installed in, whose objects these are; who may run tenants'
@@ -51,7 +58,7 @@ export function accessOf(plugin: Plugin, owner = "root"): { roles: AccessObject[
         { ...act, resources: ["groups"], resourceNames: [PLUGINS_GROUP] },
       ]),
     ],
-    bindings: [binding(acts, "User", user), binding(runs, "Group", RUNNERS)],
+    bindings: [binding(acts, "User", user), binding(runs, "Group", ...runnersOf(plugin))],
   };
 }
 

@@ -6,6 +6,7 @@ export const FIRST_PARTY_PLUGINS = [
   "claim-resize",
   "cni",
   "cri",
+  "csi",
   "default-ingress-class",
   "default-storage-class",
   "deny-external-ips",
@@ -13,6 +14,7 @@ export const FIRST_PARTY_PLUGINS = [
   "extended-resource-toleration",
   "haproxy-load-balancer",
   "image-locality",
+  "image-policy",
   "limit-anti-affinity",
   "limit-ranger",
   "node-affinity",
@@ -20,11 +22,13 @@ export const FIRST_PARTY_PLUGINS = [
   "node-resources",
   "node-restriction",
   "pod-affinity",
+  "pod-logs",
   "pod-node-selector",
   "pod-security",
   "runtime-class",
   "taints",
   "topology-spread",
+  "usage-score",
 ] as const;
 
 /** Installed, and called only when somebody enables them (`kubectl patch plugin NAME --type merge -p '{"spec":{"enabled":true}}'`). */
@@ -34,6 +38,9 @@ export const OFF_BY_DEFAULT: ReadonlySet<string> = new Set([
   "deny-external-ips",
   "digest-tokens",
   "extended-resource-toleration",
+  "image-policy",
   "limit-anti-affinity",
+  "pod-logs",
   "pod-node-selector",
+  "usage-score",
 ]);

@@ -15,7 +15,7 @@ import { createClient } from "#sdk/client/client.ts";
 import { loadKubeconfig } from "#sdk/client/kubeconfig.ts";
 import { leaderElect } from "#sdk/client/leader.ts";
 import type { Client } from "#sdk/client/port.ts";
-import { paths } from "../config.ts";
+import { type Config, paths } from "../config.ts";
 import { authorityOfTenant, tokenKeyOf } from "../pki.ts";
 import { pluginClients } from "../plugin-users.ts";
 import { rolePlugins } from "../plugins.ts";
@@ -91,6 +91,14 @@ async function tenantNamed(client: Client, name: string): Promise<TenantObject |
   }
 }
 
+/** What the load balancer's and the log collector's components are told, and the paths in their grants. */
+function pluginPaths(config: Config) {
+  const { facts, variables } = balancerFacts(config);
+  const collectorDir = join(config.dataDir, "log-collector");
+  const podLogs = join(paths(config.dataDir).node("*"), "pods-logs");
+  return { facts: { ...facts, collectorDir, podLogs }, variables: { ...variables, collectorDir } };
+}
+
 /** Each plugin writes as its own user; this role's credential only opens the connections, and reads what they watch. */
 async function runPlugins({ config, log }: RoleContext, client: Client, signal: AbortSignal): Promise<void> {
   const users = pluginClients(loadKubeconfig(paths(config.dataDir).roleKubeconfig("controllers")));
@@ -98,7 +106,7 @@ async function runPlugins({ config, log }: RoleContext, client: Client, signal: 
     role: "controllers",
     instance: `controllers-${hostname()}`,
     worlds: ["controller"],
-    ...balancerFacts(config),
+    ...pluginPaths(config),
     clientFor: users.clientFor,
     config,
     client,

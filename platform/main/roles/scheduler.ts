@@ -5,6 +5,7 @@ import { startScheduler } from "#platform/scheduler/scheduler.ts";
 import { createClient } from "#sdk/client/client.ts";
 import { loadKubeconfig } from "#sdk/client/kubeconfig.ts";
 import { paths } from "../config.ts";
+import { pluginClients } from "../plugin-users.ts";
 import { rolePlugins } from "../plugins.ts";
 import type { StartRole } from "../role.ts";
 
@@ -13,8 +14,10 @@ export const start: StartRole = async ({ config, log }) => {
   const client = createClient({ ...kubeconfig, userAgent: "capstan-scheduler" });
   const stopping = new AbortController();
   const { signal } = stopping;
+  const users = pluginClients(kubeconfig);
   const loader = rolePlugins({
     role: "scheduler",
+    clientFor: users.clientFor,
     instance: `scheduler-${hostname()}`,
     worlds: ["filter", "score"],
     config,
@@ -31,6 +34,7 @@ export const start: StartRole = async ({ config, log }) => {
       stopping.abort();
       await (await scheduler).done;
       await loader.host.close();
+      users.close();
       client.close();
     },
   };
