@@ -8,6 +8,7 @@ import { type Config, type NodeConfig, paths } from "#platform/main/config.ts";
 import { containerdCommand } from "#platform/main/containerd.ts";
 import { loadOwnImages } from "#platform/main/images.ts";
 import { ensurePki } from "#platform/main/pki.ts";
+import { createVolumeDrivers, type VolumeDriverHost } from "#platform/main/volume-drivers.ts";
 import { type Agent, startAgent } from "#platform/node/agent.ts";
 import { createComponentRuntime } from "#platform/node/component-runtime.ts";
 import type { NetworkResult } from "#platform/node/ports.ts";
@@ -87,14 +88,16 @@ export async function startNode(kubeletPort: number): Promise<NodeUnderTest> {
       spec: { ...manifest, digest, enabled, approved: [capabilitiesDigest(manifest.capabilities)] },
     } as unknown as Plugin);
   const built = new Map<string, { digest: string; manifest: Omit<Manifest, "name"> }>();
-  for (const name of ["cri", "cni"]) {
+  for (const name of ["cri", "cni", "csi"]) {
     const { digest, manifest } = await buildPlugin(join(import.meta.dirname, "../../plugins", name), components);
     const { name: _, ...spec } = manifest;
     built.set(name, { digest, manifest: spec });
     setPlugin(name, digest, spec, true);
   }
   const log = createLog("error");
-  let running: { agent: Agent; host: PluginHost; server: NodeServer; ending: AbortController } | undefined;
+  let running:
+    | { agent: Agent; host: PluginHost; volumeCalls: VolumeDriverHost; server: NodeServer; ending: AbortController }
+    | undefined;
 
   const begin = async () => {
     const ending = new AbortController();
@@ -115,7 +118,17 @@ export async function startNode(kubeletPort: number): Promise<NodeUnderTest> {
       facts: { nodeName: "n1", podCIDR: node.podCIDR, bridge: BRIDGE, cniDir: join(directoryOf("n1"), "cni") },
       log,
     });
+    const volumeCalls = createVolumeDrivers({
+      role: "node",
+      instance: "n1",
+      engine: config.engine,
+      componentsDir: components,
+      plugins,
+      variables: {},
+      log,
+    });
     host.start();
+    volumeCalls.start();
     await plugins.start(ending.signal);
     await host.ready();
     const settings = {
@@ -132,18 +145,20 @@ export async function startNode(kubeletPort: number): Promise<NodeUnderTest> {
       client: api.client,
       runtime: createComponentRuntime(createRuntimeCalls(host)),
       network: createNetworkCalls<NetworkResult>(host),
+      volumeCalls,
       log,
     });
     const credentials = { cert: pem("node-n1.crt"), key: pem("node-n1.key"), ca: pem("ca.crt") };
     const server = await startServer(agent, credentials, { host: "127.0.0.1", port: kubeletPort });
     await agent.ready;
-    running = { agent, host, server, ending };
+    running = { agent, host, volumeCalls, server, ending };
   };
   const end = async () => {
     if (running === undefined) return;
     await running.server.close();
     await running.agent.stop();
     running.ending.abort();
+    await running.volumeCalls.close();
     await running.host.close();
     running = undefined;
   };

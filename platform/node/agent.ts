@@ -12,12 +12,14 @@ import { type Client, tenantOf } from "#sdk/client/port.ts";
 import { admit } from "./admit.ts";
 import { createContainers } from "./containers.ts";
 import { isNodePod, type NodeContext, type NodePod, type NodeSettings } from "./context.ts";
+import { createVolumeDrivers } from "./csi/drivers.ts";
+import { createCsiVolumes } from "./csi/volumes.ts";
 import { collectDead, orphanPod, removeLeftovers, rotateLogs } from "./housekeeping.ts";
 import { createImageCollection } from "./image-collection.ts";
 import { createContext } from "./node-context.ts";
 import { NODES, nodeStatus, registerNode, renewLease, saysAlready, writeNodeStatus } from "./node-object.ts";
 import { createObserver, type Observer } from "./observe.ts";
-import type { Network, Runtime } from "./ports.ts";
+import type { Network, Runtime, VolumeCalls } from "./ports.ts";
 import { createEviction } from "./pressure/eviction.ts";
 import { createProber } from "./probes.ts";
 import { createReferences } from "./references.ts";
@@ -45,6 +47,8 @@ export interface AgentOptions {
   client: Client;
   runtime: Runtime;
   network: Network;
+  /** Left out: the node takes no volume drivers. */
+  volumeCalls?: VolumeCalls;
   log: Log;
   clock?: Clock;
 }
@@ -77,7 +81,8 @@ export function startAgent(options: AgentOptions): Agent {
     services.byIndex("namespace", `${tenant}/${namespace}`),
   );
   const references = createReferences(client, () => context.clock.now());
-  const volumes = createVolumes(context, references);
+  const drivers = options.volumeCalls && createVolumeDrivers(context, options.volumeCalls);
+  const volumes = createVolumes(context, references, drivers && createCsiVolumes(context, drivers));
   const prober = createProber(context);
   const workers = new Map<string, PodWorker>();
   const observer = createObserver(context.runtime, (uid) => workers.get(uid)?.wake());
@@ -202,6 +207,7 @@ export function startAgent(options: AgentOptions): Agent {
     loops.push(every(STATUS_CHECK_MS, "the node's status", keepStatus));
     await services.start(signal);
     await pods.start(signal);
+    if (drivers) loops.push(drivers.start(signal));
     loops.push(every(RELIST_MS, "listing what runs", observer.refresh));
     loops.push(every(STATISTICS_MS, "reading what is used", async () => statistics.tick()));
     loops.push(every(PRESSURE_MS, "looking what is left", checkPressure));

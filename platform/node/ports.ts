@@ -117,3 +117,14 @@ export interface Network {
   /** Frees what belongs to none of these sandboxes. */
   gc(valid: { containerId: string; ifname: string }[]): Promise<void>;
 }
+
+/** Volume drivers (world volume: plugins/csi and others); requests and answers are CSI's messages in their JSON mapping. */
+export interface VolumeCalls {
+  /** Makes the driver behind a socket callable under its name, in place of what had the name. */
+  add(driver: string, socket: string): Promise<void>;
+  remove(driver: string): void;
+  /** Components that are drivers themselves, by their plugins' names. */
+  natives(): string[];
+  /** Rejects with an Error whose `code` is the gRPC status where the driver refused. */
+  call(driver: string, service: "identity" | "controller" | "node", hook: string, request?: object): Promise<object>;
+}

@@ -26,6 +26,8 @@ import type { MountedVolumes, VolumeManager } from "./volumes/manager.ts";
 const RESYNC_MS = 30_000;
 const RETRY_MS = 10_000;
 const NETWORK_RETRY_MS = 5_000;
+/** A volume that is attached or bound elsewhere comes soon. */
+const MOUNT_RETRY_MS = 3_000;
 /** A pod whose object vanished (deleted with force) was asked to end at once. */
 const VANISHED_GRACE_SECONDS = 2;
 
@@ -193,7 +195,7 @@ export function createWorker(parts: WorkerParts, first: NodePod): PodWorker {
       mounted = await volumes.ensure(pod, podIPs());
     } catch (error) {
       recorder.event(pod, "Warning", "FailedMount", messageOf(error));
-      return RETRY_MS;
+      return MOUNT_RETRY_MS;
     }
     if (decision.createSandbox) {
       const left = sandboxRetryAt - clock.now();

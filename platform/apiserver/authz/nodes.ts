@@ -5,7 +5,7 @@
 
 import { ALL_TENANTS, ROOT_TENANT, type Store, type TenantId } from "#platform/store/port.ts";
 import { parseFieldSelector, requiredValue } from "#sdk/api/fields.ts";
-import type { PodSpec } from "#sdk/api/generated/types.ts";
+import type { CSIPersistentVolumeSource, PodSpec } from "#sdk/api/generated/types.ts";
 import { type AuthorizationAttributes, type Authorizer, type Decision, noRules } from "./authorizer.ts";
 
 const ALLOW: Decision = { decision: "allow", reason: "" };
@@ -41,6 +41,8 @@ const OPEN = new Set([
   "tenants.capstan.dev",
   "plugins.capstan.dev",
 ]);
+
+const CSI_NODE_VERBS = new Set(["create", "get", "update", "patch", "delete"]);
 
 const REFERENCED = new Set(["secrets", "configmaps", "persistentvolumeclaims", "serviceaccounts"]);
 
@@ -106,13 +108,38 @@ export function nodeAuthorizer(store: Store): Authorizer {
     return false;
   }
 
+  async function read<T>(a: AuthorizationAttributes, resource: string, name: string): Promise<T | undefined> {
+    if (a.tenant === "*") return undefined;
+    const stored = await store.get({ tenant: a.tenant, resource, namespace: "", name }, { type: "consistent" });
+    return stored && (JSON.parse(stored.document) as T);
+  }
+
+  /** A secret that a driver is handed for a volume that one of the node's pods claims. */
+  async function isVolumesSecret(node: string, a: AuthorizationAttributes, r: Resource): Promise<boolean> {
+    if (a.tenant === "*") return false;
+    const { objects } = await store.list({
+      scope: { tenant: a.tenant, resource: "persistentvolumes" },
+      freshness: { type: "atLeast", revision: 0 },
+    });
+    for (const { document, key } of objects) {
+      const { csi } = (JSON.parse(document) as { spec?: { csi?: CSIPersistentVolumeSource } }).spec ?? {};
+      const refs = [csi?.nodeStageSecretRef, csi?.nodePublishSecretRef, csi?.nodeExpandSecretRef];
+      if (!refs.some((ref) => ref?.namespace === r.namespace && ref.name === r.name)) continue;
+      if (await isClaimed(node, a, { ...r, name: key.name })) return true;
+    }
+    return false;
+  }
+
+  async function isAttachedHere(node: string, a: AuthorizationAttributes, r: Resource): Promise<boolean> {
+    const found = await read<{ spec?: { nodeName?: string } }>(a, "volumeattachments.storage.k8s.io", r.name);
+    return found?.spec?.nodeName === node;
+  }
+
   /** A volume is its pod's by way of the claim that it is bound to. */
   async function isClaimed(node: string, a: AuthorizationAttributes, r: Resource): Promise<boolean> {
-    if (a.tenant === "*") return false;
-    const key = { tenant: a.tenant, resource: "persistentvolumes", namespace: "", name: r.name };
-    const stored = await store.get(key, { type: "consistent" });
-    if (!stored) return false;
-    const { spec } = JSON.parse(stored.document) as { spec?: { claimRef?: { namespace?: string; name?: string } } };
+    const { spec } =
+      (await read<{ spec?: { claimRef?: { namespace?: string; name?: string } } }>(a, "persistentvolumes", r.name)) ??
+      {};
     const { namespace, name } = spec?.claimRef ?? {};
     if (!namespace || !name) return false;
     return await isReferenced(node, a, { ...r, resource: "persistentvolumeclaims", namespace, name });
@@ -171,6 +198,19 @@ export function nodeAuthorizer(store: Store): Authorizer {
       ) {
         return a.verb === "create" ? ALLOW : noOpinion("");
       }
+      if (resource === "csinodes.storage.k8s.io") {
+        const may = a.tenant === ROOT_TENANT && r.subresource === "" && CSI_NODE_VERBS.has(a.verb);
+        return may && (r.name === node || a.verb === "create")
+          ? ALLOW
+          : noOpinion("can only access CSINode with the same name as the requesting node");
+      }
+      if (resource === "volumeattachments.storage.k8s.io" && r.subresource === "" && a.verb === "get")
+        return (await isAttachedHere(node, a, r))
+          ? ALLOW
+          : noOpinion(`no relationship found between node '${node}' and this object`);
+      // A node asks for its own certificates; whether it gets them is for who approves and signs.
+      if (resource === "certificatesigningrequests.certificates.k8s.io" && r.subresource === "")
+        return a.verb === "create" || READ.has(a.verb) ? ALLOW : noOpinion("");
       if (resource === "persistentvolumes" && r.subresource === "" && a.verb === "get")
         return (await isClaimed(node, a, r))
           ? ALLOW
@@ -180,9 +220,9 @@ export function nodeAuthorizer(store: Store): Authorizer {
       // A watch of one named object is how an agent keeps what its pods mounted up to date.
       const follows = REFERENCED.has(resource) && (a.verb === "watch" || a.verb === "list") && r.name !== "";
       if (token || reads || follows) {
-        return (await isReferenced(node, a, r))
-          ? ALLOW
-          : noOpinion(`no relationship found between node '${node}' and this object`);
+        const isMine =
+          (await isReferenced(node, a, r)) || (r.resource === "secrets" && (await isVolumesSecret(node, a, r)));
+        return isMine ? ALLOW : noOpinion(`no relationship found between node '${node}' and this object`);
       }
       return noOpinion("");
     },

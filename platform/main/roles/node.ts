@@ -25,6 +25,7 @@ import { hostAddressFor } from "../nodes.ts";
 import { pluginLogs } from "../plugins.ts";
 import type { RoleContext, StartRole } from "../role.ts";
 import { whenServed } from "../served.ts";
+import { createVolumeDrivers } from "../volume-drivers.ts";
 
 const PODS_MAX = 110;
 
@@ -41,6 +42,7 @@ export const start: StartRole = async (context) => {
 
   const plugins = createInformer<Plugin>(client, PLUGINS, { log });
   const host = pluginHost(context, node, client, plugins);
+  const volumeCalls = volumeDrivers(context, node, plugins);
   host.start();
   const begin = async () => {
     await whenServed(client, signal);
@@ -56,6 +58,7 @@ export const start: StartRole = async (context) => {
       ...(node.netns === undefined ? { recordFile: sysctlRecordFile(config.dataDir) } : {}),
       tenantOfAddress: (address) => tenantAt(parts.agent, address),
     });
+    volumeCalls.start();
     await plugins.start(signal);
     await host.ready();
     const agent = startAgent({
@@ -72,6 +75,7 @@ export const start: StartRole = async (context) => {
       client,
       runtime: createComponentRuntime(createRuntimeCalls(host)),
       network: placing(createNetworkCalls<NetworkResult>(host), network),
+      volumeCalls,
       log,
     });
     parts.agent = agent;
@@ -87,6 +91,7 @@ export const start: StartRole = async (context) => {
       stopping.abort();
       await parts.server?.close();
       await parts.agent?.stop();
+      await volumeCalls.close();
       await host.close().catch((error: unknown) => log.warn("a component did not end", { error: messageOf(error) }));
       client.close();
     },
@@ -99,6 +104,24 @@ function nodeClient(config: Config, node: NodeConfig): Client {
   const address = hostAddressFor(node);
   const server = address === undefined ? options.server : `https://${address}:${config.api.port}`;
   return createClient({ ...options, server, userAgent: `capstan-node/${node.name}` });
+}
+
+function volumeDrivers(
+  { config, log }: RoleContext,
+  node: NodeConfig,
+  plugins: Parameters<typeof createPluginHost>[0]["plugins"],
+) {
+  const { components, run } = paths(config.dataDir);
+  return createVolumeDrivers({
+    role: "node",
+    instance: node.name,
+    engine: config.engine,
+    componentsDir: components,
+    plugins,
+    variables: { dataDir: config.dataDir, runDir: run },
+    facts: { nodeName: node.name },
+    log,
+  });
 }
 
 function pluginHost(

@@ -3,14 +3,16 @@ import { rm } from "node:fs/promises";
 import { join } from "node:path";
 import { messageOf } from "#platform/base/log.ts";
 import type { Volume } from "#sdk/api/generated/types.ts";
+import { tenantOf } from "#sdk/client/port.ts";
 import { type NodeContext, type NodePod, podPaths } from "../context.ts";
+import { type CsiVolume, type CsiVolumes, claimedCsi, inlineCsi, recordOf } from "../csi/volumes.ts";
 import type { References } from "../references.ts";
 import { claimedVolume } from "./claims.ts";
 import { createFileVolumes } from "./files.ts";
 import { ensureEmptyDir, ensureHostPath, hostPathOf } from "./host.ts";
 import { makeShared, unmountBelow } from "./mounts.ts";
 import { localMounts, type MountedVolume, setUpNfs, setUpPersistent } from "./persistent.ts";
-import { createRecords } from "./records.ts";
+import { createRecords, type VolumeRecord } from "./records.ts";
 
 /** By the name that the pod gives the volume. */
 export type MountedVolumes = Map<string, MountedVolume>;
@@ -24,13 +26,35 @@ export interface VolumeManager {
   remove(uid: string): Promise<void>;
 }
 
+/** Of one driver a volume is known by its handle, of the others by its object. */
+const keyOf = ({ volume, csi }: VolumeRecord): string => (csi === undefined ? volume : `${csi.driver}^${csi.handle}`);
+const isSame = (a: VolumeRecord, b: VolumeRecord): boolean => keyOf(a) === keyOf(b);
+
+/** What concerns one volume is done one after the other: who leaves last has to know. */
+function createTurns() {
+  const last = new Map<string, Promise<unknown>>();
+  return async <T>(key: string, action: () => Promise<T>): Promise<T> => {
+    const turn = (last.get(key) ?? Promise.resolve()).catch(() => undefined).then(action);
+    last.set(key, turn);
+    try {
+      return await turn;
+    } finally {
+      if (last.get(key) === turn) last.delete(key);
+    }
+  };
+}
+
 /** Directories whose mounts are to be seen by drivers' containers, and theirs by pods'. */
 const SHARED = ["pods", "plugins"];
 
 const setUpFailed = (name: string, error: unknown): Error =>
   new Error(`MountVolume.SetUp failed for volume ${JSON.stringify(name)} : ${messageOf(error)}`);
 
-export function createVolumes(context: NodeContext, references: References): VolumeManager {
+export function createVolumes(
+  context: NodeContext,
+  references: References,
+  csi: CsiVolumes | undefined,
+): VolumeManager {
   const { settings } = context;
   const files = createFileVolumes(context, references);
   const records = createRecords(settings);
@@ -42,13 +66,40 @@ export function createVolumes(context: NodeContext, references: References): Vol
     prepared ??= Promise.all(SHARED.map((name) => makeShared(join(settings.directory, name))));
     return prepared;
   };
-  const isUsedByOther = (uid: string, volume: string): boolean =>
-    [...records.all()].some(([other, of]) => other !== uid && [...of.values()].some((one) => one.volume === volume));
+  const isUsedByOther = (uid: string, record: VolumeRecord): boolean =>
+    [...records.all()].some(([other, of]) => other !== uid && [...of.values()].some((one) => isSame(one, record)));
+  const inTurn = createTurns();
+
+  const hold = async (
+    uid: string,
+    name: string,
+    shown: string,
+    setUp: () => Promise<MountedVolume>,
+  ): Promise<MountedVolume> => {
+    const mounted = await setUp().catch((error: unknown) => {
+      throw setUpFailed(shown, error);
+    });
+    const all: MountedVolumes = held.get(uid) ?? new Map();
+    held.set(uid, all.set(name, mounted));
+    return mounted;
+  };
+
+  const ensureCsi = async (pod: NodePod, volume: CsiVolume, name: string): Promise<MountedVolume> => {
+    if (csi === undefined) throw new Error("this node has no volume drivers");
+    const record = { volume: name, csi: recordOf(volume) };
+    return await inTurn(keyOf(record), async () => {
+      await records.put(pod.metadata.uid, volume.name, record);
+      return await csi.setUp(pod, volume);
+    });
+  };
 
   const ensurePersistent = async (pod: NodePod, volume: Volume): Promise<MountedVolume> => {
     const { uid } = pod.metadata;
     const known = held.get(uid)?.get(volume.name);
     if (known !== undefined) return known;
+    const inline = inlineCsi(pod, volume);
+    if (inline !== undefined)
+      return await hold(uid, volume.name, volume.name, () => ensureCsi(pod, inline, inline.handle));
     const claimed = await claimedVolume(context, pod, volume).catch((error: unknown) => {
       const list = `[${volume.name}]`;
       throw new Error(
@@ -58,16 +109,18 @@ export function createVolumes(context: NodeContext, references: References): Vol
     if (claimed === undefined)
       throw new Error(`volume ${JSON.stringify(volume.name)}: this kind of volume is not supported on this node`);
     const name = claimed.volume.metadata.name ?? "";
-    await records.put(uid, volume.name, { volume: name });
-    const parts = { context, isUsedByOther: () => isUsedByOther(uid, name) };
-    const mounted = await setUpPersistent(parts, pod, claimed, directoryOf(uid, volume.name)).catch(
-      (error: unknown) => {
-        throw setUpFailed(name, error);
-      },
-    );
-    const all: MountedVolumes = held.get(uid) ?? new Map();
-    held.set(uid, all.set(volume.name, mounted));
-    return mounted;
+    return await hold(uid, volume.name, name, async () => {
+      const driven = claimedCsi(volume.name, claimed);
+      // Two tenants may have volumes of one name.
+      const record: VolumeRecord = { volume: `${tenantOf(pod)}_${name}` };
+      if (driven !== undefined) return await ensureCsi(pod, driven, record.volume);
+      return await inTurn(keyOf(record), async () => {
+        await records.put(uid, volume.name, record);
+        const root = join(localMounts(settings), record.volume);
+        const parts = { context, root, isUsedByOther: () => isUsedByOther(uid, record) };
+        return await setUpPersistent(parts, pod, claimed, directoryOf(uid, volume.name));
+      });
+    });
   };
 
   const ensureOwn = async (pod: NodePod, volume: Volume, podIPs: string[]): Promise<MountedVolume | undefined> => {
@@ -87,11 +140,14 @@ export function createVolumes(context: NodeContext, references: References): Vol
     const mine = records.of(uid);
     if (mine.size === 0) return;
     await unmountBelow(podPaths(settings, uid).subPaths);
-    for (const [name, record] of mine) {
-      await unmountBelow(directoryOf(uid, name));
-      await records.remove(uid, name);
-      if (!isUsedByOther(uid, record.volume)) await unmountBelow(join(localMounts(settings), record.volume));
-    }
+    for (const [name, record] of mine)
+      await inTurn(keyOf(record), async () => {
+        const last = !isUsedByOther(uid, record);
+        if (record.csi !== undefined) await csi?.tearDown(uid, name, record.csi, last);
+        await unmountBelow(directoryOf(uid, name));
+        if (last) await unmountBelow(join(localMounts(settings), record.volume));
+        await records.remove(uid, name);
+      });
   };
 
   return {

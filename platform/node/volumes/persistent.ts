@@ -32,6 +32,8 @@ export const localMounts = (settings: NodeSettings): string =>
 
 export interface PersistentParts {
   context: NodeContext;
+  /** Where a device's file system is mounted, once for all pods. */
+  root: string;
   /** Another pod of this node has the volume too. */
   isUsedByOther(): boolean;
 }
@@ -71,7 +73,7 @@ async function setUpLocal(parts: PersistentParts, pod: NodePod, claimed: Claimed
     return { path };
   }
   if (!info.isBlockDevice()) throw new Error(`path ${JSON.stringify(path)} is neither a directory nor a block device`);
-  const root = join(localMounts(parts.context.settings), name);
+  const { root } = parts;
   await mkdir(root, { recursive: true });
   if (!isMounted(root)) await mountDevice(path, root, local?.fsType ?? "ext4", mountOptions);
   await shareByGroup(parts, pod, name, root, claimed.readOnly);

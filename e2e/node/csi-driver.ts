@@ -1,0 +1,193 @@
+/**
+ * A volume driver for tests, as one is on a node: gRPC over a socket of its own, registered with the node agent by a second one. Its volumes are
+ * directories, staged and published by bind mounts as real drivers do. It can be told to fail, before or after it has done its work.
+ */
+import { execFileSync } from "node:child_process";
+import { mkdirSync, rmdirSync, rmSync } from "node:fs";
+import { join } from "node:path";
+import { Server, ServerCredentials, type ServerUnaryCall, type sendUnaryData, status } from "@grpc/grpc-js";
+import { enums, messages } from "#plugins/csi/generated.ts";
+import { createCodec, type Message } from "#sdk/plugin/protobuf.ts";
+
+const csi = createCodec({ messages, enums });
+const registration = createCodec({
+  messages: {
+    InfoRequest: "",
+    PluginInfo: "1 type string;2 name string;3 endpoint string;4 supportedVersions *string",
+    RegistrationStatus: "1 pluginRegistered bool;2 error string",
+    RegistrationStatusResponse: "",
+  },
+  enums: {},
+});
+
+export interface TestDriver {
+  name: string;
+  /** "NodeStageVolume volume" …, in the order they came. */
+  calls: string[];
+  requests: Map<string, Message>;
+  /** What the node said to the registration. */
+  registered: Promise<Message>;
+  /** The next calls of this method fail; "after": though they have done their work. */
+  fail(method: string, times: number, when: "before" | "after"): void;
+  close(): Promise<void>;
+}
+
+type Codec = typeof csi;
+type Handler = (request: Message) => Message;
+
+function addService(
+  server: Server,
+  codec: Codec,
+  service: string,
+  handlers: Record<string, [string, string, Handler]>,
+) {
+  const definition = Object.fromEntries(
+    Object.entries(handlers).map(([method, [request, response]]) => [
+      method,
+      {
+        path: `/${service}/${method}`,
+        requestStream: false,
+        responseStream: false,
+        requestSerialize: (value: Message) => Buffer.from(codec.encode(request, value)),
+        requestDeserialize: (bytes: Buffer) => codec.decode(request, new Uint8Array(bytes)),
+        responseSerialize: (value: Message) => Buffer.from(codec.encode(response, value)),
+        responseDeserialize: (bytes: Buffer) => codec.decode(response, new Uint8Array(bytes)),
+      },
+    ]),
+  );
+  const implementation = Object.fromEntries(
+    Object.entries(handlers).map(([method, [, , handle]]) => [
+      method,
+      (call: ServerUnaryCall<Message, Message>, answer: sendUnaryData<Message>) => {
+        try {
+          answer(null, handle(call.request));
+        } catch (error) {
+          answer({ code: status.INTERNAL, details: error instanceof Error ? error.message : String(error) });
+        }
+      },
+    ]),
+  );
+  server.addService(definition, implementation);
+}
+
+const listen = (server: Server, socket: string): Promise<void> =>
+  new Promise((resolve, reject) =>
+    server.bindAsync(`unix:${socket}`, ServerCredentials.createInsecure(), (error) =>
+      error ? reject(error) : resolve(),
+    ),
+  );
+const bind = (source: string, target: string) => {
+  mkdirSync(target, { recursive: true });
+  try {
+    execFileSync("mountpoint", ["-q", target]);
+  } catch {
+    execFileSync("mount", ["--bind", source, target]);
+  }
+};
+const unbind = (target: string) => {
+  try {
+    execFileSync("umount", [target], { stdio: "ignore" });
+  } catch {
+    // It was not mounted: the call came twice.
+  }
+};
+
+/** `directory`: where its volumes are; `nodeDirectory`: the node agent's. */
+export async function startDriver(name: string, directory: string, nodeDirectory: string): Promise<TestDriver> {
+  const calls: string[] = [];
+  const requests = new Map<string, Message>();
+  const failing = new Map<string, { times: number; when: "before" | "after" }>();
+  const registered = Promise.withResolvers<Message>();
+  const volumeOf = (request: Message) => join(directory, String(request["volumeId"]));
+  const step =
+    (method: string, work: Handler): Handler =>
+    (request) => {
+      calls.push(`${method} ${request["volumeId"]}`);
+      requests.set(method, request);
+      const failure = failing.get(method);
+      const fails = failure !== undefined && failure.times-- > 0;
+      if (fails && failure.when === "before") throw new Error(`${method} fails`);
+      const answer = work(request);
+      if (fails) throw new Error(`${method} fails after its work`);
+      return answer;
+    };
+  const node = (method: string, work: Handler): [string, string, Handler] => [
+    `${method}Request`,
+    `${method}Response`,
+    step(method, work),
+  ];
+  const driver = new Server();
+  addService(driver, csi, "csi.v1.Node", {
+    NodeGetInfo: [
+      "NodeGetInfoRequest",
+      "NodeGetInfoResponse",
+      () => ({
+        nodeId: "here",
+        maxVolumesPerNode: "7",
+        accessibleTopology: { segments: { "test.example/zone": "a" } },
+      }),
+    ],
+    NodeGetCapabilities: [
+      "NodeGetCapabilitiesRequest",
+      "NodeGetCapabilitiesResponse",
+      () => ({ capabilities: [{ rpc: { type: "STAGE_UNSTAGE_VOLUME" } }] }),
+    ],
+    NodeStageVolume: node("NodeStageVolume", (request) => {
+      mkdirSync(volumeOf(request), { recursive: true });
+      bind(volumeOf(request), String(request["stagingTargetPath"]));
+      return {};
+    }),
+    NodePublishVolume: node("NodePublishVolume", (request) => {
+      const staged = request["stagingTargetPath"];
+      if (staged === undefined) mkdirSync(volumeOf(request), { recursive: true });
+      bind(staged === undefined ? volumeOf(request) : String(staged), String(request["targetPath"]));
+      return {};
+    }),
+    NodeUnpublishVolume: node("NodeUnpublishVolume", (request) => {
+      unbind(String(request["targetPath"]));
+      rmSync(String(request["targetPath"]), { recursive: true, force: true });
+      return {};
+    }),
+    NodeUnstageVolume: node("NodeUnstageVolume", (request) => {
+      unbind(String(request["stagingTargetPath"]));
+      return {};
+    }),
+  });
+  const socket = join(directory, "csi.sock");
+  await listen(driver, socket);
+  const registry = new Server();
+  addService(registry, registration, "pluginregistration.Registration", {
+    GetInfo: [
+      "InfoRequest",
+      "PluginInfo",
+      () => ({ type: "CSIPlugin", name, endpoint: socket, supportedVersions: ["1.0.0"] }),
+    ],
+    NotifyRegistrationStatus: [
+      "RegistrationStatus",
+      "RegistrationStatusResponse",
+      (request) => {
+        registered.resolve(request);
+        return {};
+      },
+    ],
+  });
+  mkdirSync(join(nodeDirectory, "plugins_registry"), { recursive: true });
+  await listen(registry, join(nodeDirectory, "plugins_registry", `${name}-reg.sock`));
+  const stop = (server: Server) => new Promise<void>((resolve) => server.tryShutdown(() => resolve()));
+  return {
+    name,
+    calls,
+    requests,
+    registered: registered.promise,
+    fail: (method, times, when) => void failing.set(method, { times, when }),
+    async close() {
+      driver.forceShutdown();
+      await stop(registry);
+      try {
+        rmdirSync(directory);
+      } catch {
+        // Its volumes are left, as a driver leaves them.
+      }
+    },
+  };
+}
