@@ -31,6 +31,8 @@ export interface CycleOptions {
   /** The pod as it is now, where it still waits for a node of this scheduler. */
   waiting(key: string): Pod | undefined;
   facts(pod: Pod): PodFacts;
+  /** Has claims bound that wait for a node. */
+  bindVolumes(pod: Pod, node: string): Promise<void>;
 }
 
 export interface Cycle {
@@ -214,6 +216,7 @@ export function createCycle(options: CycleOptions): Cycle {
     const target = { apiVersion: "v1", kind: "Node", name: node };
     const binding = { apiVersion: "v1", kind: "Binding", metadata: { namespace, name, uid }, target };
     try {
+      await options.bindVolumes(pod, node);
       await client.tenant(tenantOf(pod)).create(PODS, binding, { subresource: "binding", name });
       queue.done(item.key);
       recorder.event(pod, "Normal", "Scheduled", `Successfully assigned ${namespace}/${name} to ${node}`);

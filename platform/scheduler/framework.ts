@@ -19,6 +19,8 @@ export type PodFacts = Pod & {
   namespaceLabels: Record<string, string>;
   /** It is being deleted. */
   terminating: boolean;
+  /** What its claims mean for where it can run (volumes.ts); undefined without any. */
+  claims: readonly object[] | undefined;
   /** Of the services and owners that select it; only on pods to be placed. */
   defaultSelector?: LabelSelector;
 };

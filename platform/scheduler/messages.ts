@@ -1,6 +1,9 @@
 /** What a pod is told when no node fits, in upstream's words. */
 import type { FilterOutcome } from "./framework.ts";
 
+/** A reason that has nothing to do with the node is said once, without a number. */
+const ABOUT_POD = "pod: ";
+
 export const NO_NODES = "no nodes available to schedule pods";
 
 /**
@@ -16,7 +19,9 @@ export function fitMessage(
   for (const failure of failures) {
     for (const reason of failure.reasons) reasons.set(reason, (reasons.get(reason) ?? 0) + 1);
   }
-  const texts = [...reasons].map(([reason, n]) => `${n} ${reason}`).sort();
+  const text = (reason: string, n: number) =>
+    reason.startsWith(ABOUT_POD) ? reason.slice(ABOUT_POD.length) : `${n} ${reason}`;
+  const texts = [...reasons].map(([reason, n]) => text(reason, n)).sort();
   const list = texts.length > 0 ? ` ${texts.join(", ")}.` : "";
   return `0/${count} nodes are available:${list}${preemption ? ` preemption: ${preemption}` : ""}`;
 }

@@ -53,8 +53,8 @@ export interface SchedulerTable extends NodeTable {
   nominatedNode(key: string): string | undefined;
   /** On a node, or decided about; one that is only nominated is not. */
   isPlaced(key: string): boolean;
-  /** The namespace's labels changed. */
-  relabel(tenant: string, namespace: string): void;
+  /** What is known about these pods beside their objects changed. */
+  refresh(test: (pod: PodFacts) => boolean): void;
   podsOn(id: number): PlacedPod[];
   /** The nodes named as they would be without these pods; empty sets: as they are. */
   without(removed: ReadonlyMap<number, ReadonlySet<string>>): NodeDelta;
@@ -78,7 +78,7 @@ export interface SchedulerTable extends NodeTable {
 const LOG_MAX = 50_000;
 const NONE: ReadonlySet<string> = new Set();
 
-export function createNodeTable(namespaceLabels: NamespaceLabels = () => ({})): SchedulerTable {
+export function createNodeTable(facts: (pod: Pod) => PodFacts = (pod) => factsOf(pod, () => ({}))): SchedulerTable {
   const ids = new Map<string, number>();
   const entries = new Map<number, NodeEntry>();
   const free: number[] = [];
@@ -119,7 +119,7 @@ export function createNodeTable(namespaceLabels: NamespaceLabels = () => ({})): 
       nonzeroMemory: nonzero.memory,
       priority: pod.spec?.priority ?? 0,
       node,
-      pod: factsOf(pod, namespaceLabels),
+      pod: facts(pod),
       state,
     };
     placed.set(key, next);
@@ -216,11 +216,11 @@ export function createNodeTable(namespaceLabels: NamespaceLabels = () => ({})): 
       const state = placed.get(key)?.state;
       return state === "seen" || state === "assumed";
     },
-    relabel(tenant, namespace) {
+    refresh(test) {
       for (const present of placed.values()) {
-        if (present.pod.tenant !== tenant || present.pod.metadata.namespace !== namespace) continue;
+        if (!test(present.pod)) continue;
         recount(present.pod, -1);
-        present.pod = factsOf(present.pod, namespaceLabels);
+        present.pod = facts(present.pod);
         recount(present.pod, 1);
         touch(present.node);
       }
@@ -301,10 +301,11 @@ function amountsOf(amounts: ResourceAmounts): Amounts {
   return { cpuMilli: cpu, memory, ephemeralStorage, others: Object.entries(others) };
 }
 
-export function factsOf(pod: Pod, namespaceLabels: NamespaceLabels): PodFacts {
+export function factsOf(pod: Pod, namespaceLabels: NamespaceLabels, claims?: readonly object[]): PodFacts {
   const tenant = tenantOf(pod);
   return {
     ...pod,
+    claims,
     tenant,
     namespaceLabels: namespaceLabels(tenant, pod.metadata.namespace ?? ""),
     terminating: pod.metadata.deletionTimestamp !== undefined,

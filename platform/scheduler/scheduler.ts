@@ -15,6 +15,7 @@ import { createGangs, isComplete, type PodGroup } from "./gangs.ts";
 import { createNodeTable, factsOf } from "./node-table.ts";
 import { createPreemptor } from "./preempt.ts";
 import { createSchedulingQueue, type QueueOptions } from "./queue.ts";
+import { createVolumes } from "./volumes.ts";
 
 export const SCHEDULER_NAME = "default-scheduler";
 const PODS = { group: "", version: "v1", resource: "pods" };
@@ -64,7 +65,9 @@ export function startScheduler(options: SchedulerOptions): Scheduler {
   const namespaces = createInformer<Namespace>(wildcard, NAMESPACES, { log });
   const budgets = createInformer<PodDisruptionBudget>(wildcard, BUDGETS, { log });
   const labelsOf = (tenant: string, name: string) => namespaces.get(`${tenant}//${name}`)?.metadata.labels ?? {};
-  const table = createNodeTable(labelsOf);
+  const volumes = createVolumes(client, log);
+  const facts = (pod: Pod) => factsOf(pod, labelsOf, volumes.factsOf(pod));
+  const table = createNodeTable(facts);
   const queue = createSchedulingQueue(options.queue);
   const recorder = createRecorder({ client, component: SCHEDULER_NAME, log, perTenant: true });
   const pods = createInformer<Pod>(wildcard, PODS, { log, indexes: { group: groupsOfPod } });
@@ -89,7 +92,8 @@ export function startScheduler(options: SchedulerOptions): Scheduler {
       const pod = pods.get(key);
       return pod && isWaiting(pod) ? pod : undefined;
     },
-    facts: (pod) => factsOf(pod, labelsOf),
+    facts,
+    bindVolumes: volumes.bind,
   });
 
   const seePod = (pod: Pod) => {
@@ -127,23 +131,34 @@ export function startScheduler(options: SchedulerOptions): Scheduler {
     queue.moveAll();
   };
   pods.on({ added: seePod, updated: seePod, deleted: (pod) => losePod(keyOf(pod)) });
+  const seeNode = (node: Node) => {
+    const volumeLimits = volumes.limitsOf(node.metadata.name ?? "");
+    table.putNode(volumeLimits ? Object.assign({}, node, { volumeLimits }) : node);
+    queue.moveAll();
+  };
   nodes.on({
-    added(node) {
-      table.putNode(node);
-      queue.moveAll();
-    },
+    added: seeNode,
     updated(node, old) {
-      if (!changesScheduling(node, old)) return;
-      table.putNode(node);
-      queue.moveAll();
+      if (changesScheduling(node, old)) seeNode(node);
     },
     deleted: (node) => table.removeNode(node.metadata.name ?? ""),
   });
   namespaces.on({
     updated(namespace, old) {
       if (JSON.stringify(namespace.metadata.labels) === JSON.stringify(old.metadata.labels)) return;
-      table.relabel(tenantOf(namespace), namespace.metadata.name ?? "");
+      const [tenant, name] = [tenantOf(namespace), namespace.metadata.name];
+      table.refresh((pod) => pod.tenant === tenant && pod.metadata.namespace === name);
       queue.moveAll();
+    },
+  });
+  volumes.on({
+    volumes() {
+      table.refresh((pod) => pod.claims !== undefined);
+      queue.moveAll();
+    },
+    limits(name) {
+      const node = nodes.get(`root//${name}`);
+      if (node) seeNode(node);
     },
   });
   plugins.attach(table);
@@ -155,7 +170,7 @@ export function startScheduler(options: SchedulerOptions): Scheduler {
   };
 
   const run = async () => {
-    await Promise.all([namespaces, budgets].map((informer) => informer.start(signal)));
+    await Promise.all([volumes.start(signal), ...[namespaces, budgets].map((informer) => informer.start(signal))]);
     if (await servesPodGroups(client)) {
       groups = createInformer<PodGroup>(wildcard, POD_GROUPS, { log });
       await groups.start(signal);

@@ -1,11 +1,11 @@
 import { deepEqual, equal } from "node:assert/strict";
 import test from "node:test";
+import { findVolume, mismatch } from "#platform/rules/volume-match.ts";
 import type { Node, PersistentVolume, PersistentVolumeClaim, StorageClass } from "#sdk/api/generated/types.ts";
 import { until } from "#sdk/testing/until.ts";
 import { PERSISTENT_VOLUME_CLAIMS, PERSISTENT_VOLUMES } from "../resources.ts";
 import { world } from "../testing/world.ts";
 import { persistentVolumeBinder } from "./controller.ts";
-import { findVolume, mismatch } from "./match.ts";
 import { BIND_COMPLETED, planClaim, planVolume } from "./reconcile.ts";
 
 const volume = (name: string, storage: string, more: PersistentVolume["spec"] = {}): PersistentVolume => ({

@@ -1,4 +1,6 @@
 /** Binds claims to volumes and keeps the phases of both (upstream: pkg/controller/volume/persistentvolume). */
+
+import { classOf } from "#platform/rules/volume-match.ts";
 import type { Node, PersistentVolume, PersistentVolumeClaim, Pod } from "#sdk/api/generated/types.ts";
 import type { KubeObject } from "#sdk/api/object.ts";
 import { runController } from "#sdk/client/controller.ts";
@@ -8,7 +10,6 @@ import { type Controller, type ControllerContext, clientFor, synced } from "../c
 import { isFinished, namespaceKey } from "../objects.ts";
 import { PERSISTENT_VOLUME_CLAIMS, PERSISTENT_VOLUMES } from "../resources.ts";
 import { claimsOf } from "../storage-protection/protection.ts";
-import { classOf } from "./match.ts";
 import { planClaim, planVolume, SELECTED_NODE } from "./reconcile.ts";
 
 const AGAIN_MS = 15_000;

@@ -2,6 +2,8 @@
  * What a claim or a volume needs next: pure. A binding is four writes (the volume's claimRef, its phase, the claim's volumeName, its status); each
  * step is found from what is stored, so that it goes on wherever it was interrupted (upstream: pkg/controller/volume/persistentvolume).
  */
+
+import { classOf, findVolume, isFor, mismatch } from "#platform/rules/volume-match.ts";
 import type {
   Node,
   PersistentVolume,
@@ -11,7 +13,6 @@ import type {
   StorageClass,
 } from "#sdk/api/generated/types.ts";
 import { isTerminating, sameJson } from "../objects.ts";
-import { classOf, findVolume, isFor, mismatch } from "./match.ts";
 
 export const BIND_COMPLETED = "pv.kubernetes.io/bind-completed";
 export const BOUND_BY_CONTROLLER = "pv.kubernetes.io/bound-by-controller";

@@ -1,10 +1,9 @@
 /** Which volume a claim gets: pure (upstream: component-helpers/storage/volume, pkg/controller/volume/persistentvolume/index.go). */
 
-import { matchesNodeTerm } from "#platform/rules/node-fit.ts";
 import type { Node, PersistentVolume, PersistentVolumeClaim } from "#sdk/api/generated/types.ts";
 import { selectsLabels } from "#sdk/api/labels.ts";
 import { compareQuantities, parseQuantity } from "#sdk/api/quantity.ts";
-import { isTerminating } from "../objects.ts";
+import { matchesNodeTerm } from "./node-fit.ts";
 
 const BETA_CLASS = "volume.beta.kubernetes.io/storage-class";
 
@@ -39,17 +38,18 @@ export function reaches(volume: PersistentVolume, node: Node): boolean {
   return !required || required.nodeSelectorTerms.some((term) => matchesNodeTerm(term, node));
 }
 
-/** A volume kept for the claim before any other; else the smallest that is large enough. `node` is where it will be used, when that is known. */
-export function findVolume(
+/** Volumes that would do: one kept for the claim alone, else those that are free and large enough, the smallest first. */
+export function fittingVolumes(
   claim: PersistentVolumeClaim,
   volumes: readonly PersistentVolume[],
   node: Node | undefined,
-): PersistentVolume | undefined {
+): PersistentVolume[] {
   const fitting = volumes.filter(
-    (volume) => !isTerminating(volume) && !mismatch(volume, claim) && (!node || reaches(volume, node)),
+    (volume) =>
+      volume.metadata.deletionTimestamp === undefined && !mismatch(volume, claim) && (!node || reaches(volume, node)),
   );
   const kept = fitting.find((volume) => isFor(volume, claim));
-  if (kept) return kept;
+  if (kept) return [kept];
   return fitting
     .filter(
       (volume) =>
@@ -62,5 +62,12 @@ export function findVolume(
         compareQuantities(capacityOf(a), capacityOf(b)) ||
         (a.spec?.accessModes?.length ?? 0) - (b.spec?.accessModes?.length ?? 0) ||
         (a.metadata.name ?? "").localeCompare(b.metadata.name ?? ""),
-    )[0];
+    );
 }
+
+/** `node` is where the claim will be used, when that is known. */
+export const findVolume = (
+  claim: PersistentVolumeClaim,
+  volumes: readonly PersistentVolume[],
+  node: Node | undefined,
+): PersistentVolume | undefined => fittingVolumes(claim, volumes, node)[0];
