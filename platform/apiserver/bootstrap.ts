@@ -35,6 +35,7 @@ const clusterBinding = (name: string, role: string, groups: string[]): DynamicOb
 });
 
 const [CONTROLLERS, SCHEDULER] = LOOP_GROUPS;
+const SERVING_APPROVER = "system:certificates.k8s.io:kubelet-serving-approver";
 
 /**
  * The platform's own loops hold upstream's roles for what they do, every controller's for the one process that runs them all; the scheduler is
@@ -76,6 +77,7 @@ function loopRoles(): { roles: DynamicObject[]; bindings: DynamicObject[] } {
   const bindings = [
     clusterBinding("capstan:loop", "capstan:loop", [CONTROLLERS, SCHEDULER]),
     clusterBinding(CONTROLLERS, CONTROLLERS, [CONTROLLERS]),
+    clusterBinding("capstan:kubelet-serving-approver", SERVING_APPROVER, [CONTROLLERS]),
     ...controllers.map((name) => clusterBinding(`capstan:${name.slice("system:".length)}`, name, [CONTROLLERS])),
   ];
   return { roles, bindings };

@@ -1,5 +1,6 @@
 /** The built-in control loops. Adding one is a folder and a line here. */
 
+import { attachDetachController } from "./attach-detach/controller.ts";
 import { tokenCleaner } from "./bootstrap-tokens/cleaner.ts";
 import { bootstrapSigner } from "./bootstrap-tokens/signer.ts";
 import { certificateApprover, certificateCleaner, certificateSigner } from "./certificates/controller.ts";
@@ -18,6 +19,7 @@ import { ephemeralVolumeController } from "./ephemeral-volume/controller.ts";
 import { garbageCollector } from "./garbage-collector/controller.ts";
 import { horizontalPodAutoscalerController } from "./horizontal-pod-autoscaler/controller.ts";
 import { jobController } from "./job/controller.ts";
+import { kubeletServingApprover } from "./kubelet-serving/controller.ts";
 import { namespaceController } from "./namespace/controller.ts";
 import { nodeIPAMController } from "./node-ipam/controller.ts";
 import { nodeLifecycleController } from "./node-lifecycle/controller.ts";
@@ -64,12 +66,14 @@ export const controllers: readonly Controller[] = [
   certificateApprover,
   certificateSigner,
   certificateCleaner,
+  kubeletServingApprover,
   tokenCleaner,
   bootstrapSigner,
   resourceQuotaController,
   resourceClaimController,
   persistentVolumeBinder,
   ephemeralVolumeController,
+  attachDetachController,
   claimProtection,
   volumeProtection,
   volumeAttributesClassProtection,

@@ -3,6 +3,7 @@ import { backup, restore } from "./commands/backup.ts";
 import { down } from "./commands/down.ts";
 import { image } from "./commands/image.ts";
 import { migrateCommand } from "./commands/migrate.ts";
+import { node } from "./commands/node.ts";
 import { plugin, runPlugin } from "./commands/plugin.ts";
 import { reset } from "./commands/reset.ts";
 import { role } from "./commands/role.ts";
@@ -34,6 +35,7 @@ const commands: Record<string, Command> = {
   restore,
   store,
   tenant,
+  node,
   plugin,
   migrate: migrateCommand,
   role,

@@ -38,6 +38,8 @@ export interface Config {
   dns: { domain: string; address: string };
   engine: Engine;
   nodes: NodeConfig[];
+  /** Set on a machine that joined a control plane elsewhere: no API server, database or loops run here. */
+  joined?: { server: string };
   /** What `up` was told of the API server's security; absent: the defaults. */
   server?: ServerOptions;
 }

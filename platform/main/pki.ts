@@ -43,7 +43,7 @@ interface Request {
 }
 
 /** 0600 and in place at once, whoever is reading. */
-function writePrivate(path: string, text: string): void {
+export function writePrivate(path: string, text: string): void {
   mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
   const temporary = `${path}.${process.pid}.tmp`;
   writeFileSync(temporary, text, { mode: 0o600 });
@@ -167,7 +167,7 @@ class Authority {
   }
 }
 
-function kubeconfig(server: string, ca: string, user: string, client?: Issued): string {
+export function clientKubeconfig(server: string, ca: string, user: string, client?: Issued): string {
   const base64 = (text: string) => Buffer.from(text).toString("base64");
   return stringify({
     apiVersion: "v1",
@@ -297,7 +297,7 @@ export async function tenantKubeconfig(config: Config, id: number, name: string,
   const { server } = loadKubeconfig(adminPath);
   // kubectl chooses a certificate by the authority that the server asks for, which is root's.
   const chain = { cert: `${owner.cert}\n${authority.cert}\n`, key: owner.key };
-  return kubeconfig(`${server}/tenants/${name}`, root.cert, `${name}-admin`, chain);
+  return clientKubeconfig(`${server}/tenants/${name}`, root.cert, `${name}-admin`, chain);
 }
 
 /** Idempotent. Everything is written 0600 below the data directory. */
@@ -323,15 +323,23 @@ export async function ensurePki(config: Config, now = Date.now()): Promise<void>
   const server = `https://${host.includes(":") ? `[${host}]` : host}:${config.api.port}`;
   for (const [role, request] of Object.entries(ROLE_USERS)) {
     const client = await authority.files(`${role}-client`, request);
-    const text = kubeconfig(server, authority.cert, role === "admin" ? "kubernetes-admin" : request.commonName, client);
+    const text = clientKubeconfig(
+      server,
+      authority.cert,
+      role === "admin" ? "kubernetes-admin" : request.commonName,
+      client,
+    );
     writePrivate(roleKubeconfig(role), text);
     if (role === "admin") writePrivate(adminPath, text);
   }
-  writePrivate(roleKubeconfig("console"), kubeconfig(server, authority.cert, "nobody"));
+  writePrivate(roleKubeconfig("console"), clientKubeconfig(server, authority.cert, "nobody"));
   for (const node of config.nodes) {
     const user = { commonName: `system:node:${node.name}`, organizations: ["system:nodes"], usages: [CLIENT_AUTH] };
     const client = await authority.files(`node-${node.name}-client`, user);
-    writePrivate(roleKubeconfig(`node-${node.name}`), kubeconfig(server, authority.cert, user.commonName, client));
+    writePrivate(
+      roleKubeconfig(`node-${node.name}`),
+      clientKubeconfig(server, authority.cert, user.commonName, client),
+    );
     const names = [...new Set([node.name, node.address, "127.0.0.1"])];
     await authority.files(`node-${node.name}`, {
       commonName: `system:node:${node.name}`,

@@ -28,6 +28,10 @@ export interface Options {
   podCIDR?: string;
   serviceCIDR?: string;
   role?: string;
+  /** `node join`: the bootstrap token, the authority's hash, the node's name. */
+  token?: string;
+  caCertHash?: string;
+  name?: string;
   /** What was given of the API server's own options. */
   server?: ServerOptions;
   yes: boolean;
@@ -44,6 +48,7 @@ export const optionHelp = `options:
   --engine wasmtime|jco what runs components (default wasmtime where its addon is built)
   --pod-cidr, --service-cidr  address ranges (default: the first free ones from 10.244.0.0/16 and 10.96.0.0/16)
   --role NAME           run one role in the foreground: apiserver, controllers, scheduler, console, node-NAME
+  --token T, --ca-cert-hash sha256:H, --name NAME   of \`node join\`
   --yes                 do not ask
 
 ${serverOptionHelp}`;
@@ -73,6 +78,9 @@ export function parseOptions(argv: string[]): { options: Options; positionals: s
     "pod-cidr",
     "service-cidr",
     "role",
+    "token",
+    "ca-cert-hash",
+    "name",
   ] as const;
   const string = { type: "string" as const };
   let parsed: ReturnType<typeof parseArgs>;
@@ -109,6 +117,9 @@ export function parseOptions(argv: string[]): { options: Options; positionals: s
       podCIDR: value("pod-cidr"),
       serviceCIDR: value("service-cidr"),
       role: value("role"),
+      token: value("token"),
+      caCertHash: value("ca-cert-hash"),
+      name: value("name"),
       server: parseServerOptions(value),
       yes: parsed.values["yes"] === true,
     },
@@ -118,7 +129,7 @@ export function parseOptions(argv: string[]): { options: Options; positionals: s
 }
 
 /** The address by which this machine is known to others; loopback where it has no other. */
-function hostAddress(): string {
+export function hostAddress(): string {
   const all = Object.entries(networkInterfaces()).flatMap(([name, list]) => (list ?? []).map((i) => ({ name, ...i })));
   const usable = all.filter((i) => i.family === "IPv4" && !i.internal && !/^(cap|docker|veth|cni|br-)/.test(i.name));
   return usable[0]?.address ?? "127.0.0.1";

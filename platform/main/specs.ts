@@ -27,8 +27,21 @@ export async function processSpecs(config: Config): Promise<ProcessSpec[]> {
     ...capstan(config.dataDir, "role", name),
     after,
   });
+  if (config.joined) return nodeSpecs(config, role);
   const postgres = await postgresSpec(config);
-  const nodes = config.nodes.flatMap((node): ProcessSpec[] => {
+  return [
+    ...(postgres ? [postgres] : []),
+    { name: "migrate", ...capstan(config.dataDir, "migrate"), after: postgres ? ["postgres"] : [], once: true },
+    role("apiserver", ["migrate"]),
+    ...nodeSpecs(config, role),
+    role("controllers", ["apiserver"]),
+    role("scheduler", ["apiserver"]),
+    role("console", ["apiserver"]),
+  ];
+}
+
+function nodeSpecs(config: Config, role: (name: string, after: string[]) => ProcessSpec): ProcessSpec[] {
+  return config.nodes.flatMap((node): ProcessSpec[] => {
     const { command, args, env } = containerdCommand(config, node);
     const containerd = `containerd-${node.name}`;
     return [
@@ -44,15 +57,6 @@ export async function processSpecs(config: Config): Promise<ProcessSpec[]> {
       inNetwork(node, role(`node-${node.name}`, ["apiserver", containerd])),
     ];
   });
-  return [
-    ...(postgres ? [postgres] : []),
-    { name: "migrate", ...capstan(config.dataDir, "migrate"), after: postgres ? ["postgres"] : [], once: true },
-    role("apiserver", ["migrate"]),
-    ...nodes,
-    role("controllers", ["apiserver"]),
-    role("scheduler", ["apiserver"]),
-    role("console", ["apiserver"]),
-  ];
 }
 
 function inNetwork(node: NodeConfig, spec: ProcessSpec): ProcessSpec {

@@ -2,7 +2,7 @@
  * Approves the serving certificates that nodes ask for themselves, where every name and address in them is the Node's own. Upstream leaves
  * these to whoever knows the machines; here a Node's addresses are written by a node that was let in by a token (`decisions/042`).
  */
-import * as x509 from "@peculiar/x509";
+import type * as x509 from "@peculiar/x509";
 import type { CertificateSigningRequest, Node } from "#sdk/api/generated/types.ts";
 import { runController } from "#sdk/client/controller.ts";
 import { keyOf, tenantOf } from "#sdk/client/port.ts";

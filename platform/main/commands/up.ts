@@ -1,6 +1,5 @@
 /** From whatever this machine is to a running Capstan. Every step shows its name, its progress and its time. */
 import { accessSync, constants, existsSync, mkdirSync } from "node:fs";
-import { delay } from "#platform/base/clock.ts";
 import { messageOf } from "#platform/base/log.ts";
 import { prepareArtifacts, prepareEngine } from "../artifacts.ts";
 import type { Command } from "../cli.ts";
@@ -18,8 +17,10 @@ import { dataDirWithPort, instanceOf, makeConfig, type Options, writeConfig } fr
 import { supervisorSpec } from "../specs.ts";
 import { step, UserError } from "../steps.ts";
 import { forgetReport, readReport } from "../supervisor.ts";
+import { waitReady } from "../wait-ready.ts";
 import { printWelcome } from "../welcome.ts";
 import { stopEverything } from "./down.ts";
+import { startJoined } from "./node.ts";
 import { role } from "./role.ts";
 
 export const up: Command = {
@@ -32,6 +33,8 @@ export const up: Command = {
     checkDisk(options.dataDir);
     takeTurn(run);
     try {
+      const joined = joinedConfig(options);
+      if (joined) return await startJoined(joined);
       return await bringUp(options, isAlive(readIdentity(run, "supervisor")));
     } finally {
       forget(run, "up");
@@ -68,6 +71,12 @@ async function bringUp(options: Options, running: boolean): Promise<number> {
   await waitReady(config, "roles");
   printWelcome(config, Date.now() - started);
   return 0;
+}
+
+/** Of a machine that joined a control plane elsewhere. */
+function joinedConfig({ dataDir }: Options): Config | undefined {
+  const config = existsSync(paths(dataDir).config) ? readConfig(dataDir) : undefined;
+  return config?.joined && config;
 }
 
 function makeDataDir(dataDir: string): void {
@@ -176,37 +185,4 @@ async function checkSchema(config: Config): Promise<void> {
     await stopEverything(config);
     throw error;
   }
-}
-
-const READY_MS_MAX = 120_000;
-
-/** Until these processes are ready, or all. */
-async function waitReady(config: Config, title: string, names?: string[]): Promise<void> {
-  const { run, logs } = paths(config.dataDir);
-  const deadline = Date.now() + READY_MS_MAX;
-  await step(title, async (s) => {
-    for (;;) {
-      if (!isAlive(readIdentity(run, "supervisor"))) throw await notStarted(logs, "supervisor");
-      const report = Object.entries(readReport(run) ?? {}).filter(([name]) => names?.includes(name) ?? true);
-      const waiting = report.filter(([, p]) => p.state !== "ready");
-      if (report.length > 0 && waiting.length === 0) return;
-      const failing = waiting.find(([, p]) => p.restarts >= 3 && p.state === "backoff");
-      if (failing || Date.now() > deadline) throw await notStarted(logs, (failing ?? waiting[0])?.[0] ?? "supervisor");
-      s.progress(waiting.map(([name, p]) => `${name}: ${p.state}`).join("  "));
-      await delay(100);
-    }
-  });
-}
-
-async function notStarted(logs: string, name: string): Promise<UserError> {
-  const file = `${logs}/${name}.log`;
-  const { readFile } = await import("node:fs/promises");
-  const last = await readFile(file, "utf8").then(
-    (text) => text.trim().split("\n").slice(-4).join("\n    "),
-    (error: unknown) => messageOf(error),
-  );
-  return new UserError(
-    `${name} does not become ready. Its last words:\n    ${last}`,
-    `less ${file}   # then: npm run down && npm run up`,
-  );
 }

@@ -4,6 +4,7 @@
  */
 import { mkdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
+import { delay } from "#platform/base/clock.ts";
 import { messageOf } from "#platform/base/log.ts";
 import { sysctlRecordFile } from "#platform/network/host/changes.ts";
 import { networkNames } from "#platform/network/names.ts";
@@ -21,6 +22,7 @@ import { loadKubeconfig } from "#sdk/client/kubeconfig.ts";
 import { type Client, tenantOf } from "#sdk/client/port.ts";
 import { PLUGINS, type Plugin } from "#sdk/plugin/manifest.ts";
 import { type Config, type NodeConfig, paths } from "../config.ts";
+import { renewCertificates } from "../join/joined.ts";
 import { hostAddressFor } from "../nodes.ts";
 import { pluginLogs } from "../plugins.ts";
 import type { RoleContext, StartRole } from "../role.ts";
@@ -83,6 +85,7 @@ export const start: StartRole = async (context) => {
     const credentials = { cert: pem(`node-${node.name}.crt`), key: pem(`node-${node.name}.key`), ca: pem("ca.crt") };
     parts.server = await startServer(agent, credentials, { host: node.address, port: node.kubeletPort });
     await Promise.all([agent.ready, network.ready]);
+    if (config.joined) void keepCertificates(context, node, signal);
   };
 
   return {
@@ -153,6 +156,24 @@ function pluginHost(
     logs: pluginLogs(config, `node-${node.name}`, log),
     log,
   });
+}
+
+const CERTIFICATES_CHECK_MS = 3_600_000;
+
+/** Certificates that a control plane elsewhere signed are renewed in time; then this process ends, and its next one uses them. */
+async function keepCertificates({ config, log }: RoleContext, node: NodeConfig, signal: AbortSignal): Promise<void> {
+  while (!signal.aborted) {
+    try {
+      if (await renewCertificates(config, node, false, Date.now())) {
+        log.info("this node has new certificates and starts again");
+        process.kill(process.pid, "SIGTERM");
+        return;
+      }
+    } catch (error) {
+      log.warn("this node's certificates could not be renewed and are tried again", { error: messageOf(error) });
+    }
+    await delay(CERTIFICATES_CHECK_MS, signal);
+  }
 }
 
 /** A pod that got its address is told to the policies before its containers start. */
