@@ -6,6 +6,7 @@ import type {
   ConfigMap,
   ControllerRevision,
   CronJob,
+  CSIDriver,
   DaemonSet,
   Deployment,
   EndpointSlice,
@@ -30,6 +31,7 @@ import type {
   ServiceCIDR,
   StatefulSet,
   StorageClass,
+  VolumeAttachment,
   VolumeAttributesClass,
 } from "#sdk/api/generated/types.ts";
 import type { GroupVersionResource, KubeObject } from "#sdk/api/object.ts";
@@ -72,6 +74,9 @@ export interface Informers {
   disruptionBudgets(): Informer<PodDisruptionBudget>;
   resourceClaims(): Informer<ResourceClaim>;
   resourceSlices(): Informer<ResourceSlice>;
+  /** Indexes "node" and "volume" ("tenant/name"). */
+  volumeAttachments(): Informer<VolumeAttachment>;
+  csiDrivers(): Informer<CSIDriver>;
   volumes(): Informer<PersistentVolume>;
   claims(): Informer<PersistentVolumeClaim>;
   storageClasses(): Informer<StorageClass>;
@@ -196,6 +201,13 @@ export function createInformers(client: Client, log: Log, signal: AbortSignal): 
     disruptionBudgets: lazily<PodDisruptionBudget>(r.POD_DISRUPTION_BUDGETS, { indexes: { namespace: byNamespace } }),
     resourceClaims: lazily<ResourceClaim>(r.RESOURCE_CLAIMS, { indexes: { namespace: byNamespace } }),
     resourceSlices: lazily<ResourceSlice>(r.RESOURCE_SLICES),
+    volumeAttachments: lazily<VolumeAttachment>(r.VOLUME_ATTACHMENTS, {
+      indexes: {
+        node: (attachment) => [attachment.spec.nodeName],
+        volume: (attachment) => [`${tenantOf(attachment)}/${attachment.spec.source.persistentVolumeName ?? ""}`],
+      },
+    }),
+    csiDrivers: lazily<CSIDriver>(r.CSI_DRIVERS),
     volumes: lazily<PersistentVolume>(r.PERSISTENT_VOLUMES),
     claims: lazily<PersistentVolumeClaim>(r.PERSISTENT_VOLUME_CLAIMS, { indexes: { namespace: byNamespace } }),
     storageClasses: lazily<StorageClass>(r.STORAGE_CLASSES),
