@@ -31,6 +31,7 @@ import type {
   ServiceCIDR,
   StatefulSet,
   StorageClass,
+  ValidatingAdmissionPolicy,
   VolumeAttachment,
   VolumeAttributesClass,
 } from "#sdk/api/generated/types.ts";
@@ -84,6 +85,7 @@ export interface Informers {
   clusterRoles(): Informer<ClusterRole>;
   certificateSigningRequests(): Informer<CertificateSigningRequest>;
   autoscalers(): Informer<HorizontalPodAutoscaler>;
+  admissionPolicies(): Informer<ValidatingAdmissionPolicy>;
 }
 
 /** PEM: who signs a tenant's certificates. */
@@ -162,6 +164,7 @@ export function createInformers(client: Client, log: Log, signal: AbortSignal): 
       indexes: { ...owned, node: (pod) => (pod.spec?.nodeName ? [pod.spec.nodeName] : []) },
     }),
     nodes: lazily<Node>(r.NODES),
+    admissionPolicies: lazily<ValidatingAdmissionPolicy>(r.VALIDATING_ADMISSION_POLICIES),
     services: lazily<Service>(r.SERVICES, {
       indexes: {
         namespace: byNamespace,

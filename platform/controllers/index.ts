@@ -27,6 +27,7 @@ import { nodeTTLController } from "./node-ttl/controller.ts";
 import { persistentVolumeBinder } from "./persistentvolume-binder/controller.ts";
 import { pluginController } from "./plugins/controller.ts";
 import { podGarbageCollector } from "./pod-gc/controller.ts";
+import { policyStatusController } from "./policy-status/controller.ts";
 import { replicaSetController } from "./replicaset/controller.ts";
 import { replicationController } from "./replicationcontroller/controller.ts";
 import { resourceClaimController } from "./resource-claim/controller.ts";
@@ -70,6 +71,7 @@ export const controllers: readonly Controller[] = [
   tokenCleaner,
   bootstrapSigner,
   resourceQuotaController,
+  policyStatusController,
   resourceClaimController,
   persistentVolumeBinder,
   ephemeralVolumeController,

@@ -1,23 +1,17 @@
 /** The expression library `authorizer`: may a user do something (apiserver's cel/library/authz.go). */
 
 import {
-  BOOL,
-  type CelFunction,
+  AUTHORIZER,
+  AUTHORIZER_DECISION,
+  type AuthorizerFunction,
+  authorizerLibrary,
   type CelType,
-  method,
   OpaqueValue,
-  opaque,
-  STRING,
+  RESOURCE_CHECK,
 } from "#platform/rules/cel/index.ts";
 import type { TenantId } from "#platform/store/port.ts";
 import type { AuthorizationAttributes, Decision } from "../authz/authorizer.ts";
 import type { AdmissionAttributes, UserInfo } from "../registry/admission.ts";
-
-export const AUTHORIZER: CelType = opaque("kubernetes.authorization.Authorizer");
-const PATH_CHECK = opaque("kubernetes.authorization.PathCheck");
-const GROUP_CHECK = opaque("kubernetes.authorization.GroupCheck");
-export const RESOURCE_CHECK: CelType = opaque("kubernetes.authorization.ResourceCheck");
-const DECISION = opaque("kubernetes.authorization.Decision");
 
 /** What was asked already in one evaluation. */
 export interface Checks {
@@ -75,7 +69,7 @@ class Check extends OpaqueValue {
     const key = JSON.stringify([this.user.name, verb, attributes.resource ?? path]);
     const decision = decisions.get(key);
     if (!decision) throw new Undecided(key, attributes);
-    return new Check(DECISION, this.checks, this.user, this.target, decision);
+    return new Check(AUTHORIZER_DECISION, this.checks, this.user, this.target, decision);
   }
 }
 
@@ -99,21 +93,21 @@ function serviceAccount(check: Check, namespace: string, name: string): Check {
   return new Check(AUTHORIZER, check.checks, user, {});
 }
 
-const step = (name: string, from: CelType, to: CelType, more: (value: string) => Target): CelFunction =>
-  method(name, [from, STRING], to, (check: Check, value: string) => check.with(to, more(value)));
+type Call = (check: Check, value: string, other: string) => unknown;
 
-export const authorizerFunctions: readonly CelFunction[] = [
-  step("path", AUTHORIZER, PATH_CHECK, (path) => ({ path })),
-  step("group", AUTHORIZER, GROUP_CHECK, (group) => ({ group })),
-  method("serviceAccount", [AUTHORIZER, STRING, STRING], AUTHORIZER, serviceAccount),
-  step("resource", GROUP_CHECK, RESOURCE_CHECK, (resource) => ({ resource })),
-  step("subresource", RESOURCE_CHECK, RESOURCE_CHECK, (subresource) => ({ subresource })),
-  step("namespace", RESOURCE_CHECK, RESOURCE_CHECK, (namespace) => ({ namespace })),
-  step("name", RESOURCE_CHECK, RESOURCE_CHECK, (name) => ({ name })),
-  method("check", [PATH_CHECK, STRING], DECISION, (check: Check, verb: string) => check.decide(verb)),
-  method("check", [RESOURCE_CHECK, STRING], DECISION, (check: Check, verb: string) => check.decide(verb)),
-  method("allowed", [DECISION], BOOL, (check: Check) => check.decision?.decision === "allow"),
-  method("reason", [DECISION], STRING, (check: Check) => check.decision?.reason ?? ""),
-  method("errored", [DECISION], BOOL, () => false),
-  method("error", [DECISION], STRING, () => ""),
-];
+const CALLS: Readonly<Record<AuthorizerFunction, (result: CelType) => Call>> = {
+  path: (to) => (check, path) => check.with(to, { path }),
+  group: (to) => (check, group) => check.with(to, { group }),
+  serviceAccount: () => serviceAccount,
+  resource: (to) => (check, resource) => check.with(to, { resource }),
+  subresource: (to) => (check, subresource) => check.with(to, { subresource }),
+  namespace: (to) => (check, namespace) => check.with(to, { namespace }),
+  name: (to) => (check, name) => check.with(to, { name }),
+  check: () => (check, verb) => check.decide(verb),
+  allowed: () => (check) => check.decision?.decision === "allow",
+  reason: () => (check) => check.decision?.reason ?? "",
+  errored: () => () => false,
+  error: () => () => "",
+};
+
+export const authorizerFunctions = authorizerLibrary((name, result) => CALLS[name](result));

@@ -3,6 +3,7 @@
  * makes are asked for in between: the evaluation starts again with the answer, so that the language itself never waits.
  */
 import {
+  AUTHORIZER,
   CelEnvironment,
   CelError,
   type CelFunction,
@@ -12,6 +13,7 @@ import {
   fromJson,
   objectType,
   REQUEST_COST_MAX,
+  RESOURCE_CHECK,
   STRING,
 } from "#platform/rules/cel/index.ts";
 import type { MatchCondition } from "#sdk/api/generated/types.ts";
@@ -20,11 +22,9 @@ import { forbidden } from "#sdk/api/status.ts";
 import type { Authorizer } from "../authz/authorizer.ts";
 import type { AdmissionAttributes } from "../registry/admission.ts";
 import {
-  AUTHORIZER,
   authorizerFunctions,
   authorizerValue,
   type Checks,
-  RESOURCE_CHECK,
   requestResourceCheck,
   Undecided,
 } from "./authorizer-library.ts";

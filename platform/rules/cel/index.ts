@@ -1,5 +1,12 @@
 /** CEL as Kubernetes speaks it. `new CelEnvironment({ variables }).compile(source).program.evaluate({ self: fromJson(…) })`. */
 export type { Node } from "./ast.ts";
+export {
+  AUTHORIZER,
+  AUTHORIZER_DECISION,
+  type AuthorizerFunction,
+  authorizerLibrary,
+  RESOURCE_CHECK,
+} from "./authorizer.ts";
 export { fieldName, fromJson, toJson } from "./convert.ts";
 export {
   CALL_COST_MAX,

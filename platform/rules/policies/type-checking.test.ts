@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { definitionOf } from "#sdk/api/facts.ts";
-import type { PolicySpec } from "./policy.ts";
+import type { ValidatingAdmissionPolicySpec } from "#sdk/api/generated/types.ts";
 import { builtInType, customType, resourcesOf, typeWarnings } from "./type-checking.ts";
 
 const deployment = { group: "apps", version: "v1", kind: "Deployment" };
@@ -10,7 +10,7 @@ const kinds = () => {
   assert.ok(type);
   return [{ kind: deployment, type }];
 };
-const warned = (expression: string, more: Partial<PolicySpec> = {}) =>
+const warned = (expression: string, more: Partial<ValidatingAdmissionPolicySpec> = {}) =>
   typeWarnings({ validations: [{ expression }], ...more }, kinds(), undefined).map(({ warning }) => warning);
 
 test("what can be is not warned about", () => {

@@ -3,6 +3,8 @@
  * policy/validating/typechecking.go). Admission itself takes objects as they come; this finds what can never work, for the policy's author.
  */
 import {
+  AUTHORIZER,
+  authorizerLibrary,
   BOOL,
   BYTES,
   CelEnvironment,
@@ -15,18 +17,25 @@ import {
   listOf,
   mapOf,
   objectType,
+  RESOURCE_CHECK,
   STRING,
   TIMESTAMP,
 } from "#platform/rules/cel/index.ts";
 import { celTypeOf } from "#platform/rules/structural/rules.ts";
 import type { StructuralSchema } from "#platform/rules/structural/schema.ts";
 import { resolve, types } from "#sdk/api/facts.ts";
-import type { ExpressionWarning, NamedRuleWithOperations } from "#sdk/api/generated/types.ts";
+import type {
+  ExpressionWarning,
+  NamedRuleWithOperations,
+  ValidatingAdmissionPolicySpec,
+} from "#sdk/api/generated/types.ts";
 import type { GroupVersionKind } from "#sdk/api/object.ts";
 import type { Schema } from "#sdk/api/schema.ts";
-import { AUTHORIZER, authorizerFunctions, RESOURCE_CHECK } from "../authorizer-library.ts";
-import type { PolicySpec } from "./policy.ts";
 
+/** Nothing is evaluated here. */
+const authorizerFunctions = authorizerLibrary((name) => () => {
+  throw new Error(`${name} is for checking only`);
+});
 /** Of one policy. */
 const TYPES_MAX = 10;
 const OBJECT_META = "io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta";
@@ -150,7 +159,11 @@ export interface CheckedKind {
 const kindText = ({ group, version, kind }: GroupVersionKind): string =>
   `${group === "" ? version : `${group}/${version}`}, Kind=${kind}`;
 
-function environmentFor(object: CelType, params: CelType | undefined, spec: PolicySpec): CelEnvironment {
+function environmentFor(
+  object: CelType,
+  params: CelType | undefined,
+  spec: ValidatingAdmissionPolicySpec,
+): CelEnvironment {
   const base: Record<string, CelType> = {
     object,
     oldObject: object,
@@ -173,7 +186,7 @@ function environmentFor(object: CelType, params: CelType | undefined, spec: Poli
 
 /** `kinds`: those that the policy matches, as far as they are known; `params`: the type of its parameter. */
 export function typeWarnings(
-  spec: PolicySpec,
+  spec: ValidatingAdmissionPolicySpec,
   kinds: readonly CheckedKind[],
   params: CelType | undefined,
 ): ExpressionWarning[] {
