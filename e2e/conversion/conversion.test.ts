@@ -170,6 +170,10 @@ describe("conversion of custom resources by a webhook", () => {
     }
     ends.abort();
     assert.deepEqual(seen, ["MODIFIED two", "ADDED one", "DELETED two", "ADDED two", "DELETED one"]);
+    const three = { apiVersion: `${GROUP}/v2`, kind: "CronTab", metadata: { name: "three" }, host: "c", port: "90" };
+    assert.equal((await send("POST", at("v2"), three)).code, 201);
+    assert.equal((await send("DELETE", `${at("v2")}?fieldSelector=host%3Dc`)).code, 200);
+    assert.deepEqual(await list("v2", ""), ["one", "two"]);
   });
 
   it("asks once for what several readers want, and not at all for what is stored in that version", async () => {

@@ -10,7 +10,6 @@ import { messageOf } from "../protobuf/messages.ts";
 import { inVersion, type Versioned } from "../registry/conversion.ts";
 import type { Written } from "../registry/document.ts";
 import type { Registry } from "../registry/registry.ts";
-import { matcherOf } from "../registry/selectors.ts";
 import type { ActionStrategy, ResourceEntry } from "../registry/strategy.ts";
 import { notFoundResource } from "../registry/updating.ts";
 import { readBody, readText } from "./body.ts";
@@ -280,23 +279,12 @@ export class ResourceHandler {
 
   async #deleteCollection(exchange: Exchange, entry: ResourceEntry): Promise<void> {
     const accepted = this.#accept(exchange, entry);
-    const { context, info } = exchange;
+    const { context } = exchange;
     const p = options.listParameters(exchange.query, entry, false);
     const deleteOptions = options.deleteOptions(await this.#deleteBody(exchange), exchange.query);
     const { store, registry } = this.#parts;
-    const matcher = matcherOf(p.selection);
-    const scope = {
-      tenant: context.tenant,
-      resource: entry.storeResource,
-      ...(info.namespace ? { namespace: info.namespace } : {}),
-    };
-    const result = await store.list({
-      scope,
-      freshness: { type: "consistent" },
-      ...(matcher ? { matcher } : {}),
-      ...(p.limit ? { limit: p.limit } : {}),
-    });
-    for (const { key } of result.objects) {
+    const { objects, metadata } = await pageOf(store, exchange, entry, { ...p, resourceVersion: "" });
+    for (const { key } of objects) {
       await registry.delete(context, entry, key.namespace, key.name, deleteOptions).catch((error: unknown) => {
         if (!(error instanceof StatusError && error.code === 404)) throw error;
       });
@@ -305,8 +293,8 @@ export class ResourceHandler {
     await answer(
       exchange,
       200,
-      renderList(render, await this.#ready(exchange, entry, accepted, result.objects), {
-        resourceVersion: String(result.revision),
+      renderList(render, await this.#ready(exchange, entry, accepted, objects), {
+        resourceVersion: metadata.resourceVersion,
       }),
       accepted,
     );
