@@ -54,17 +54,6 @@ export async function startNetwork(options: NetworkOptions): Promise<RunningNetw
     recordFile: options.recordFile,
   });
   for (const warning of prepared.warnings) log.warn(warning);
-  const dns = await startDns({
-    client,
-    log,
-    signal,
-    nodeName: node.name,
-    domain: options.dns.domain,
-    serviceAddress: options.dns.address,
-    listen: { address: prepared.gateway, port: DNS_PORT },
-    podCIDR: options.podCIDR,
-    tenantOfAddress: options.tenantOfAddress,
-  });
   let proxy: RunningProxy | undefined;
   const policies = startPolicies({
     client,
@@ -79,6 +68,18 @@ export async function startNetwork(options: NetworkOptions): Promise<RunningNetw
       podCIDR: options.podCIDR,
       serviceCIDR: options.serviceCIDR,
     },
+  });
+  const dns = await startDns({
+    client,
+    log,
+    signal,
+    nodeName: node.name,
+    domain: options.dns.domain,
+    serviceAddress: options.dns.address,
+    listen: { address: prepared.gateway, port: DNS_PORT },
+    podCIDR: options.podCIDR,
+    tenantOfAddress: options.tenantOfAddress,
+    hasNamespace: policies.hasNamespace,
   });
   const services = startProxy({
     client,

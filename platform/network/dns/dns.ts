@@ -13,6 +13,7 @@ import {
   type Service,
   services as servicesResource,
 } from "../objects.ts";
+import { cached } from "./cache.ts";
 import { createForwarder, type Forwarder, hostResolvers } from "./forward.ts";
 import { respond } from "./resolver.ts";
 import { type DnsListener, listenDns } from "./server.ts";
@@ -34,6 +35,8 @@ export interface DnsOptions {
   /** What the node agent knows about its pods before the API says it. */
   tenantOfAddress?(address: string): string | undefined;
   forwarder?: Forwarder;
+  /** Namespaces that have neither services nor pods here exist too. */
+  hasNamespace?(tenant: string, namespace: string): boolean;
 }
 
 export interface RunningDns {
@@ -82,14 +85,14 @@ export async function startDns(options: DnsOptions): Promise<RunningDns> {
   const ready = Promise.all([services.start(signal), slices.start(signal), pods.start(signal)]).then(() => undefined);
   const tenantOfClient = clientTenants(options, pods);
   const forwarder =
-    options.forwarder ?? createForwarder(hostResolvers(new Set([listen.address, options.serviceAddress])));
+    options.forwarder ?? cached(createForwarder(hostResolvers(new Set([listen.address, options.serviceAddress]))));
   const resolver = {
     domain: options.domain,
     forwarder,
     viewOf: async (from: string) => {
       await Promise.race([ready, delay(UNKNOWN_POD_WAIT_MS)]);
       const tenant = services.synced() && slices.synced() ? await tenantOfClient(from) : undefined;
-      return tenant === undefined ? undefined : viewOf(tenant, services, slices, pods);
+      return tenant === undefined ? undefined : viewOf(tenant, services, slices, pods, options.hasNamespace);
     },
   };
   const answerQuery = (query: Buffer, from: string, viaTcp: boolean) => respond(resolver, query, from, viaTcp);
@@ -139,12 +142,14 @@ function viewOf(
   services: Informer<Service>,
   slices: Informer<EndpointSlice>,
   pods: Informer<Pod>,
+  isNamespace: DnsOptions["hasNamespace"],
 ): ZoneView {
   return {
     service: (namespace, name) => services.get(`${tenant}/${namespace}/${name}`),
     slices: (namespace, name) => slices.byIndex("service", `${tenant}/${namespace}/${name}`),
     hasNamespace: (namespace) => {
       const key = `${tenant}/${namespace}`;
+      if (isNamespace?.(tenant, namespace)) return true;
       return services.byIndex("namespace", key).length > 0 || pods.byIndex("namespace", key).length > 0;
     },
     serviceByAddress: (ip) => services.byIndex("address", `${tenant}/${ip}`)[0],

@@ -133,6 +133,10 @@ export class PolicyModel {
     return owner === undefined || owner === tenant || (this.open.has(owner) && this.open.has(tenant));
   }
 
+  hasNamespace(tenant: string, namespace: string): boolean {
+    return this.namespaces.has(`${tenant}//${namespace}`);
+  }
+
   /** Whether a policy selects the pod. */
   isIsolated(key: string): boolean {
     const facts = this.pods.get(key);

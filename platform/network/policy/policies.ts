@@ -35,6 +35,7 @@ export interface RunningPolicies {
   unplace(uid: string): void;
   /** Whether a tenant's pods and services may lead to an address, as far as tenants go. */
   mayReach(tenant: string, address: string): boolean;
+  hasNamespace(tenant: string, namespace: string): boolean;
 }
 
 export const networkPolicies: GroupVersionResource = {
@@ -105,6 +106,7 @@ export function startPolicies(options: PoliciesOptions): RunningPolicies {
       if (model.uidOf(pod.key) !== pod.uid || model.isIsolated(pod.key)) await loop.flush();
     },
     unplace: (uid) => model.unplace(uid),
+    hasNamespace: (tenant, namespace) => model.hasNamespace(tenant, namespace),
     mayReach: (tenant, address) => model.mayReach(tenant, address),
   };
 }
