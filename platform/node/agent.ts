@@ -165,7 +165,7 @@ export function startAgent(options: AgentOptions): Agent {
     if (node) node = await client.get<Node>(NODES, { name: settings.name });
     status = await nodeStatus(
       settings,
-      { ...facts, problem, pressures: eviction.pressures() },
+      { ...facts, problem, pressures: eviction.pressures(), volumesInUse: volumes.inUse() },
       node?.status ?? status,
       context.clock.now(),
     );

@@ -32,6 +32,8 @@ export interface NodeFacts {
   problem: string | undefined;
   /** What it is short of: types of conditions that hold. */
   pressures?: ReadonlySet<string>;
+  /** What must not be detached from it. */
+  volumesInUse?: string[];
 }
 
 const firstLine = (file: string): string => {
@@ -133,6 +135,8 @@ export async function nodeStatus(
       operatingSystem: "linux",
       architecture: architecture(),
     },
+    // Said as long as there are any, and once when there are no more.
+    ...(facts.volumesInUse?.length || before?.volumesInUse ? { volumesInUse: facts.volumesInUse ?? [] } : {}),
     images: facts.images.slice(0, IMAGES_MAX).map((image) => ({
       names: [...(image.repoDigests ?? []), ...(image.repoTags ?? [])],
       sizeBytes: Number(image.size ?? 0),

@@ -24,6 +24,8 @@ export interface VolumeManager {
   release(uid: string): Promise<void>;
   /** Unmounts and removes everything of a pod; its containers are gone. */
   remove(uid: string): Promise<void>;
+  /** Drivers' volumes that may be mounted here, as a node's status.volumesInUse names them. */
+  inUse(): string[];
 }
 
 /** Of one driver a volume is known by its handle, of the others by its object. */
@@ -163,6 +165,11 @@ export function createVolumes(
       return mounted;
     },
     release,
+    inUse() {
+      const all = [...records.all().values()].flatMap((of) => [...of.values()]);
+      const driven = all.flatMap(({ csi: one }) => (one === undefined || one.inline ? [] : [one]));
+      return [...new Set(driven.map(({ driver, handle }) => `kubernetes.io/csi/${driver}^${handle}`))].sort();
+    },
     async remove(uid) {
       files.forget(uid);
       await release(uid);
