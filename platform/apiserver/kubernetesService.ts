@@ -1,4 +1,4 @@
-/** The `kubernetes` Service of namespace default and the addresses behind it: how pods reach this API (upstream's controlplane). */
+/** The `kubernetes` Service of namespace default, the addresses behind it and the range it is of: how pods reach this API (upstream's controlplane). */
 import { ROOT_TENANT, type TenantId } from "#platform/store/port.ts";
 import type { DynamicObject } from "#sdk/api/object.ts";
 import { isReason, StatusError } from "#sdk/api/status.ts";
@@ -12,6 +12,8 @@ export interface ApiAddress {
   /** Where the servers listen, as pods reach it. */
   addresses: string[];
   port: number;
+  /** Of the services' addresses, in every tenant. */
+  serviceCIDR: string;
 }
 
 const NAME = "kubernetes";
@@ -20,7 +22,7 @@ const LABELS = { component: "apiserver", provider: "kubernetes" };
 
 function documents(
   tenant: TenantId,
-  { clusterIP, addresses, port }: ApiAddress,
+  { clusterIP, addresses, port, serviceCIDR }: ApiAddress,
 ): [group: string, resource: string, object: DynamicObject][] {
   const metadata = { name: NAME, namespace: NAMESPACE, labels: LABELS };
   const service = {
@@ -48,13 +50,22 @@ function documents(
     endpoints: addresses.map((ip) => ({ addresses: [ip], conditions: { ready: true } })),
     ports: [{ name: "https", port, protocol: "TCP" }],
   };
+  const range = {
+    kind: "ServiceCIDR",
+    apiVersion: "networking.k8s.io/v1",
+    metadata: { name: NAME },
+    spec: { cidrs: [serviceCIDR] },
+  };
   return [
+    ["networking.k8s.io", "servicecidrs", range],
     ["", "services", service],
     ["", "endpoints", endpoints],
     ["discovery.k8s.io", "endpointslices", slice],
   ];
 }
 
+/** Made once: a service keeps its address, and a range does not change. */
+const KEPT = new Set(["services", "servicecidrs"]);
 const PARTS = ["subsets", "endpoints", "ports"] as const;
 const same = (a: unknown, b: unknown) => JSON.stringify(sorted(a)) === JSON.stringify(sorted(b));
 
@@ -70,9 +81,10 @@ export async function ensureKubernetesService(
   for (const [group, resource, object] of documents(tenant.id, address)) {
     const entry = registry.catalog.byName(group, resource);
     if (!entry) continue;
+    const namespace = object.metadata.namespace ?? "";
     try {
-      const present = await registry.read(context, group, resource, NAMESPACE, NAME);
-      if (resource === "services" || PARTS.every((p) => same(present[p], object[p]))) continue;
+      const present = await registry.read(context, group, resource, namespace, NAME);
+      if (KEPT.has(resource) || PARTS.every((p) => same(present[p], object[p]))) continue;
       const produce = (old: DynamicObject) => {
         for (const part of PARTS) if (object[part] !== undefined) old[part] = structuredClone(object[part]);
         return old;
@@ -80,12 +92,12 @@ export async function ensureKubernetesService(
       await registry.update(
         context,
         entry,
-        { namespace: NAMESPACE, name: NAME, subresource: "", produce, retries: true },
+        { namespace, name: NAME, subresource: "", produce, retries: true },
         options,
       );
     } catch (error) {
       if (!isReason(error, "NotFound")) throw error;
-      await registry.create(context, entry, NAMESPACE, object, options).catch((e: unknown) => {
+      await registry.create(context, entry, namespace, object, options).catch((e: unknown) => {
         if (!(e instanceof StatusError && e.reason === "AlreadyExists")) throw e;
       });
     }

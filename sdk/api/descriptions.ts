@@ -11,6 +11,9 @@ export interface Descriptions {
   definitions: Record<string, Record<string, string>>;
 }
 
+/** The source says nothing of fields that are objects of their own. */
+const METADATA = "Standard object's metadata: what names and labels it, and what the server keeps of it.";
+
 let loaded: Descriptions["definitions"] | undefined;
 
 /** Of a type, or of one of its fields. */
@@ -18,5 +21,6 @@ export function descriptionOf(definition: string, field = ""): string | undefine
   loaded ??= existsSync(DESCRIPTIONS_FILE)
     ? (JSON.parse(readFileSync(DESCRIPTIONS_FILE, "utf8")) as Descriptions).definitions
     : {};
-  return loaded[definition]?.[field];
+  const known = loaded[definition];
+  return known?.[field] ?? (known && field === "metadata" ? METADATA : undefined);
 }

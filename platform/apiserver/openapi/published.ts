@@ -42,6 +42,13 @@ function publishedSchema(schema: StructuralSchema, version: 2 | 3): JsonObject {
   return out;
 }
 
+/** In v3 a reference stands alone, with what is said of it beside. */
+function describedMetadata(ref: JsonObject, version: 2 | 3): JsonObject {
+  const description = descriptionOf("io.k8s.api.core.v1.Pod", "metadata");
+  if (!description) return ref;
+  return version === 2 ? { description, ...ref } : { description, allOf: [ref] };
+}
+
 /** The definitions of a custom resource and of its list, by name. In v2 one that keeps unknown fields is an object, no more. */
 export function publishedDefinitions(
   r: Published,
@@ -67,7 +74,7 @@ export function publishedDefinitions(
           properties: {
             ...((body["properties"] as JsonObject | undefined) ?? {}),
             ...types,
-            metadata: refTo(`${meta}ObjectMeta`),
+            metadata: describedMetadata(refTo(`${meta}ObjectMeta`), version),
           },
         }
       : {}),

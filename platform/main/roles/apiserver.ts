@@ -68,7 +68,7 @@ function advertised({ api, serviceCIDR }: Config): ApiAddress {
     .filter((a) => a.family === "IPv4" && !a.internal)
     .map((a) => a.address);
   const address = everywhere ? own[0] : api.host;
-  return { clusterIP: firstAddress(serviceCIDR), addresses: address ? [address] : [], port: api.port };
+  return { clusterIP: firstAddress(serviceCIDR), addresses: address ? [address] : [], port: api.port, serviceCIDR };
 }
 
 function documents(address: string, clock: Clock, custom: CustomResources, aggregation: Aggregation) {
