@@ -197,13 +197,13 @@ export class Fairness {
     if (!found) throw tooManyRequests("too many requests, please try again later", 1);
     const { schema, level } = found;
     const entered = level.enter(flowOf(schema, request), WAIT_MS, signal);
-    const refusal = entered && (await entered);
-    if (refusal) throw tooManyRequests("too many requests, please try again later", 1);
+    const seat = entered instanceof Promise ? await entered : entered;
+    if (typeof seat === "string") throw tooManyRequests("too many requests, please try again later", 1);
     let open = true;
     const finish = () => {
       if (!open) return;
       open = false;
-      level.finish();
+      level.finish(seat);
       if (level.executing < level.seats) this.#lend();
     };
     return { schemaUid: schema.uid, levelUid: level.spec.uid, finish };

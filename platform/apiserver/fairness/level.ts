@@ -1,6 +1,7 @@
 /**
- * One priority level: so many requests at once, the rest in queues that are served in turn. A flow is dealt a hand of queues by its
- * name's hash (shuffle sharding) and waits in the shortest, so that a greedy flow fills a few queues and no others'.
+ * One priority level: so many requests at once, the rest in queues. A flow is dealt a hand of queues by its name's hash (shuffle sharding) and
+ * waits in the shortest, so that a greedy flow fills a few queues and no others'. Queues share the seats by the time that their requests hold
+ * them (start-time fair queuing): who is slow is served less often, who was idle saves nothing up.
  */
 export interface LevelSpec {
   name: string;
@@ -16,21 +17,48 @@ export interface LevelSpec {
 }
 
 interface Waiting {
-  start(): void;
+  start(seat: Seat): void;
 }
 
 interface Queue {
   waiting: Waiting[];
-  /** How much the queue was served, in the level's virtual time. */
+  executing: number;
+  /** Milliseconds of service that the queue has had, in the level's virtual time. */
   served: number;
+}
+
+/** What a request holds while it is executed; to be given back by `finish`. */
+export interface Seat {
+  queue: Queue | undefined;
+  began: number;
+  /** Milliseconds that the queue was charged in advance. */
+  charged: number;
 }
 
 export type Refusal = "concurrency-limit" | "queue-full" | "time-out" | "cancelled";
 
-function hashOf(text: string): number {
-  let hash = 0x811c9dc5;
+/** What a request is taken to last as long as nothing is known, as upstream. */
+const FIRST_ESTIMATE_MS = 3;
+/** How much the newest request says of the next. */
+const LEARNING = 0.1;
+
+function hashOf(text: string, seed: number): number {
+  let hash = (0x811c9dc5 ^ Math.imul(seed, 0x9e3779b1)) >>> 0;
   for (let i = 0; i < text.length; i++) hash = Math.imul(hash ^ text.charCodeAt(i), 0x01000193);
-  return hash >>> 0;
+  hash ^= hash >>> 15;
+  return Math.imul(hash, 0x85ebca6b) >>> 0;
+}
+
+/** Different cards of a deck, the same for the same flow. */
+export function handOf(flow: string, deck: number, size: number): number[] {
+  const hand: number[] = [];
+  for (let i = 0; i < Math.min(size, deck); i++) {
+    let card = hashOf(flow, i) % (deck - i);
+    // The card's place among those that are left.
+    for (const dealt of hand.toSorted((a, b) => a - b)) if (card >= dealt) card++;
+    hand.push(card);
+  }
+  return hand;
 }
 
 export class Level {
@@ -48,12 +76,15 @@ export class Level {
   };
   readonly #queues = new Map<number, Queue>();
   readonly #spare: (level: Level) => number;
+  readonly #clock: () => number;
   #now = 0;
+  #estimate = FIRST_ESTIMATE_MS;
 
-  /** `spare`: seats that this level may borrow just now. */
-  constructor(spec: LevelSpec, spare: (level: Level) => number) {
+  /** `spare`: seats that this level may borrow just now. `clock`: milliseconds. */
+  constructor(spec: LevelSpec, spare: (level: Level) => number, clock: () => number = () => performance.now()) {
     this.spec = spec;
     this.#spare = spare;
+    this.#clock = clock;
   }
 
   get #free(): boolean {
@@ -68,21 +99,24 @@ export class Level {
     return Math.max(0, Math.min(lendable, this.seats - this.executing - this.waiting));
   }
 
-  /** Undefined when the request may go on; it then ends with `finish`. */
-  enter(flow: string, waitMs: number, signal: AbortSignal): Promise<Refusal | undefined> | undefined {
-    if (this.waiting === 0 && this.#free) {
-      this.#begin();
-      return undefined;
-    }
-    const { queuing } = this.spec;
-    if (!queuing) return Promise.resolve(this.#refuse("concurrency-limit"));
-    const queue = this.#deal(flow, queuing);
+  /** A seat when the request may go on at once, else what comes of waiting for one. */
+  enter(flow: string, waitMs: number, signal: AbortSignal): Seat | Promise<Seat | Refusal> {
+    const { queuing, exempt } = this.spec;
+    const queue = queuing && !exempt ? this.#deal(flow, queuing) : undefined;
+    if (this.waiting === 0 && this.#free) return this.#begin(queue);
+    if (!queue || !queuing) return Promise.resolve(this.#refuse("concurrency-limit"));
     if (queue.waiting.length >= queuing.lengthLimit) return Promise.resolve(this.#refuse("queue-full"));
     return this.#wait(queue, waitMs, signal);
   }
 
-  finish(): void {
+  finish({ queue, began, charged }: Seat): void {
+    const lasted = this.#clock() - began;
+    this.#estimate += (lasted - this.#estimate) * LEARNING;
     this.executing--;
+    if (queue) {
+      queue.executing--;
+      queue.served += lasted - charged;
+    }
     this.next();
   }
 
@@ -95,18 +129,22 @@ export class Level {
       }
       const first = turn?.waiting.shift();
       if (!turn || !first) return;
-      this.#now = turn.served;
-      turn.served++;
       this.waiting--;
-      this.#begin();
-      first.start();
+      first.start(this.#begin(turn));
     }
-    if (this.waiting === 0 && this.#queues.size > 0) this.#queues.clear();
+    if (this.waiting === 0 && this.executing === 0) this.#queues.clear();
   }
 
-  #begin(): void {
+  #begin(queue: Queue | undefined): Seat {
     this.executing++;
     this.dispatched++;
+    const seat = { queue, began: this.#clock(), charged: this.#estimate };
+    if (queue) {
+      queue.executing++;
+      this.#now = Math.max(this.#now, queue.served);
+      queue.served += seat.charged;
+    }
+    return seat;
   }
 
   #refuse(why: Refusal): Refusal {
@@ -115,17 +153,20 @@ export class Level {
   }
 
   #deal(flow: string, { queues, handSize }: { queues: number; handSize: number }): Queue {
-    let shortest: Queue | undefined;
-    for (let card = 0; card < handSize; card++) {
-      const index = hashOf(`${card} ${flow}`) % queues;
-      const queue = this.#queues.get(index) ?? { waiting: [], served: this.#now };
+    let best: Queue | undefined;
+    for (const index of handOf(flow, queues, handSize)) {
+      const queue = this.#queues.get(index) ?? { waiting: [], executing: 0, served: this.#now };
       if (!this.#queues.has(index)) this.#queues.set(index, queue);
-      if (!shortest || queue.waiting.length < shortest.waiting.length) shortest = queue;
+      const order = best ? queue.waiting.length - best.waiting.length || queue.executing - best.executing : -1;
+      if (order < 0) best = queue;
     }
-    return shortest ?? { waiting: [], served: 0 };
+    const queue = best ?? { waiting: [], executing: 0, served: this.#now };
+    // A queue that was idle doesn't catch up on what it did not ask for.
+    if (queue.waiting.length === 0 && queue.executing === 0) queue.served = Math.max(queue.served, this.#now);
+    return queue;
   }
 
-  #wait(queue: Queue, waitMs: number, signal: AbortSignal): Promise<Refusal | undefined> {
+  #wait(queue: Queue, waitMs: number, signal: AbortSignal): Promise<Seat | Refusal> {
     return new Promise((resolve) => {
       const leave = (why: Refusal) => {
         const at = queue.waiting.indexOf(place);
@@ -142,14 +183,12 @@ export class Level {
         signal.removeEventListener("abort", gone);
       };
       const place: Waiting = {
-        start: () => {
+        start: (seat) => {
           done();
-          resolve(undefined);
+          resolve(seat);
         },
       };
       signal.addEventListener("abort", gone, { once: true });
-      // A queue that was empty doesn't catch up on what it did not ask for.
-      if (queue.waiting.length === 0) queue.served = Math.max(queue.served, this.#now);
       queue.waiting.push(place);
       this.waiting++;
     });
