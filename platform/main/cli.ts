@@ -1,18 +1,4 @@
-/** The command line: `npx capstan COMMAND`. One list of commands; each is a file in commands/. */
-import { backup, restore } from "./commands/backup.ts";
-import { down } from "./commands/down.ts";
-import { image } from "./commands/image.ts";
-import { migrateCommand } from "./commands/migrate.ts";
-import { node } from "./commands/node.ts";
-import { plugin, runPlugin } from "./commands/plugin.ts";
-import { reset } from "./commands/reset.ts";
-import { role } from "./commands/role.ts";
-import { status } from "./commands/status.ts";
-import { store } from "./commands/store.ts";
-import { supervise } from "./commands/supervise.ts";
-import { tenant } from "./commands/tenant.ts";
-import { uninstall } from "./commands/uninstall.ts";
-import { up } from "./commands/up.ts";
+/** The command line: `npx capstan COMMAND`. One list of commands; each is a file in commands/, read when it is called for. */
 import { type Options, optionHelp, parseOptions } from "./settings.ts";
 import { reportFailure, UserError } from "./steps.ts";
 
@@ -24,41 +10,42 @@ export interface Command {
   run(options: Options, positionals: string[]): Promise<number>;
 }
 
-const commands: Record<string, Command> = {
-  up,
-  down,
-  status,
-  reset,
-  uninstall,
-  image,
-  backup,
-  restore,
-  store,
-  tenant,
-  node,
-  plugin,
-  migrate: migrateCommand,
-  role,
-  supervise,
+const commands: Record<string, () => Promise<Command>> = {
+  up: async () => (await import("./commands/up.ts")).up,
+  down: async () => (await import("./commands/down.ts")).down,
+  status: async () => (await import("./commands/status.ts")).status,
+  reset: async () => (await import("./commands/reset.ts")).reset,
+  uninstall: async () => (await import("./commands/uninstall.ts")).uninstall,
+  image: async () => (await import("./commands/image.ts")).image,
+  backup: async () => (await import("./commands/backup.ts")).backup,
+  restore: async () => (await import("./commands/backup.ts")).restore,
+  store: async () => (await import("./commands/store.ts")).store,
+  tenant: async () => (await import("./commands/tenant.ts")).tenant,
+  node: async () => (await import("./commands/node.ts")).node,
+  plugin: async () => (await import("./commands/plugin.ts")).plugin,
+  migrate: async () => (await import("./commands/migrate.ts")).migrateCommand,
+  role: async () => (await import("./commands/role.ts")).role,
+  supervise: async () => (await import("./commands/supervise.ts")).supervise,
 };
 
-function usage(): string {
-  const shown = Object.values(commands).filter((c) => !c.internal);
-  return `usage: npx capstan COMMAND [options]\n\n${shown.map((c) => `  ${c.usage.padEnd(20)} ${c.help}`).join("\n")}\n\n${optionHelp}\n`;
+async function usage(): Promise<string> {
+  const all = await Promise.all(Object.values(commands).map((load) => load()));
+  const lines = all.filter((c) => !c.internal).map((c) => `  ${c.usage.padEnd(20)} ${c.help}`);
+  return `usage: npx capstan COMMAND [options]\n\n${lines.join("\n")}\n\n${optionHelp}\n`;
 }
 
 async function main(argv: string[]): Promise<number> {
   // Its verbs have options of their own.
-  if (argv[0] === "plugin") return runPlugin(argv.slice(1));
+  if (argv[0] === "plugin") return (await import("./commands/plugin.ts")).runPlugin(argv.slice(1));
   const { options, positionals, help } = parseOptions(argv);
   const [name, ...rest] = positionals;
   if (help || name === undefined) {
-    process.stdout.write(usage());
+    process.stdout.write(await usage());
     return help ? 0 : 1;
   }
-  const command = commands[name];
-  if (!command) throw new UserError(`there is no command "${name}"`, "npx capstan --help");
-  return command.run(options, rest);
+  const load = Object.hasOwn(commands, name) ? commands[name] : undefined;
+  if (!load) throw new UserError(`there is no command "${name}"`, "npx capstan --help");
+  return (await load()).run(options, rest);
 }
 
 try {

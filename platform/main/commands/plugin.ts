@@ -4,11 +4,6 @@ import { messageOf } from "#platform/base/log.ts";
 import { StatusError } from "#sdk/api/status.ts";
 import type { Command } from "../cli.ts";
 import { UserError } from "../steps.ts";
-import { keygen, push, save, sign } from "./plugin/artifacts.ts";
-import { bench, build, create, reference, test } from "./plugin/author.ts";
-import { dev } from "./plugin/dev.ts";
-import { install } from "./plugin/install.ts";
-import { approve, logs, pause, resume, rollback, trust } from "./plugin/installed.ts";
 import { type PluginOptions, pluginOptions } from "./plugin/options.ts";
 
 interface Verb {
@@ -17,24 +12,29 @@ interface Verb {
   run(options: PluginOptions, positionals: string[]): Promise<number>;
 }
 
-const verbs: Record<string, Verb> = {
-  new: create,
-  test,
-  build,
-  bench,
-  dev,
-  keygen,
-  sign,
-  push,
-  save,
-  trust,
-  install,
-  approve,
-  rollback,
-  pause,
-  resume,
-  logs,
-  reference,
+const author = () => import("./plugin/author.ts");
+const artifacts = () => import("./plugin/artifacts.ts");
+const installed = () => import("./plugin/installed.ts");
+
+/** Read when it is called for: a build needs compilers' modules, a log line does not. */
+const verbs: Record<string, () => Promise<Verb>> = {
+  new: async () => (await author()).create,
+  test: async () => (await author()).test,
+  build: async () => (await author()).build,
+  bench: async () => (await author()).bench,
+  dev: async () => (await import("./plugin/dev.ts")).dev,
+  keygen: async () => (await artifacts()).keygen,
+  sign: async () => (await artifacts()).sign,
+  push: async () => (await artifacts()).push,
+  save: async () => (await artifacts()).save,
+  trust: async () => (await installed()).trust,
+  install: async () => (await import("./plugin/install.ts")).install,
+  approve: async () => (await installed()).approve,
+  rollback: async () => (await installed()).rollback,
+  pause: async () => (await installed()).pause,
+  resume: async () => (await installed()).resume,
+  logs: async () => (await installed()).logs,
+  reference: async () => (await author()).reference,
 };
 
 const OPTIONS = `options:
@@ -51,24 +51,26 @@ const OPTIONS = `options:
   --kubeconfig FILE     another user than that platform's admin (or KUBECONFIG)
   --yes                 do not ask`;
 
-const usage = (): string => {
-  const lines = Object.values(verbs).map((v) => `  ${v.usage.padEnd(44)} ${v.help}`);
+async function usage(): Promise<string> {
+  const all = await Promise.all(Object.values(verbs).map((load) => load()));
+  const lines = all.map((v) => `  ${v.usage.padEnd(44)} ${v.help}`);
   return `usage: npx capstan plugin VERB [options]\n\n${lines.join("\n")}\n\n${OPTIONS}\n`;
-};
+}
 
 /** Takes the arguments as they are: its options are its own. */
 export async function runPlugin(argv: string[]): Promise<number> {
   const [name, ...rest] = argv;
-  const verb = name === undefined ? undefined : verbs[name];
-  if (!verb) {
-    process.stdout.write(usage());
+  const load = name !== undefined && Object.hasOwn(verbs, name) ? verbs[name] : undefined;
+  if (!load) {
+    process.stdout.write(await usage());
     return name === undefined || name === "--help" || name === "-h" ? 0 : 1;
   }
+  const verb = await load();
   const next = `npx capstan plugin ${verb.usage}`;
   try {
     const { values, positionals } = parseArgs({ args: rest, allowPositionals: true, options: pluginOptions.flags });
     if (values["help"]) {
-      process.stdout.write(usage());
+      process.stdout.write(await usage());
       return 0;
     }
     return await verb.run(pluginOptions.parse(values), positionals);
