@@ -58,6 +58,9 @@ function loopRoles(): { roles: DynamicObject[]; bindings: DynamicObject[] } {
     clusterRole(CONTROLLERS, [
       { apiGroups: [""], resources: ["configmaps", "serviceaccounts"], verbs: [...read, "create", "update", "patch"] },
       { apiGroups: [""], resources: ["services/status"], verbs: ["update", "patch"] },
+      // Upstream's API server makes these itself.
+      { apiGroups: ["networking.k8s.io"], resources: ["servicecidrs"], verbs: ["create"] },
+      { apiGroups: ["networking.k8s.io"], resources: ["ipaddresses"], verbs: [...read, "create", "delete"] },
       // The processes that run tenants' own plugins act as those plugins' users.
       {
         apiGroups: [""],

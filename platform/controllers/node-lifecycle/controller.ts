@@ -9,11 +9,12 @@ import { runController } from "#sdk/client/controller.ts";
 import { keyOf } from "#sdk/client/port.ts";
 import { createWorkQueue } from "#sdk/client/workqueue.ts";
 import { type Controller, type ControllerContext, clientFor, synced } from "../context.ts";
-import { conditionOf, sameJson } from "../objects.ts";
+import { conditionOf, isReady, sameJson } from "../objects.ts";
 import { NODES, PODS } from "../resources.ts";
 import {
   GRACE_MS,
   isGivenUp,
+  isMarked,
   readyStatus,
   STARTUP_GRACE_MS,
   sameTaints,
@@ -67,7 +68,11 @@ export const nodeLifecycleController: Controller = {
     const renewed = (lease: Lease) => hear(lease.metadata.name);
     leases.on({ added: renewed, updated: renewed });
     // A pod that was bound to a lost node, or written as ready by its agent's last breath.
-    pods.on({ added: (pod) => (pod.spec?.nodeName ? queue.add(`root//${pod.spec.nodeName}`) : undefined) });
+    const lookAtNodeOf = (pod: Pod) => (pod.spec?.nodeName ? queue.add(`root//${pod.spec.nodeName}`) : undefined);
+    pods.on({
+      added: lookAtNodeOf,
+      updated: (pod, old) => (isReady(pod) && !isReady(old) ? lookAtNodeOf(pod) : undefined),
+    });
     if (!(await synced(context.signal, nodes, leases, pods))) return;
 
     const anyReady = () => nodes.list().some((node) => readyStatus(node) === "True");
@@ -76,14 +81,20 @@ export const nodeLifecycleController: Controller = {
     /** Of all zones, made anew at each look at the nodes: counting thousands for each of thousands would be squares. */
     let rates = ratesOf(nodes.list());
     const timer = setInterval(() => {
+      const before = rates;
       rates = ratesOf(nodes.list());
       limits.keep(new Set(rates.keys()));
       const isAnyReady = anyReady();
       const changed = isAnyReady !== wasAnyReady;
       wasAnyReady = isAnyReady;
       const now = performance.now();
-      for (const node of nodes.list())
-        if (changed || now - (heard.get(node.metadata.name ?? "") ?? 0) > GRACE_MS) queue.add(keyOf(node));
+      for (const node of nodes.list()) {
+        const isSilent = now - (heard.get(node.metadata.name ?? "") ?? 0) > GRACE_MS;
+        const status = readyStatus(node);
+        // What is known to be silent is looked at again only when its zone may be given up faster.
+        const hasNews = before.get(zoneOf(node)) !== rates.get(zoneOf(node)) && status !== "True";
+        if (changed || hasNews || (isSilent && !isMarked(node))) queue.add(keyOf(node));
+      }
     }, MONITOR_EVERY_MS);
     context.signal.addEventListener("abort", () => clearInterval(timer), { once: true });
 
@@ -111,7 +122,7 @@ export const nodeLifecycleController: Controller = {
             if (await markNotReady(context, pod)) recorder.event(pod, "Warning", "NodeNotReady", "Node is not ready");
           }
         }
-        return waitMs === 0 ? undefined : { requeueAfterMs: Math.min(waitMs ?? MONITOR_EVERY_MS, MONITOR_EVERY_MS) };
+        return waitMs ? { requeueAfterMs: waitMs } : undefined;
       },
     });
   },

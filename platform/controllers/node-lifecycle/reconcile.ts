@@ -48,6 +48,10 @@ const BY_CONDITION: Record<string, string> = {
 };
 const OWN = new Set([NOT_READY, UNREACHABLE, UNSCHEDULABLE, ...Object.values(BY_CONDITION)]);
 
+/** It is said to be silent already. */
+export const isMarked = (node: Node): boolean =>
+  FROM_KUBELET.every((type) => conditionOf(node.status?.conditions, type)?.status === "Unknown");
+
 /** Its pods are being evicted because it is not ready. */
 export const isGivenUp = (node: Node): boolean =>
   (node.spec?.taints ?? []).some((t) => t.effect === "NoExecute" && (t.key === NOT_READY || t.key === UNREACHABLE));
