@@ -29,6 +29,7 @@ export interface ServerOptions {
   enableAdmissionPlugins?: string;
   disableAdmissionPlugins?: string;
   featureGates?: string;
+  schedulerConfig?: string;
 }
 
 type Name = keyof ServerOptions;
@@ -66,6 +67,7 @@ export const SERVER_OPTIONS: readonly Option[] = [
   option("enable-admission-plugins", "text", "NAME,…: besides those that are on by default"),
   option("disable-admission-plugins", "text", "NAME,…: of those that are on by default"),
   option("feature-gates", "text", "NAME=true|false,…"),
+  option("scheduler-config", "file", "KubeSchedulerConfiguration: profiles of the scheduler"),
 ];
 
 /** Options that kube-apiserver no longer has, or that say by an argument what belongs into a file, with what to use instead. */

@@ -11,6 +11,10 @@ import { fitMessage, NO_NODES, preemptionMessage } from "./messages.ts";
 import { demandOf, type SchedulerTable } from "./node-table.ts";
 import type { Preemptor } from "./preempt.ts";
 import type { QueuedPod, SchedulingQueue } from "./queue.ts";
+import type { Attempts, Traces } from "./traces.ts";
+
+export const SCHEDULER_NAME = "default-scheduler";
+export const schedulerOf = (pod: Pod): string => pod.spec?.schedulerName ?? SCHEDULER_NAME;
 
 const PODS = { group: "", version: "v1", resource: "pods" };
 /** Bindings under way at once; the next decision waits for a place. */
@@ -20,12 +24,13 @@ const CLASSES_MAX = 1024;
 
 export interface CycleOptions {
   client: Client;
-  plugins: SchedulingPlugins;
+  /** By the name of the scheduler that a pod asks for. */
+  profiles: ReadonlyMap<string, { plugins: SchedulingPlugins; search: Search }>;
   table: SchedulerTable;
   queue: SchedulingQueue;
-  search: Search;
   preemptor: Preemptor;
   gangs: Gangs;
+  traces: Traces;
   recorder: Recorder;
   log: Log;
   /** The pod as it is now, where it still waits for a node of this scheduler. */
@@ -40,12 +45,14 @@ export interface Cycle {
   schedule(item: QueuedPod): Promise<void>;
   /** Resolves when the bindings under way are over. */
   settled(): Promise<void>;
+  readonly attempts: Attempts;
 }
 
 interface Candidate {
   item: QueuedPod;
   pod: Pod;
   question: Question;
+  search: Search;
 }
 
 /** How many of a class are placed at once: doubled while nodes do not become better by being chosen. */
@@ -55,14 +62,18 @@ interface Pace {
 }
 
 export function createCycle(options: CycleOptions): Cycle {
-  const { client, table, queue, search, recorder, log } = options;
+  const { client, table, queue, recorder, log } = options;
   const bindings = new Set<Promise<void>>();
   const paces = new Map<string, Pace>();
+  const attempts: Attempts = { scheduled: 0, unschedulable: 0, error: 0, conflict: 0 };
 
   const candidateOf = (item: QueuedPod): Candidate | undefined => {
     const pod = options.waiting(item.key);
     if (!pod) return undefined;
-    return { item, pod, question: questionOf(options.facts(pod), demandOf(pod), options.plugins, table) };
+    const profile = options.profiles.get(schedulerOf(pod));
+    if (!profile) return undefined;
+    const question = questionOf(options.facts(pod), demandOf(pod), profile.plugins, table);
+    return { item, pod, question, search: profile.search };
   };
 
   /** The next ones in the queue that cannot be told apart from the first. */
@@ -82,7 +93,9 @@ export function createCycle(options: CycleOptions): Cycle {
     return found;
   };
   const sameAnswers = (a: Candidate, b: Candidate) =>
-    a.question.signature === b.question.signature && (a.pod.spec?.priority ?? 0) === (b.pod.spec?.priority ?? 0);
+    a.question.signature === b.question.signature &&
+    a.search === b.search &&
+    (a.pod.spec?.priority ?? 0) === (b.pod.spec?.priority ?? 0);
 
   const paceOf = (question: Question): Pace => {
     const known = paces.get(question.signature);
@@ -97,11 +110,16 @@ export function createCycle(options: CycleOptions): Cycle {
   const place = async (
     candidates: readonly Candidate[],
   ): Promise<{ placed: [Candidate, node: string][]; failures?: ReadonlyMap<number, FilterOutcome> }> => {
-    const { question } = candidates[0]!;
+    const { question, search } = candidates[0]!;
     const pace = paceOf(question);
     const wanted = Math.min(candidates.length, question.independent ? pace.size : 1);
     const decision = await search.decide(question, wanted);
-    if ("failures" in decision) return { placed: [], failures: decision.failures };
+    const key = candidates[0]!.item.key;
+    if ("failures" in decision) {
+      options.traces.refused(key, decision.failures, table.nameOf);
+      return { placed: [], failures: decision.failures };
+    }
+    options.traces.placed(key, decision, table.nameOf);
     // A score that rose by placing a pod: the next would go to the same node.
     pace.size = decision.top > pace.top ? 1 : Math.min(BATCH_MAX, pace.size * 2);
     pace.top = decision.top;
@@ -149,8 +167,7 @@ export function createCycle(options: CycleOptions): Cycle {
     try {
       let failures: ReadonlyMap<number, FilterOutcome> | undefined;
       while (left.length > 0 && !failures) {
-        const { signature } = left[0]!.question;
-        const same = left.filter(({ question }) => question.signature === signature);
+        const same = left.filter(({ question }) => question.signature === left[0]!.question.signature);
         const step = await place(same);
         failures = step.failures;
         placed.push(...step.placed);
@@ -191,10 +208,10 @@ export function createCycle(options: CycleOptions): Cycle {
     failures: ReadonlyMap<number, FilterOutcome>,
     nominated: string | undefined,
   ): Promise<void> => {
-    const { item, pod, question } = first!;
+    const { item, pod, question, search } = first!;
     const count = table.ids().length;
     if (nominated) table.nominate(item.key, pod, nominated);
-    if (await options.preemptor.preempt(item.key, pod, question, failures, nominated)) {
+    if (await options.preemptor.preempt(item.key, pod, question, search, failures, nominated)) {
       for (const other of rest) queue.giveBack(other.item);
       return await refuse(item, pod, "Unschedulable", fitMessage(count, failures.values()));
     }
@@ -219,17 +236,22 @@ export function createCycle(options: CycleOptions): Cycle {
       await options.bindVolumes(pod, node);
       await client.tenant(tenantOf(pod)).create(PODS, binding, { subresource: "binding", name });
       queue.done(item.key);
+      attempts.scheduled++;
       recorder.event(pod, "Normal", "Scheduled", `Successfully assigned ${namespace}/${name} to ${node}`);
     } catch (error) {
       table.forget(item.key);
       if (isReason(error, "NotFound")) return queue.done(item.key);
       // Another scheduler was first, or the node is full by now: what the watch shows next decides.
-      if (isReason(error, "Conflict")) return queue.failed(item, true);
+      if (isReason(error, "Conflict")) {
+        attempts.conflict++;
+        return queue.failed(item, true);
+      }
       await refuse(item, pod, "SchedulerError", `binding rejected: ${messageOf(error)}`);
     }
   };
 
   const refuse = async (item: QueuedPod, pod: Pod, reason: "Unschedulable" | "SchedulerError", message: string) => {
+    attempts[reason === "Unschedulable" ? "unschedulable" : "error"]++;
     recorder.event(pod, "Warning", "FailedScheduling", message);
     try {
       await sayWhy(client, pod, reason, message);
@@ -241,6 +263,7 @@ export function createCycle(options: CycleOptions): Cycle {
 
   return {
     schedule,
+    attempts,
     async settled() {
       await Promise.all(bindings);
     },

@@ -65,7 +65,7 @@ const scoring = (scores: Record<number, number>, more: Partial<ScorePlugin> = {}
 
 test("without a filter every node is feasible", async () => {
   const { decide } = setUp(["a"], [], []);
-  deepEqual(await decide(), { nodes: [0], top: 0, considered: 1 });
+  deepEqual(await decide(), { nodes: [0], top: 0, considered: 1, byPlugin: {} });
 });
 
 test("a node that one filter refuses is not shown to the next, and its reason is kept", async () => {
@@ -104,10 +104,25 @@ test("the filter that rejects much for little is asked first, and the reasons st
 test("the highest weighted sum wins, and chance decides between equals", async () => {
   const names = ["a", "b", "c"];
   const scores = [scoring({ 0: 50, 1: 60, 2: 60 }), scoring({ 0: 6 }, { name: "t", weight: 2 })];
-  deepEqual(await setUp(names, [], scores).decide(), { nodes: [0], top: 62, considered: 3 });
+  deepEqual(await setUp(names, [], scores).decide(), {
+    nodes: [0],
+    top: 62,
+    considered: 3,
+    byPlugin: { s: 50, t: 6 },
+  });
   const even = [scoring({ 0: 50, 1: 60, 2: 60 })];
-  deepEqual(await setUp(names, [], even, { random: () => 0 }).decide(), { nodes: [1], top: 60, considered: 3 });
-  deepEqual(await setUp(names, [], even, { random: () => 0.99 }).decide(), { nodes: [2], top: 60, considered: 3 });
+  deepEqual(await setUp(names, [], even, { random: () => 0 }).decide(), {
+    nodes: [1],
+    top: 60,
+    considered: 3,
+    byPlugin: { s: 60 },
+  });
+  deepEqual(await setUp(names, [], even, { random: () => 0.99 }).decide(), {
+    nodes: [2],
+    top: 60,
+    considered: 3,
+    byPlugin: { s: 60 },
+  });
 });
 
 test("several pods of one class get different nodes, all of them among the best", async () => {
@@ -119,7 +134,12 @@ test("several pods of one class get different nodes, all of them among the best"
 test("normalize sees the scores of the candidates", async () => {
   const normalize = async (s: ArrayLike<number>) => Array.from(s, (v) => (v > 0 ? 100 : 0));
   const plugin = scoring({ 0: -5, 1: 5 }, { normalization: "hook", normalize });
-  deepEqual(await setUp(["a", "b"], [], [plugin]).decide(), { nodes: [1], top: 100, considered: 2 });
+  deepEqual(await setUp(["a", "b"], [], [plugin]).decide(), {
+    nodes: [1],
+    top: 100,
+    considered: 2,
+    byPlugin: { s: 100 },
+  });
 });
 
 test("a plugin that doesn't answer for every node fails the attempt", async () => {
@@ -163,7 +183,7 @@ test("a plugin that knows all nodes says what has changed, and everything to who
   ok("failures" in first);
   deepEqual(first.failures.get(1)?.reasons, ["full"]);
   table.assume("p", podOf("p"), "a");
-  deepEqual(await decide(), { nodes: [1], top: 0, considered: 1 });
+  deepEqual(await decide(), { nodes: [1], top: 0, considered: 1, byPlugin: {} });
   deepEqual(
     deltas.map(({ whole, pods }) => [whole, pods.length]),
     [

@@ -27,7 +27,7 @@ export const DEFAULT_SEARCH: SearchOptions = { shortCircuit: true, orderByPower:
 /** A pod with everything that plugins are asked with. */
 export interface Question {
   filters: Asked<FilterPlugin>[];
-  scores: Asked<ScorePlugin>[];
+  scores: (Asked<ScorePlugin> & { weight: number })[];
   /** Equal for pods that get equal answers from all plugins. */
   signature: string;
   /** Placing such a pod changes the answers about its node only. */
@@ -39,9 +39,19 @@ export interface Asked<P extends NodePlugin> {
   pod: PodClass;
 }
 
+/** As many nodes as were wanted or fewer, each another, in no order. */
+export interface Placement {
+  nodes: number[];
+  /** The score that they share. */
+  top: number;
+  /** How many nodes were compared. */
+  considered: number;
+  /** What the plugins gave the first, before weights; empty where there was nothing to compare. */
+  byPlugin: Record<string, number>;
+}
+
 export type Decision =
-  /** As many as were wanted or fewer, each another node, in no order; `top`: the score that they share. */
-  | { nodes: number[]; top: number; considered: number }
+  | Placement
   /** By node: everything that spoke against it. */
   | { failures: Map<number, FilterOutcome> };
 
@@ -68,7 +78,7 @@ export function questionOf(
   const scores = plugins.scores(facts.tenant).filter(({ scoreConcern }) => concerns(scoreConcern, facts, table));
   const question = {
     filters: filters.map(asked).sort((a, b) => a.plugin.order - b.plugin.order),
-    scores: scores.map(asked),
+    scores: scores.map((plugin) => ({ ...asked(plugin), weight: plugins.weightOf?.(plugin) ?? plugin.weight })),
     signature: "",
     independent: [...filters, ...scores].every(({ scope }) => scope !== "call" && scope !== "cluster"),
   };
@@ -173,20 +183,22 @@ export function createSearch(
     return feasible;
   };
 
-  const rate = async (scores: readonly Asked<ScorePlugin>[], nodes: readonly number[]): Promise<Float64Array> => {
+  const rate = async (scores: Question["scores"], nodes: readonly number[]) => {
     const totals = new Float64Array(nodes.length);
-    for (const { plugin, pod } of scores) {
+    const parts: [name: string, scores: ArrayLike<number>][] = [];
+    for (const { plugin, pod, weight } of scores) {
       const { values } = await asker.scores(plugin, pod, nodes);
       const own = new Float64Array(nodes.length);
       for (let i = 0; i < own.length; i++) own[i] = values[nodes[i]!]!;
       const scaled =
         plugin.normalization === "hook" ? await plugin.normalize(own) : normalized(plugin.normalization, own);
       if (scaled.length !== nodes.length) throw new Error(`score ${plugin.name} did not answer for every node`);
+      parts.push([plugin.name, scaled]);
       for (let i = 0; i < totals.length; i++) {
-        totals[i]! += plugin.weight * Math.max(0, Math.min(SCORE_MAX, scaled[i]!));
+        totals[i]! += weight * Math.max(0, Math.min(SCORE_MAX, scaled[i]!));
       }
     }
-    return totals;
+    return { totals, parts };
   };
 
   return {
@@ -194,12 +206,14 @@ export function createSearch(
     async decide(question, wanted) {
       const feasible = await find(question);
       if (feasible.length === 0) return { failures: await explain(question.filters, table.ids()) };
-      if (feasible.length === 1) return { nodes: feasible, top: 0, considered: 1 };
-      const totals = await rate(question.scores, feasible);
+      if (feasible.length === 1) return { nodes: feasible, top: 0, considered: 1, byPlugin: {} };
+      const { totals, parts } = await rate(question.scores, feasible);
       let top = Number.NEGATIVE_INFINITY;
       for (const total of totals) if (total > top) top = total;
-      const best = feasible.filter((_, i) => totals[i] === top);
-      return { nodes: some(best, wanted, random), top, considered: feasible.length };
+      const best = [...feasible.keys()].filter((i) => totals[i] === top);
+      const chosen = some(best, wanted, random);
+      const byPlugin = Object.fromEntries(parts.map(([name, scaled]) => [name, scaled[chosen[0]!]!]));
+      return { nodes: chosen.map((i) => feasible[i]!), top, considered: feasible.length, byPlugin };
     },
     async filter(question, nodes) {
       const failures = new Map<number, FilterOutcome>();
@@ -225,11 +239,11 @@ const both = (a: FilterOutcome, b: FilterOutcome): FilterOutcome => ({
 });
 
 /** As many as wanted, by chance: among equally good nodes several schedulers spread. */
-function some(nodes: number[], wanted: number, random: () => number): number[] {
-  const count = Math.min(wanted, nodes.length);
+function some(all: number[], wanted: number, random: () => number): number[] {
+  const count = Math.min(wanted, all.length);
   for (let i = 0; i < count; i++) {
-    const j = i + Math.floor(random() * (nodes.length - i));
-    [nodes[i], nodes[j]] = [nodes[j]!, nodes[i]!];
+    const j = i + Math.floor(random() * (all.length - i));
+    [all[i], all[j]] = [all[j]!, all[i]!];
   }
-  return nodes.slice(0, count);
+  return all.slice(0, count);
 }

@@ -151,6 +151,8 @@ export interface SchedulingPlugins {
   /** What is enabled now, for a pod of this tenant: root's, and the tenant's own. */
   filters(tenant: string): readonly FilterPlugin[];
   scores(tenant: string): readonly ScorePlugin[];
+  /** Where it is another than the plugin's own. */
+  weightOf?(plugin: ScorePlugin): number;
   /** Called when the lists change: what was unschedulable may not be any more. */
   onChange(listener: () => void): void;
 }

@@ -15,6 +15,7 @@ export interface Preemptor {
     key: string,
     pod: Pod,
     question: Question,
+    search: Search,
     failures: ReadonlyMap<number, FilterOutcome>,
     nominated: string | undefined,
   ): Promise<boolean>;
@@ -24,14 +25,13 @@ export interface PreemptorOptions {
   client: Client;
   table: SchedulerTable;
   asker: Asker;
-  search: Search;
   recorder: Recorder;
   budgets(): readonly PodDisruptionBudget[];
 }
 
-export function createPreemptor({ client, table, asker, search, recorder, budgets }: PreemptorOptions): Preemptor {
+export function createPreemptor({ client, table, asker, recorder, budgets }: PreemptorOptions): Preemptor {
   /** Which of the nodes would fit if these pods were gone. The plugins' tables are as they were afterwards. */
-  const fitting = async (question: Question, removed: ReadonlyMap<number, ReadonlySet<string>>) => {
+  const fitting = async (question: Question, search: Search, removed: ReadonlyMap<number, ReadonlySet<string>>) => {
     const nodes = [...removed.keys()];
     const plugins = new Set(question.filters.map(({ plugin }) => plugin));
     for (const plugin of plugins) await asker.sync(plugin);
@@ -48,14 +48,14 @@ export function createPreemptor({ client, table, asker, search, recorder, budget
   };
 
   return {
-    async preempt(key, pod, question, failures, nominated) {
+    async preempt(key, pod, question, search, failures, nominated) {
       if (pod.spec?.preemptionPolicy === "Never") return false;
       const waitingFor = nominated === undefined ? undefined : table.idOf(nominated);
       const still = (other: Pod) => other.metadata.deletionTimestamp && priorityOf(other) < priorityOf(pod);
       if (waitingFor !== undefined && table.podsOn(waitingFor).some((other) => still(other.pod))) return true;
       const found = await findVictims(pod, failures, budgets(), {
         podsOn: (node) => table.podsOn(node).filter((other) => other.key !== key),
-        fitsWithout: (removed) => fitting(question, removed),
+        fitsWithout: (removed) => fitting(question, search, removed),
       });
       if (!found) return false;
       const node = table.nameOf(found.node);

@@ -8,16 +8,17 @@ import { createInformer } from "#sdk/client/informer.ts";
 import { type Client, type Informer, keyOf, tenantOf } from "#sdk/client/port.ts";
 import { createRecorder } from "#sdk/client/recorder.ts";
 import { createAsker } from "./answers.ts";
-import { createCycle } from "./cycle.ts";
-import { createSearch, type SearchOptions } from "./decide.ts";
+import { type Configuration, parseConfiguration } from "./configuration.ts";
+import { createCycle, SCHEDULER_NAME, schedulerOf } from "./cycle.ts";
+import { createSearch } from "./decide.ts";
 import type { SchedulingPlugins } from "./framework.ts";
 import { createGangs, isComplete, type PodGroup } from "./gangs.ts";
 import { createNodeTable, factsOf } from "./node-table.ts";
 import { createPreemptor } from "./preempt.ts";
 import { createSchedulingQueue, type QueueOptions } from "./queue.ts";
+import { createTraces, exposition, type Trace } from "./traces.ts";
 import { createVolumes } from "./volumes.ts";
 
-export const SCHEDULER_NAME = "default-scheduler";
 const PODS = { group: "", version: "v1", resource: "pods" };
 const NODES = { group: "", version: "v1", resource: "nodes" };
 const NAMESPACES = { group: "", version: "v1", resource: "namespaces" };
@@ -28,8 +29,10 @@ export interface SchedulerOptions {
   plugins: SchedulingPlugins;
   log: Log;
   signal: AbortSignal;
+  /** Before the configuration's. */
   queue?: QueueOptions;
-  search?: SearchOptions;
+  /** Left out: one profile with every plugin. */
+  configuration?: Configuration;
 }
 
 export interface Scheduler {
@@ -37,6 +40,10 @@ export interface Scheduler {
   ready: Promise<void>;
   /** Resolves when the signal has aborted and the last binding is over. */
   done: Promise<void>;
+  /** In Prometheus' text form. */
+  metrics(): string;
+  /** What was decided lately, of one pod ("tenant/namespace/name") or all. */
+  traces(pod?: string): Trace[];
 }
 
 const POD_GROUPS = { group: "scheduling.k8s.io", version: "v1alpha2", resource: "podgroups" };
@@ -52,15 +59,16 @@ const servesPodGroups = async (client: Client): Promise<boolean> => {
 };
 
 const isFinished = (pod: Pod) => pod.status?.phase === "Succeeded" || pod.status?.phase === "Failed";
-const isWaiting = (pod: Pod) =>
-  !pod.spec?.nodeName &&
-  !pod.metadata.deletionTimestamp &&
-  !isFinished(pod) &&
-  (pod.spec?.schedulerName ?? SCHEDULER_NAME) === SCHEDULER_NAME &&
-  !pod.spec?.schedulingGates?.length;
+const waitsForNode = (pod: Pod) =>
+  !pod.spec?.nodeName && !pod.metadata.deletionTimestamp && !isFinished(pod) && !pod.spec?.schedulingGates?.length;
+
+const DEFAULT = parseConfiguration({
+  apiVersion: "kubescheduler.config.k8s.io/v1",
+  kind: "KubeSchedulerConfiguration",
+});
 
 export function startScheduler(options: SchedulerOptions): Scheduler {
-  const { client, plugins, log, signal } = options;
+  const { client, plugins, log, signal, configuration = DEFAULT } = options;
   const wildcard = client.tenant("*");
   const namespaces = createInformer<Namespace>(wildcard, NAMESPACES, { log });
   const budgets = createInformer<PodDisruptionBudget>(wildcard, BUDGETS, { log });
@@ -68,23 +76,30 @@ export function startScheduler(options: SchedulerOptions): Scheduler {
   const volumes = createVolumes(client, log);
   const facts = (pod: Pod) => factsOf(pod, labelsOf, volumes.factsOf(pod));
   const table = createNodeTable(facts);
-  const queue = createSchedulingQueue(options.queue);
+  const queue = createSchedulingQueue({ ...configuration.queue, ...options.queue });
   const recorder = createRecorder({ client, component: SCHEDULER_NAME, log, perTenant: true });
   const pods = createInformer<Pod>(wildcard, PODS, { log, indexes: { group: groupsOfPod } });
   const nodes = createInformer<Node>(wildcard, NODES, { log });
   /** Undefined where the API does not serve them. */
   let groups: Informer<PodGroup> | undefined;
   const asker = createAsker(table);
-  const search = createSearch(table, asker, options.search);
-  const preemptor = createPreemptor({ client, table, asker, search, recorder, budgets: budgets.list });
+  const profiles = new Map(
+    configuration.profiles.map(({ schedulerName, search, plugins: chosen }) => [
+      schedulerName,
+      { plugins: chosen(plugins), search: createSearch(table, asker, search) },
+    ]),
+  );
+  const isWaiting = (pod: Pod) => waitsForNode(pod) && profiles.has(schedulerOf(pod));
+  const preemptor = createPreemptor({ client, table, asker, recorder, budgets: budgets.list });
   const gangs = createGangs((key) => groups?.get(key));
+  const traces = createTraces();
   const cycle = createCycle({
     gangs,
+    traces,
     client,
-    plugins,
+    profiles,
     table,
     queue,
-    search,
     preemptor,
     recorder,
     log,
@@ -184,7 +199,13 @@ export function startScheduler(options: SchedulerOptions): Scheduler {
     await cycle.settled();
   };
   const ready = Promise.withResolvers<void>();
-  return { ready: ready.promise, done: run() };
+  const searches = new Map([...profiles].map(([name, { search }]) => [name, search]));
+  return {
+    ready: ready.promise,
+    done: run(),
+    metrics: () => exposition({ attempts: cycle.attempts, queue, asker, plugins, searches }),
+    traces: traces.list,
+  };
 }
 
 /** Heartbeats come every few seconds from every node and change nothing here. */

@@ -58,7 +58,7 @@ export function createVolumes(client: Client, log: Log): Volumes {
   const csiNodes = createInformer<CSINode>(wildcard, CSI_NODES, { log });
   const waiters = new Set<() => void>();
   let stopped = false;
-  let telling: NodeJS.Timeout | undefined;
+  let telling = false;
 
   const claimFact = (pod: Pod, name: string, ephemeral: boolean): ClaimFact => {
     const tenant = tenantOf(pod);
@@ -151,8 +151,10 @@ export function createVolumes(client: Client, log: Log): Volumes {
       const tell = () => {
         for (const wake of [...waiters]) wake();
         // Many change at once, and each concerns all pods.
-        telling ??= setTimeout(() => {
-          telling = undefined;
+        if (telling) return;
+        telling = true;
+        setTimeout(() => {
+          telling = false;
           changed.volumes();
         }, TELL_MS).unref();
       };

@@ -1,13 +1,59 @@
 /** The role "scheduler". Several may run: none leads, the API refuses what is decided twice. */
+import { readFileSync, rmSync } from "node:fs";
+import { createServer, type Server } from "node:http";
+import { connect } from "node:net";
 import { hostname } from "node:os";
+import { join } from "node:path";
+import { parse } from "yaml";
+import { type Log, messageOf } from "#platform/base/log.ts";
 import { createSchedulingPlugins } from "#platform/plugin-host/worlds/v1/scheduling.ts";
-import { startScheduler } from "#platform/scheduler/scheduler.ts";
+import { type Configuration, parseConfiguration } from "#platform/scheduler/configuration.ts";
+import { type Scheduler, startScheduler } from "#platform/scheduler/scheduler.ts";
 import { createClient } from "#sdk/client/client.ts";
 import { loadKubeconfig } from "#sdk/client/kubeconfig.ts";
 import { paths } from "../config.ts";
 import { pluginClients } from "../plugin-users.ts";
 import { rolePlugins } from "../plugins.ts";
 import type { StartRole } from "../role.ts";
+
+/** Throws where the file cannot be read, or is none. */
+function configurationOf(file: string | undefined): Configuration | undefined {
+  if (file === undefined) return undefined;
+  return parseConfiguration(parse(readFileSync(file, "utf8")));
+}
+
+/**
+ * DATA/run/scheduler.sock, for the owner of the instance: /metrics, and /traces with what was decided lately (?pod=TENANT/NAMESPACE/NAME).
+ * Of several schedulers of one instance on a machine, the first has it.
+ */
+function serveInsight(scheduler: Scheduler, runDir: string, log: Log): Promise<Server | undefined> {
+  const path = join(runDir, "scheduler.sock");
+  const server = createServer((request, response) => {
+    const { pathname, searchParams } = new URL(request.url ?? "/", "http://scheduler");
+    if (pathname === "/metrics") response.end(scheduler.metrics());
+    else if (pathname === "/traces")
+      response.end(JSON.stringify(scheduler.traces(searchParams.get("pod") ?? undefined)));
+    else response.writeHead(404).end();
+  });
+  return new Promise((resolve) => {
+    const listen = () => server.listen(path, () => resolve(server));
+    server.on("error", (error) => {
+      log.warn("metrics and traces of the scheduler are not served", { error: messageOf(error) });
+      resolve(undefined);
+    });
+    // A socket that nobody listens at is what a process left that was killed.
+    const probe = connect(path, () => {
+      probe.destroy();
+      resolve(undefined);
+    });
+    probe.on("error", () => {
+      rmSync(path, { force: true });
+      const mask = process.umask(0o077);
+      listen();
+      process.umask(mask);
+    });
+  });
+}
 
 export const start: StartRole = async ({ config, log }) => {
   const kubeconfig = loadKubeconfig(paths(config.dataDir).roleKubeconfig("scheduler"));
@@ -27,11 +73,16 @@ export const start: StartRole = async ({ config, log }) => {
   });
   const plugins = createSchedulingPlugins(loader.host, log);
   // No pod is bound before the filters are there: without one, every node would be feasible.
-  const scheduler = loader.load().then(() => startScheduler({ client, plugins, log, signal }));
+  const configuration = configurationOf(config.server?.schedulerConfig);
+  const scheduler = loader.load().then(() => startScheduler({ client, plugins, log, signal, configuration }));
+  const looking = scheduler
+    .then((running) => serveInsight(running, paths(config.dataDir).run, log))
+    .catch(() => undefined);
   return {
     ready: scheduler.then(({ ready }) => ready),
     async stop() {
       stopping.abort();
+      (await looking)?.close();
       await (await scheduler).done;
       await loader.host.close();
       users.close();
