@@ -77,7 +77,8 @@ export function createWorker(parts: WorkerParts, first: NodePod): PodWorker {
   let wanted = false;
   let stopping = false;
   let sandboxRetryAt = 0;
-  let stopGrace = Number.POSITIVE_INFINITY;
+  /** Of the termination that is under way. */
+  let stopGrace: number | undefined;
   let loop: Promise<void> | undefined;
 
   const take = (event: PodEvent) => {
@@ -335,8 +336,9 @@ export function createWorker(parts: WorkerParts, first: NodePod): PodWorker {
 
   /** A shorter grace than the one that is running: who deletes with force is not made to wait. */
   const hurry = () => {
+    if (state !== "terminating" || stopGrace === undefined) return;
     const grace = vanished ? VANISHED_GRACE_SECONDS : (pod.metadata.deletionGracePeriodSeconds ?? stopGrace);
-    if (state !== "terminating" || grace >= stopGrace) return;
+    if (grace >= stopGrace) return;
     stopGrace = grace;
     for (const one of observer.get(uid).containers)
       if (one.state === "CONTAINER_RUNNING") void runtime.stopContainer(one.id, grace).catch(() => undefined);
