@@ -22,6 +22,8 @@ export interface ControlPlane {
   config: Config;
   kubeconfig: string;
   kubectl(...args: string[]): Promise<string>;
+  /** Warnings and errors of both, as JSON lines. */
+  readonly complaints: readonly string[];
   remove(): Promise<void>;
 }
 
@@ -40,7 +42,8 @@ export async function startControlPlane({ loops = true } = {}): Promise<ControlP
     nodes: [],
     instance: "test",
   };
-  const log = createLog("error");
+  const complaints: string[] = [];
+  const log = createLog("warn", {}, (line) => void complaints.push(line));
   const roles: RunningRole[] = [];
   await ensurePki(config);
   const { kubeconfig } = paths(dataDir);
@@ -56,6 +59,7 @@ export async function startControlPlane({ loops = true } = {}): Promise<ControlP
     client,
     config,
     kubeconfig,
+    complaints,
     kubectl: async (...args) => (await run("kubectl", ["--kubeconfig", kubeconfig, ...args])).stdout,
     async remove() {
       client.close();

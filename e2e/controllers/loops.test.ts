@@ -1,6 +1,8 @@
 /** Loops that need more of the API than its objects: extension servers, subresources, keys. */
-import { equal, match } from "node:assert/strict";
+import { deepEqual, equal, match } from "node:assert/strict";
 import { X509Certificate } from "node:crypto";
+import { writeFileSync } from "node:fs";
+import { join } from "node:path";
 import { after, before, describe, it } from "node:test";
 import type {
   CertificateSigningRequest,
@@ -122,4 +124,81 @@ describe("the loops, with a real API server", () => {
     equal(status?.conditions?.find((c) => c.type === "AbleToScale")?.reason, "SucceededRescale");
     match(await plane.kubectl("describe", "hpa", "web"), /SuccessfulRescale\s.*New size: 4; reason: cpu resource/);
   });
+
+  it("each loop may write what it writes: addresses, claims of devices, attachments, notes on nodes", async () => {
+    const apply = (...objects: object[]) => plane.kubectl("create", "-f", manifest(plane, objects));
+    const named = (resource: string) => plane.kubectl("get", resource, "-A", "-o", "name");
+    const pod = (name: string, spec: object) => ({
+      apiVersion: "v1",
+      kind: "Pod",
+      metadata: { name },
+      spec: { nodeName: "far", containers: [{ name: "c", image: "example" }], ...spec },
+    });
+    await apply(
+      { apiVersion: "v1", kind: "Node", metadata: { name: "far" } },
+      {
+        apiVersion: "resource.k8s.io/v1",
+        kind: "ResourceClaimTemplate",
+        metadata: { name: "gpus" },
+        spec: { spec: { devices: { requests: [{ name: "one", exactly: { deviceClassName: "gpu" } }] } } },
+      },
+      { apiVersion: "storage.k8s.io/v1", kind: "CSIDriver", metadata: { name: "disk.example" }, spec: {} },
+      {
+        apiVersion: "v1",
+        kind: "PersistentVolume",
+        metadata: { name: "disk" },
+        spec: {
+          capacity: { storage: "1Gi" },
+          accessModes: ["ReadWriteOnce"],
+          claimRef: { namespace: "default", name: "data" },
+          csi: { driver: "disk.example", volumeHandle: "h" },
+        },
+      },
+      {
+        apiVersion: "v1",
+        kind: "PersistentVolumeClaim",
+        metadata: { name: "data" },
+        spec: {
+          storageClassName: "",
+          volumeName: "disk",
+          accessModes: ["ReadWriteOnce"],
+          resources: { requests: { storage: "1Gi" } },
+        },
+      },
+      pod("devices", { resourceClaims: [{ name: "gpu", resourceClaimTemplateName: "gpus" }] }),
+      pod("stores", { volumes: [{ name: "v", persistentVolumeClaim: { claimName: "data" } }] }),
+    );
+    await until(async () => (await named("servicecidrs")).includes("/kubernetes"), WAIT_MS);
+    await until(async () => (await named("ipaddresses")).includes("10.96.0.1"), WAIT_MS);
+    await until(async () => (await named("volumeattachments")).includes("/csi-"), WAIT_MS);
+    await until(async () => (await named("resourceclaims")).includes("/devices-gpu-"), WAIT_MS);
+    await until(
+      async () =>
+        (await plane.kubectl(
+          "get",
+          "pod",
+          "devices",
+          "-o",
+          "jsonpath={.status.resourceClaimStatuses[0].resourceClaimName}",
+        )) !== "",
+      WAIT_MS,
+    );
+    await until(
+      async () => (await plane.kubectl("get", "node", "far", "-o", "yaml")).includes("node.alpha.kubernetes.io/ttl"),
+      WAIT_MS,
+    );
+    await plane.kubectl("delete", "pod", "devices", "stores", "--force", "--grace-period=0");
+    await until(async () => !(await named("volumeattachments")).includes("/csi-"), WAIT_MS);
+    await until(async () => !(await named("resourceclaims")).includes("/devices-gpu-"), WAIT_MS);
+    deepEqual(
+      plane.complaints.filter((line) => line.includes("forbidden")),
+      [],
+    );
+  });
 });
+
+function manifest({ config }: ControlPlane, items: object[]): string {
+  const path = join(config.dataDir, "objects.json");
+  writeFileSync(path, JSON.stringify({ apiVersion: "v1", kind: "List", items }));
+  return path;
+}
