@@ -60,6 +60,14 @@ for (const [rule, one] of [
 /** A store that knows one Tenant. */
 const storeWith = (exceptions: string[]): Store =>
   ({
+    list: async ({ matcher }: { matcher: (o: { fields: Record<string, string> }) => boolean }) => {
+      const pods = [
+        { key: { tenant: 2 }, fields: { "status.podIP": "10.244.0.2", "status.phase": "Running" } },
+        { key: { tenant: 3 }, fields: { "status.podIP": "10.244.0.3", "status.phase": "Running" } },
+        { key: { tenant: 3 }, fields: { "status.podIP": "10.244.0.4", "status.phase": "Failed" } },
+      ];
+      return { objects: pods.filter(matcher) };
+    },
     get: async (key: { tenant: number; name: string }) =>
       key.tenant === 1 && key.name === "acme"
         ? ({ document: JSON.stringify({ spec: { exceptions } }) } as StoredObject)
@@ -114,4 +122,20 @@ test("a service of a tenant takes no address of others", async () => {
   const service = { metadata: { name: "s" }, spec: { externalIPs: ["192.0.2.1"] } } as unknown as Pod;
   const resource = { group: "", version: "v1", resource: "services" };
   await assert.rejects(validate?.(asked(service, { resource })) ?? Promise.resolve(), /takes the address 192.0.2.1/);
+});
+
+test("endpoints that a tenant writes name no other tenant's pod; the platform's loops are not asked, and root may open it", async () => {
+  const slice = (address: string) =>
+    ({ metadata: { name: "s" }, addressType: "IPv4", endpoints: [{ addresses: [address] }] }) as unknown as Pod;
+  const resource = { group: "discovery.k8s.io", version: "v1", resource: "endpointslices" };
+  const write = (exceptions: string[], address: string, more: Partial<AdmissionAttributes> = {}) =>
+    tenantBoundary(storeWith(exceptions)).validate?.(asked(slice(address), { resource, ...more })) ?? Promise.resolve();
+  await assert.rejects(write([], "10.244.0.3"), /the endpoint 10\.244\.0\.3 is another tenant's pod \(podNetwork\)/);
+  for (const own of ["10.244.0.2", "10.244.0.4", "192.0.2.7"]) await write([], own);
+  await write(["podNetwork"], "10.244.0.3");
+  await write([], "10.244.0.3", { user: { tenant: 1, name: "loop", groups: ["capstan:controllers"] } });
+  const endpoints = { metadata: { name: "e" }, subsets: [{ addresses: [{ ip: "10.244.0.3" }] }] } as unknown as Pod;
+  const core = { group: "", version: "v1", resource: "endpoints" };
+  const asEndpoints = asked(endpoints, { resource: core });
+  await assert.rejects(tenantBoundary(storeWith([])).validate?.(asEndpoints) ?? Promise.resolve(), /10\.244\.0\.3/);
 });

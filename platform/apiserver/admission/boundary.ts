@@ -1,12 +1,14 @@
 /**
  * The boundary between tenants: nodes are shared, so pods of every tenant but root are held to the baseline of the Pod Security Standards,
- * whatever the tenant's own objects say, and services to addresses of their own. Root grants exceptions by name (spec.exceptions of the Tenant);
- * there is one more, `podNetwork`, which the nodes keep (platform/network/policy): tenants' pods do not reach each other.
+ * whatever the tenant's own objects say, and services to addresses of their own. Root grants exceptions by name (spec.exceptions of the Tenant).
+ * `podNetwork` is kept by the nodes too (platform/network/policy): tenants' pods do not reach each other.
  */
-import { ROOT_TENANT, type Store } from "#platform/store/port.ts";
-import type { Container, Pod, PodSpec, Service, Tenant } from "#sdk/api/generated/types.ts";
+import { ROOT_TENANT, type Store, type TenantId } from "#platform/store/port.ts";
+import type { Container, EndpointSlice, Endpoints, Pod, PodSpec, Service, Tenant } from "#sdk/api/generated/types.ts";
 import type { DynamicObject } from "#sdk/api/object.ts";
 import { forbidden } from "#sdk/api/status.ts";
+import { LOOP_GROUPS } from "../authz/rbac.ts";
+import type { UserInfo } from "../registry/admission.ts";
 import type { AdmissionRule } from "./chain.ts";
 
 export const BOUNDARY_RULES = [
@@ -24,6 +26,7 @@ export const BOUNDARY_RULES = [
   "hostProbes",
   "externalIPs",
   "priority",
+  "podNetwork",
 ] as const;
 export type BoundaryRule = (typeof BOUNDARY_RULES)[number];
 type Finding = [rule: BoundaryRule, what: string];
@@ -119,6 +122,39 @@ function findings(group: string, resource: string, object: DynamicObject): Findi
   return [];
 }
 
+/** Addresses that hand-made endpoints name. Those of the platform's loops are of the tenant's own pods. */
+function endpointAddresses(group: string, resource: string, object: DynamicObject): string[] {
+  const of = <T>() => object as unknown as T;
+  if (group === "discovery.k8s.io" && resource === "endpointslices")
+    return (of<EndpointSlice>().endpoints ?? []).flatMap(({ addresses }) => addresses);
+  if (group !== "" || resource !== "endpoints") return [];
+  return (of<Endpoints>().subsets ?? []).flatMap(({ addresses, notReadyAddresses }) =>
+    [...(addresses ?? []), ...(notReadyAddresses ?? [])].map(({ ip }) => ip),
+  );
+}
+
+/** Load balancers and proxies of the platform reach every pod: what a tenant's services lead to must not be another's. */
+async function foreignPods(store: Store, tenant: TenantId, addresses: readonly string[]): Promise<Finding[]> {
+  if (addresses.length === 0) return [];
+  const wanted = new Set(addresses);
+  const { objects } = await store.list({
+    scope: { tenant: "*", resource: "pods" },
+    freshness: { type: "atLeast", revision: 0 },
+    matcher: ({ fields }) => wanted.has(fields["status.podIP"] ?? ""),
+  });
+  const foreign = objects.filter(
+    ({ key, fields }) => key.tenant !== tenant && ENDED[fields["status.phase"] ?? ""] !== true,
+  );
+  return [...new Set(foreign.map(({ fields }) => fields["status.podIP"] ?? ""))].map((address) => [
+    "podNetwork",
+    `the endpoint ${address} is another tenant's pod`,
+  ]);
+}
+
+const ENDED: Readonly<Record<string, boolean>> = { Succeeded: true, Failed: true };
+const isLoop = (user: UserInfo): boolean =>
+  user.tenant === ROOT_TENANT && LOOP_GROUPS.some((group) => user.groups.includes(group));
+
 /** Looks at what all other rules, components and webhooks made of the object: nothing of the tenant comes after it. */
 export function tenantBoundary(store: Store): AdmissionRule {
   async function exceptions(tenantName: string): Promise<ReadonlySet<string>> {
@@ -128,13 +164,17 @@ export function tenantBoundary(store: Store): AdmissionRule {
     return new Set(spec?.exceptions ?? []);
   }
   return {
-    async validate({ tenant, tenantName, operation, resource, subresource, object, oldObject, name }) {
+    async validate({ tenant, tenantName, operation, resource, subresource, object, oldObject, name, user }) {
       if (tenant === ROOT_TENANT || !object || subresource === "status") return;
       if (operation !== "CREATE" && operation !== "UPDATE") return;
       const of = (one: DynamicObject) => findings(resource.group, resource.resource, one);
       // What was let in stays what it is, so that its metadata may still change.
       const before = new Set(oldObject ? of(oldObject).map(([, what]) => what) : []);
-      const found = of(object).filter(([, what]) => !before.has(what));
+      const endpoints = isLoop(user) ? [] : endpointAddresses(resource.group, resource.resource, object);
+      const found = [
+        ...of(object).filter(([, what]) => !before.has(what)),
+        ...(await foreignPods(store, tenant, endpoints)),
+      ];
       if (found.length === 0) return;
       const granted = await exceptions(tenantName);
       const crossing = found.filter(([rule]) => !granted.has(rule));

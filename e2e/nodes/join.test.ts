@@ -1,0 +1,129 @@
+/** A second machine joins, works, gets new certificates and leaves. It is a network namespace here: a cable to the first, and nothing else. */
+import assert from "node:assert/strict";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join, resolve } from "node:path";
+import { after, before, describe, it } from "node:test";
+import { paths } from "#platform/main/config.ts";
+import { type Finished, run } from "#platform/main/run.ts";
+import type { Node, Pod } from "#sdk/api/generated/types.ts";
+import { eventually, type Instance, skipWithoutNode, startInstance } from "../support/instance.ts";
+
+const cli = resolve(import.meta.dirname, "../../platform/main/cli.ts");
+const NAME = "second";
+const PORT = "10250";
+
+describe("a machine that joins", { skip: skipWithoutNode }, () => {
+  const id = process.pid.toString(36);
+  const [namespace, cable] = [`captest-${id}-join`, `cj${id}`];
+  const dataDir = mkdtempSync(join(tmpdir(), "capstan-join-"));
+  const inside = (program: string, ...args: string[]): Promise<Finished> =>
+    run("nsenter", [`--net=/run/netns/${namespace}`, "--", program, ...args], { timeoutMs: 300_000 });
+  const second = (...args: string[]) => inside(process.execPath, cli, ...args, "--data-dir", dataDir);
+  const ip = async (...args: string[]) => {
+    const { code, stderr } = await run("ip", args, { timeoutMs: 10_000 });
+    assert.equal(code, 0, `ip ${args.join(" ")}: ${stderr}`);
+  };
+  let capstan: Instance;
+  const get = async <T>(...what: string[]) => JSON.parse(await capstan.kubectl("get", ...what, "-o", "json")) as T;
+  const isReady = (object: Node | Pod) =>
+    object.status?.conditions?.some((c) => c.type === "Ready" && c.status === "True") === true;
+  const pod = (name: string, nodeName: string): string => {
+    const path = join(dataDir, `${name}.json`);
+    const containers = [{ name: "c", image: "capstan.dev/hello:1" }];
+    const spec = { nodeName, containers, terminationGracePeriodSeconds: 1 };
+    writeFileSync(path, JSON.stringify({ apiVersion: "v1", kind: "Pod", metadata: { name }, spec }));
+    return path;
+  };
+  const address = async (name: string) => (await get<Pod>("pod", name)).status?.podIP ?? "";
+
+  before(async () => {
+    await ip("netns", "add", namespace);
+    await ip("link", "add", cable, "type", "veth", "peer", "name", "eth0", "netns", namespace);
+    await ip("address", "add", "198.18.77.1/24", "dev", cable);
+    await ip("link", "set", cable, "up");
+    for (const args of ["link set lo up", "address add 198.18.77.2/24 dev eth0", "link set eth0 up"])
+      await inside("ip", ...args.split(" "));
+    await inside("ip", "route", "add", "default", "via", "198.18.77.1");
+    // The first machine is known by the address of the cable.
+    capstan = await startInstance();
+  });
+  after(async () => {
+    await second("uninstall", "--yes");
+    await second("reset", "--yes");
+    await capstan?.remove();
+    await run("ip", ["netns", "delete", namespace], { timeoutMs: 10_000 });
+    rmSync(dataDir, { recursive: true, force: true });
+  });
+
+  it("a wrong token is refused, with what to do", async () => {
+    const url = capstan.apiUrl.replace("127.0.0.1", "198.18.77.1");
+    const made = await capstan.capstan("node", "token");
+    assert.equal(made.code, 0, made.stderr);
+    const token = /--token (\S+)/.exec(made.stdout)?.[1] ?? "";
+    const wrong = `${token.split(".")[0]}.aaaaaaaaaaaaaaaa`;
+    const refused = await second("node", "join", url, "--token", wrong, "--name", NAME);
+    assert.equal(refused.code, 1);
+    assert.match(refused.stderr, /not the cluster that the token is of[\s\S]*node token/);
+  });
+
+  it("joins by a token and becomes Ready, with a range of its own and its own identity", async () => {
+    const url = capstan.apiUrl.replace("127.0.0.1", "198.18.77.1");
+    const made = await capstan.capstan("node", "token");
+    const [, token = "", hash = ""] = /--token (\S+) --ca-cert-hash (\S+)/.exec(made.stdout) ?? [];
+    const options = ["--token", token, "--ca-cert-hash", hash, "--name", NAME, "--kubelet-port", PORT];
+    const joined = await second("node", "join", url, ...options);
+    assert.equal(joined.code, 0, joined.stdout + joined.stderr);
+    const node = await eventually("Ready", async () => {
+      const found = await get<Node>("node", NAME);
+      return isReady(found) && found;
+    });
+    const first = await get<Node>("node", "node-1");
+    assert.ok(node.spec?.podCIDR && node.spec.podCIDR !== first.spec?.podCIDR);
+    assert.equal(node.status?.addresses?.find((a) => a.type === "InternalIP")?.address, "198.18.77.2");
+  });
+
+  it("pods of both machines reach each other and names; logs and exec find the agent", async () => {
+    await capstan.kubectl("apply", "-f", pod("here", "node-1"), "-f", pod("there", NAME));
+    await capstan.kubectl("wait", "--for=condition=Ready", "--timeout=60s", "pod/here", "pod/there");
+    for (const [from, to] of [
+      ["here", "there"],
+      ["there", "here"],
+    ] as const) {
+      const at = await address(to);
+      await eventually(`${from} reaches ${to}`, async () => {
+        const said = await capstan.kubectl("exec", from, "--", "sh", "-c", `nc -w 2 ${at} 8080 </dev/null && echo yes`);
+        return said.includes("yes");
+      });
+    }
+    const script =
+      "nslookup kubernetes.default.svc.cluster.local && nc -w 2 kubernetes.default 443 </dev/null && echo yes";
+    assert.match(await capstan.kubectl("exec", "there", "--", "sh", "-c", script), /yes/);
+  });
+
+  it("gets new certificates by its old ones, while its pods run on", async () => {
+    const file = paths(dataDir).roleKubeconfig(`node-${NAME}`);
+    const container = async () => (await get<Pod>("pod", "there")).status?.containerStatuses?.[0]?.containerID;
+    const [before_, running] = [readFileSync(file, "utf8"), await container()];
+    const renewed = await second("node", "renew");
+    assert.equal(renewed.code, 0, renewed.stderr);
+    assert.notEqual(readFileSync(file, "utf8"), before_);
+    await eventually("exec, by the new serving certificate", async () =>
+      (await capstan.kubectl("exec", "there", "--", "echo", "yes")).includes("yes"),
+    );
+    assert.equal(await container(), running);
+  });
+
+  it("is drained and removed; the ways to it go", async () => {
+    const range = (await get<Node>("node", NAME)).spec?.podCIDR ?? "";
+    const routes = async () => (await run("ip", ["-4", "route", "show", range], { timeoutMs: 10_000 })).stdout;
+    assert.match(await routes(), /via 198\.18\.77\.2/);
+    const drained = await capstan.capstan("node", "drain", NAME);
+    assert.equal(drained.code, 0, drained.stderr);
+    assert.match((await capstan.tryKubectl("get", "pod", "there")).stderr, /NotFound/);
+    assert.equal((await second("down")).code, 0);
+    assert.equal((await capstan.capstan("node", "remove", NAME)).code, 0);
+    assert.match((await capstan.tryKubectl("get", "node", NAME)).stderr, /NotFound/);
+    await eventually("no way to its pods", async () => (await routes()) === "");
+  });
+});
