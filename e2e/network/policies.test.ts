@@ -94,12 +94,6 @@ describe("pods of two tenants and two namespaces", { skip: skipWithoutNode }, ()
 
   it("a tenant's endpoints cannot lead to another tenant's pod", async () => {
     const metadata = { name: "stolen", labels: { "kubernetes.io/service-name": "server" } };
-    const service = {
-      apiVersion: "v1",
-      kind: "Service",
-      metadata: { name: "stolen" },
-      spec: { ports: [{ port: 80 }] },
-    };
     const slice = {
       apiVersion: "discovery.k8s.io/v1",
       kind: "EndpointSlice",
