@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { existsSync, mkdtempSync, readFileSync, rmSync, symlinkSync } from "node:fs";
+import { createServer as createHttpServer } from "node:http";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
@@ -54,7 +55,7 @@ after(() => {
 });
 
 /** Calls as a guest with these capabilities would. */
-function guest(capabilities: object[], client?: Client) {
+function guest(capabilities: object[], client?: Client, deadlineMs = 5000, tenant = "root") {
   const spec = pluginSpecSchema.parse({
     version: "1.0.0",
     witVersion: "v1",
@@ -65,7 +66,7 @@ function guest(capabilities: object[], client?: Client) {
   });
   const calls = createHostCalls({
     plugin: "p",
-    tenant: "root",
+    tenant,
     spec,
     client: client && (() => client),
     grpc,
@@ -77,7 +78,7 @@ function guest(capabilities: object[], client?: Client) {
   });
   return async (name: string, ...args: unknown[]) => {
     const [interfaceName, functionName] = name.split(".");
-    const context = { tenant: "root", hook: "test", deadlineAt: Date.now() + 5000 };
+    const context = { tenant: "root", hook: "test", deadlineAt: Date.now() + deadlineMs };
     return calls(context)(`capstan:plugin/${interfaceName}`, String(functionName), args);
   };
 }
@@ -142,6 +143,46 @@ describe("grpc", () => {
       failsWith("NotFound", /no such thing/),
     );
     await assert.rejects(call("grpc.unary", "runtime", "/t.T/None", new Uint8Array(), 0), failsWith("Unimplemented"));
+  });
+  test("a socket that is gone is Unavailable at once, and served again when somebody listens there", async () => {
+    const path = join(scratch, "restarting.sock");
+    const call = guest([{ ...grpcGrant, sockets: { runtime: path } }]);
+    const echo = () => call("grpc.unary", "runtime", "/t.T/Echo", new Uint8Array([7]), 0);
+    await assert.rejects(echo(), failsWith("Unavailable"));
+    const later = new Server();
+    later.addService(
+      { echo: method("/t.T/Echo", false) },
+      { echo: (asked: { request: Buffer }, done: (error: null, answer: Buffer) => void) => done(null, asked.request) },
+    );
+    await new Promise<void>((resolve, reject) =>
+      later.bindAsync(`unix:${path}`, ServerCredentials.createInsecure(), (e) => (e ? reject(e) : resolve())),
+    );
+    try {
+      for (;;) {
+        const answer = await echo().catch((error: unknown) => failsWith("Unavailable")(error) && undefined);
+        if (answer) return assert.deepEqual(answer, new Uint8Array([7]));
+        await new Promise((next) => setTimeout(next, 50));
+      }
+    } finally {
+      later.forceShutdown();
+    }
+  });
+  test("a server that does not answer fails the call before the plugin's own deadline", async () => {
+    const path = join(scratch, "silent.sock");
+    const silent = new Server();
+    silent.addService({ echo: method("/t.T/Echo", false) }, { echo: () => undefined });
+    await new Promise<void>((resolve, reject) =>
+      silent.bindAsync(`unix:${path}`, ServerCredentials.createInsecure(), (e) => (e ? reject(e) : resolve())),
+    );
+    try {
+      const call = guest([{ ...grpcGrant, sockets: { runtime: path } }], undefined, 1000);
+      await assert.rejects(
+        call("grpc.unary", "runtime", "/t.T/Echo", new Uint8Array(), 0),
+        failsWith("DeadlineExceeded"),
+      );
+    } finally {
+      silent.forceShutdown();
+    }
   });
   test("a stream is collected to its end or its bound", async () => {
     const call = guest([grpcGrant]);
@@ -227,5 +268,57 @@ describe("api", () => {
     const write = guest([{ name: "api", reason: "r", access: "write" }], client);
     const { patch, o } = JSON.parse(String(await write("api.patch", pods, "merge", '{"a":1}')));
     assert.deepEqual([patch, o], [{ type: "merge", body: { a: 1 } }, { fieldManager: "p" }]);
+  });
+});
+
+describe("http", () => {
+  const served = createHttpServer((request, response) => {
+    response.writeHead(request.method === "POST" ? 201 : 302, { location: "/elsewhere", "x-one": "1" });
+    request.pipe(response);
+  });
+  let origin = "";
+  before(
+    () =>
+      new Promise<void>((resolve) =>
+        served.listen(0, "127.0.0.1", () => {
+          const address = served.address();
+          origin = `http://127.0.0.1:${typeof address === "object" ? address?.port : 0}`;
+          resolve();
+        }),
+      ),
+  );
+  after(() => void served.close());
+  const send = (origins: string[], url: string, method = "GET", tenant = "root") =>
+    guest(
+      [{ name: "http", reason: "r", origins }],
+      undefined,
+      5000,
+      tenant,
+    )("http.send", {
+      method,
+      url,
+      headers: [["x-asked", "yes"]],
+      body: new TextEncoder().encode(method === "POST" ? "hello" : ""),
+      timeoutMs: 0,
+    }) as Promise<{ status: number; headers: [string, string][]; body: Uint8Array }>;
+
+  test("any status is an answer, and a redirect is not followed", async () => {
+    const made = await send([origin], `${origin}/x`, "POST");
+    assert.deepEqual([made.status, new TextDecoder().decode(made.body)], [201, "hello"]);
+    assert.ok(made.headers.some(([name, value]) => name === "x-one" && value === "1"));
+    assert.equal((await send([origin], `${origin}/x`)).status, 302);
+  });
+  test("another origin than the granted is denied, however it is written", async () => {
+    const others = [`${origin.replace("127.0.0.1", "localhost")}/`, "http://127.0.0.1:1/", `${origin}@evil.example/`];
+    for (const url of others) await assert.rejects(send([origin], url), failsWith("Denied"));
+    await assert.rejects(send([origin], "file:///etc/passwd"), failsWith("Invalid"));
+  });
+  test("a tenant's plugin reaches nothing of the platform's own machine, by address or by name", async () => {
+    await assert.rejects(send([origin], origin, "GET", "acme"), failsWith("Denied"));
+    const named = origin.replace("127.0.0.1", "localhost");
+    await assert.rejects(send([named], named, "GET", "acme"), failsWith("Unavailable", /platform's own machine/));
+  });
+  test("nobody there is Unavailable", async () => {
+    await assert.rejects(send(["http://127.0.0.1:1"], "http://127.0.0.1:1/"), failsWith("Unavailable"));
   });
 });

@@ -10,7 +10,7 @@ import type { Capability, PluginSpec } from "#sdk/plugin/manifest.ts";
 import type { CallContext } from "../pool.ts";
 import { callApi } from "./api.ts";
 import { runProgram } from "./exec.ts";
-import { denied } from "./failure.ts";
+import { denied, hostFailure } from "./failure.ts";
 import { useFiles } from "./files.ts";
 import type { GrpcCaller } from "./grpc.ts";
 import { type HttpRequest, sendHttp } from "./http.ts";
@@ -34,6 +34,26 @@ export interface CapabilityOptions {
   clock: Clock;
   /** A call was refused, for the counts. */
   onDenied: () => void;
+}
+
+/** What a call leaves of its deadline for the guest to make something of a host call's failure: a part of it, and so much at most. */
+const GUEST_PART = 0.1;
+const GUEST_MS_MAX = 250;
+
+/** Of the plugin's deadline, what a host call may take: whoever is slow outside is answered for, not stopped. */
+function remainingMs(context: CallContext, now: number): number {
+  const left = context.deadlineAt - now;
+  return Math.max(1, left - Math.min(GUEST_MS_MAX, left * GUEST_PART));
+}
+
+/** Fails with the reason "Timeout" when the answer is late. */
+function inTime<T>(what: string, answer: Promise<T>, milliseconds: number): Promise<T> {
+  return new Promise((resolve, reject) => {
+    const late = () =>
+      reject(hostFailure("Timeout", 504, `${what} was not answered in ${Math.round(milliseconds)} ms`));
+    const timer = setTimeout(late, milliseconds);
+    answer.then(resolve, reject).finally(() => clearTimeout(timer));
+  });
 }
 
 type Handler = (args: never, context: CallContext) => unknown;
@@ -91,13 +111,14 @@ function handlersOf(o: CapabilityOptions): Record<string, Handler> {
     handlers[`api.${verb}`] = (args, context) => {
       if (!api || !o.client) throw refuse("api");
       if (api.access === "read" && verb !== "get" && verb !== "list") throw refuse(`api ${verb}`);
-      return callApi(o.client(o.plugin, context.tenant, o.tenant), verb, args, o.plugin);
+      const answer = callApi(o.client(o.plugin, context.tenant, o.tenant), verb, args, o.plugin);
+      return inTime(`api ${verb}`, answer, remainingMs(context, o.clock.now()));
     };
   }
   const grpc = grant("grpc");
   const left = (context: CallContext, timeoutMs: number) => {
-    const untilDeadline = Math.max(1, context.deadlineAt - o.clock.now());
-    return timeoutMs > 0 ? Math.min(timeoutMs, untilDeadline) : untilDeadline;
+    const remaining = remainingMs(context, o.clock.now());
+    return timeoutMs > 0 ? Math.min(timeoutMs, remaining) : remaining;
   };
   handlers["grpc.unary"] = ([socket, method, request, timeoutMs]: [string, string, Uint8Array, number], context) =>
     o.grpc.unary(named(grpc?.sockets ?? {}, "grpc", socket), method, request, left(context, timeoutMs));
