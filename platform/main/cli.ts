@@ -22,6 +22,7 @@ const commands: Record<string, () => Promise<Command>> = {
   store: async () => (await import("./commands/store.ts")).store,
   tenant: async () => (await import("./commands/tenant.ts")).tenant,
   node: async () => (await import("./commands/node.ts")).node,
+  simulate: async () => (await import("./commands/simulate.ts")).simulate,
   plugin: async () => (await import("./commands/plugin.ts")).plugin,
   migrate: async () => (await import("./commands/migrate.ts")).migrateCommand,
   role: async () => (await import("./commands/role.ts")).role,

@@ -65,6 +65,10 @@ function numberOption(name: string, text: string | undefined, min: number, max: 
   return value;
 }
 
+/** Nodes of `up` on one machine, and of `simulate`. */
+const NODES_MAX = 16;
+const SIMULATED_MAX = 100_000;
+
 export function parseOptions(argv: string[]): { options: Options; positionals: string[]; help: boolean } {
   const names = [
     "data-dir",
@@ -112,7 +116,7 @@ export function parseOptions(argv: string[]): { options: Options; positionals: s
       kubeletPort: numberOption("kubelet-port", value("kubelet-port"), 1, 65535),
       postgresPort: numberOption("postgres-port", value("postgres-port"), 1, 65535),
       databaseUrl: value("database-url") ?? process.env["DATABASE_URL"],
-      nodes: numberOption("nodes", value("nodes"), 0, 16),
+      nodes: numberOption("nodes", value("nodes"), 0, parsed.positionals[0] === "simulate" ? SIMULATED_MAX : NODES_MAX),
       engine,
       podCIDR: value("pod-cidr"),
       serviceCIDR: value("service-cidr"),
