@@ -9,6 +9,8 @@ import { type Client, type Informer, type InformerOptions, keyOf } from "./port.
 
 const INITIAL_EVENTS_END = "k8s.io/initial-events-end";
 const PAGE = 500;
+/** So many objects are told to handlers at a time: a leader renews its Lease between them, however many there are. */
+const SLICE = 500;
 
 type Handler<T> = Parameters<Informer<T & KubeObject>["on"]>[0];
 
@@ -44,14 +46,17 @@ export function createInformer<T extends KubeObject>(
   };
 
   /** The whole truth at one revision: what is missing in it was deleted while nobody watched. */
-  const replace = (objects: Map<string, T>, revision: string) => {
-    resourceVersion = revision;
+  const replace = async (objects: Map<string, T>, revision: string) => {
     for (const gone of cache.list().filter((o) => !objects.has(keyOf(o)))) remove(gone);
+    let count = 0;
     for (const object of objects.values()) {
       const old = cache.get(keyOf(object));
       if (old && old.metadata.uid !== object.metadata.uid) remove(old);
       put(object);
+      count += 1;
+      if (count % SLICE === 0) await new Promise((resolve) => setImmediate(resolve));
     }
+    resourceVersion = revision;
     synced = true;
   };
 
@@ -65,7 +70,7 @@ export function createInformer<T extends KubeObject>(
       next = page.metadata.continue || undefined;
       revision = page.metadata.resourceVersion ?? "";
     } while (next);
-    replace(objects, revision);
+    await replace(objects, revision);
   };
 
   const apply = (type: "ADDED" | "MODIFIED" | "DELETED", object: T) => {
@@ -90,7 +95,7 @@ export function createInformer<T extends KubeObject>(
       if (event.type === "BOOKMARK") {
         const revision = event.object.metadata.resourceVersion ?? resourceVersion;
         if (initial && event.object.metadata.annotations?.[INITIAL_EVENTS_END] === "true") {
-          replace(initial, revision);
+          await replace(initial, revision);
           initial = undefined;
           onSynced();
         } else if (!initial) resourceVersion = revision;
