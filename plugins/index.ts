@@ -29,6 +29,10 @@ export const FIRST_PARTY_PLUGINS = [
   "taints",
   "topology-spread",
   "usage-score",
+  "volume-binding",
+  "volume-limits",
+  "volume-restrictions",
+  "volume-zone",
 ] as const;
 
 /** Installed, and called only when somebody enables them (`kubectl patch plugin NAME --type merge -p '{"spec":{"enabled":true}}'`). */
