@@ -176,8 +176,9 @@ export async function leaveOtherLayout(config: Config, run: RunProgram = runProg
     await removeNodeNetworks(config, run);
     return;
   }
-  const { podBridge, table, policyTable } = networkNames(config.instance);
+  const { podBridge, table, policyTable, guardTable } = networkNames(config.instance);
   for (const one of [table, policyTable]) await run("nft", ["delete", "table", "ip", one]);
+  await run("nft", ["delete", "table", "bridge", guardTable]);
   await forgetTraffic(podBridge, run);
   await run("ip", ["link", "delete", podBridge]);
 }

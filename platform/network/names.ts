@@ -6,6 +6,8 @@ export interface NetworkNames {
   table: string;
   /** nftables table (family ip) of a node: which pods may reach each other. */
   policyTable: string;
+  /** nftables table (family bridge) of a node: what may leave a pod's interface. */
+  guardTable: string;
   /** Bridge on the host that the nodes' namespaces hang on, when there are several nodes. */
   nodeBridge: string;
   /** nftables table (family ip) on the host that gives those namespaces a way out. */
@@ -22,6 +24,7 @@ export const networkNames = (instance: string): NetworkNames => ({
   podBridge: `cap${instance}`,
   table: `capstan_${instance}`,
   policyTable: `capstan_${instance}_policy`,
+  guardTable: `capstan_${instance}_guard`,
   nodeBridge: `capn${instance}`,
   nodeTable: `capstan_${instance}_nodes`,
   balancerLink: `capl${instance}`,

@@ -24,7 +24,7 @@ test("a node's services and names work from a pod and from the node, stay when t
 }, async () => {
   const host = await lab.namespace("host");
   const pod = await lab.namespace("pod");
-  const { podBridge, policyTable, table } = networkNames(lab.id);
+  const { guardTable, podBridge, policyTable, table } = networkNames(lab.id);
   // As Docker and firewalls leave a host; an address of an earlier range is on the bridge.
   for (const chain of ["FORWARD", "INPUT"]) await mustRun(host.run, "iptables", ["-P", chain, "DROP"]);
   await mustRun(host.run, "iptables", ["-A", "INPUT", "-i", "lo", "-j", "ACCEPT"]);
@@ -61,6 +61,7 @@ test("a node's services and names work from a pod and from the node, stay when t
   assert.deepEqual(lines, [
     `nftables table ip ${table} is removed`,
     `nftables table ip ${policyTable} is removed`,
+    `nftables table bridge ${guardTable} is removed`,
     `interface ${podBridge} is removed`,
   ]);
   assert.doesNotMatch(await mustRun(host.run, "nft", ["list", "ruleset"]), /capstan/);

@@ -5,6 +5,7 @@
 import { type Log, messageOf } from "#platform/base/log.ts";
 import type { Client } from "#sdk/client/port.ts";
 import { DNS_PORT, startDns } from "./dns/dns.ts";
+import { type AttachedPod, startGuard } from "./guard/guard.ts";
 import { prepareNodeNetwork } from "./host/prepare.ts";
 import { type RunProgram, runProgram } from "./host/program.ts";
 import { networkNames } from "./names.ts";
@@ -25,6 +26,8 @@ export interface NetworkOptions {
   dns: { domain: string; address: string };
   /** For changed kernel settings; unset when the node has a namespace of its own. */
   recordFile?: string;
+  /** Pods that were connected by an earlier process. */
+  attached?: readonly AttachedPod[];
   /** What the agent knows about its pods' addresses before the API does. */
   tenantOfAddress?(address: string): string | undefined;
   run?: RunProgram;
@@ -45,7 +48,7 @@ export interface RunningNetwork {
 /** Rejects, with what is missing on this machine, when no network is possible here. */
 export async function startNetwork(options: NetworkOptions): Promise<RunningNetwork> {
   const { client, log, signal, node, run = runProgram } = options;
-  const { podBridge, table, policyTable } = networkNames(options.instance);
+  const { podBridge, table, policyTable, guardTable } = networkNames(options.instance);
   const prepared = await prepareNodeNetwork({
     bridge: podBridge,
     podCIDR: node.podCIDR,
@@ -99,8 +102,9 @@ export async function startNetwork(options: NetworkOptions): Promise<RunningNetw
     },
   });
   proxy = services;
+  const guard = startGuard({ table: guardTable, run, log, signal, attached: options.attached ?? [] });
   const routes = startRoutes({ client, log, signal, run, nodeName: node.name, podCIDR: options.podCIDR });
-  const stopped = Promise.all([routes.stopped, dns.stopped, services.stopped, policies.stopped]).then(
+  const stopped = Promise.all([guard.stopped, routes.stopped, dns.stopped, services.stopped, policies.stopped]).then(
     () => undefined,
     (error: unknown) => log.error("the network stopped", { error: messageOf(error) }),
   );
@@ -108,7 +112,13 @@ export async function startNetwork(options: NetworkOptions): Promise<RunningNetw
     gateway: prepared.gateway,
     ready: Promise.all([routes.ready, dns.ready, services.ready, policies.ready]).then(() => undefined),
     stopped,
-    place: (pod) => policies.place(pod),
-    unplace: (uid) => policies.unplace(uid),
+    async place(pod) {
+      if (pod.link !== undefined) guard.attach({ uid: pod.uid, link: pod.link, address: pod.address });
+      await policies.place(pod);
+    },
+    unplace(uid) {
+      guard.detach(uid);
+      policies.unplace(uid);
+    },
   };
 }

@@ -2,10 +2,11 @@
  * The role "node": one host's agent. Its network (bridge, services, DNS), the components through which it speaks to the runtime and
  * to CNI, the agent itself and the agent's API. Containers, rules and interfaces stay when this process ends.
  */
-import { mkdirSync, readFileSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { delay } from "#platform/base/clock.ts";
 import { messageOf } from "#platform/base/log.ts";
+import type { AttachedPod } from "#platform/network/guard/guard.ts";
 import { sysctlRecordFile } from "#platform/network/host/changes.ts";
 import { networkNames } from "#platform/network/names.ts";
 import { type RunningNetwork, startNetwork } from "#platform/network/node.ts";
@@ -58,6 +59,7 @@ export const start: StartRole = async (context) => {
       serviceCIDR: config.serviceCIDR,
       dns: config.dns,
       ...(node.netns === undefined ? { recordFile: sysctlRecordFile(config.dataDir) } : {}),
+      attached: attachedPods(config, directory),
       tenantOfAddress: (address) => tenantAt(parts.agent, address),
     });
     volumeCalls.start();
@@ -76,7 +78,7 @@ export const start: StartRole = async (context) => {
       },
       client,
       runtime: createComponentRuntime(createRuntimeCalls(host)),
-      network: placing(createNetworkCalls<NetworkResult>(host), network),
+      network: placing(config, createNetworkCalls<NetworkResult>(host), network),
       volumeCalls,
       log,
     });
@@ -177,14 +179,20 @@ async function keepCertificates({ config, log }: RoleContext, node: NodeConfig, 
 }
 
 /** A pod that got its address is told to the policies before its containers start. */
-const placing = (calls: Network, network: RunningNetwork): Network => ({
+const placing = (config: Config, calls: Network, network: RunningNetwork): Network => ({
   ...calls,
   async add(pod) {
     const result = await calls.add(pod);
     const { tenant, podNamespace, podName, podUid: uid } = pod;
     const address = result.ips[0]?.address.split("/")[0];
     if (address !== undefined)
-      await network.place({ key: `${tenant}/${podNamespace}/${podName}`, uid, tenant, address });
+      await network.place({
+        key: `${tenant}/${podNamespace}/${podName}`,
+        uid,
+        tenant,
+        address,
+        ...linkOf(config, result),
+      });
     return result;
   },
   async del(pod) {
@@ -192,6 +200,30 @@ const placing = (calls: Network, network: RunningNetwork): Network => ({
     network.unplace(pod.podUid);
   },
 });
+
+/** The host's end of the pod's cable: of the interfaces outside of the pod the one that is not the bridge. */
+function linkOf({ instance }: Config, { interfaces = [] }: NetworkResult): { link?: string } {
+  const { podBridge } = networkNames(instance);
+  const outer = interfaces.find(({ name, sandbox }) => !sandbox && name !== podBridge);
+  return outer ? { link: outer.name } : {};
+}
+
+/** What an earlier process connected, from what the agent keeps of its pods (`pods/UID/network.json`). */
+function attachedPods(config: Config, directory: string): AttachedPod[] {
+  const pods = join(directory, "pods");
+  if (!existsSync(pods)) return [];
+  return readdirSync(pods).flatMap((uid) => {
+    try {
+      const { result } = JSON.parse(readFileSync(join(pods, uid, "network.json"), "utf8")) as { result: NetworkResult };
+      const { link } = linkOf(config, result);
+      const address = result.ips[0]?.address.split("/")[0];
+      return link !== undefined && address !== undefined ? [{ uid, link, address }] : [];
+    } catch {
+      // On the host's network, or not connected yet.
+      return [];
+    }
+  });
+}
 
 /** The tenant of a pod that has its address before the API says so. */
 function tenantAt(agent: Agent | undefined, address: string): string | undefined {

@@ -26,7 +26,7 @@ export function hostChanges(o: { instance: string; nodes: number }): string[] {
       ]
     : [
         `interface ${names.podBridge} (the bridge of the pods)`,
-        `nftables tables ip ${names.table} (services, and the pods' way out) and ${names.policyTable} (which pods may reach each other)`,
+        `nftables tables ip ${names.table} (services, and the pods' way out) and ${names.policyTable} (which pods may reach each other), and bridge ${names.guardTable} (pods use their own addresses only)`,
         ...common,
       ];
 }
@@ -41,6 +41,8 @@ export async function undoHostChanges(
   for (const table of [names.table, names.policyTable, names.nodeTable])
     if ((await run("nft", ["delete", "table", "ip", table])).code === 0)
       lines.push(`nftables table ip ${table} is removed`);
+  if ((await run("nft", ["delete", "table", "bridge", names.guardTable])).code === 0)
+    lines.push(`nftables table bridge ${names.guardTable} is removed`);
   for (const link of [names.podBridge, names.nodeBridge, names.balancerLink]) {
     await forgetTraffic(link, run);
     if ((await run("ip", ["link", "delete", link])).code === 0) lines.push(`interface ${link} is removed`);

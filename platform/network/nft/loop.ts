@@ -7,6 +7,7 @@ import type { Ruleset } from "./ruleset.ts";
 import { createNftTable } from "./table.ts";
 
 export interface TableLoopOptions<P extends Part> {
+  /** With its family: "ip NAME". */
   table: string;
   /** What the rules are of, in the log: "services". */
   what: string;

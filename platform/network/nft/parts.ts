@@ -28,7 +28,7 @@ export class RuleParts<P extends Part> {
   private readonly table: string;
   private readonly shared: ReadonlySet<string>;
 
-  /** `shared`: the sets that several parts fill; every other set and every chain has one owner. */
+  /** `table` with its family: "ip NAME". `shared`: the sets that several parts fill; every other set and every chain has one owner. */
   constructor(table: string, shared: ReadonlySet<string>) {
     this.table = table;
     this.shared = shared;

@@ -1,5 +1,5 @@
 /**
- * A model of part of one nftables table, and the script that turns one state of it into another.
+ * A model of part of one nftables table (a table is named with its family everywhere here: "ip NAME"), and the script that turns one state of it into another.
  * A script is one transaction for the kernel: traffic sees the state before or the state after, nothing between.
  *
  * Order within a script, so that nothing refers to what is not there: declare sets, declare chains, rewrite chains,
@@ -51,14 +51,14 @@ const elementText = (key: string, value: string) => (value === "" ? key : `${key
 function elementLines(verb: "add" | "delete", table: string, set: string, elements: string[]): string[] {
   const lines: string[] = [];
   for (let i = 0; i < elements.length; i += ELEMENTS_PER_LINE)
-    lines.push(`${verb} element ip ${table} ${set} { ${elements.slice(i, i + ELEMENTS_PER_LINE).join(", ")} }`);
+    lines.push(`${verb} element ${table} ${set} { ${elements.slice(i, i + ELEMENTS_PER_LINE).join(", ")} }`);
   return lines;
 }
 
 const declareSet = (table: string, name: string, set: NftSet) =>
-  `add ${set.kind} ip ${table} ${name} { ${set.declaration} }`;
+  `add ${set.kind} ${table} ${name} { ${set.declaration} }`;
 const declareChain = (table: string, name: string, chain: NftChain) =>
-  `add chain ip ${table} ${name}${chain.hook ? ` { ${chain.hook} }` : ""}`;
+  `add chain ${table} ${name}${chain.hook ? ` { ${chain.hook} }` : ""}`;
 
 /**
  * The script from one state to the other; "" when they are the same. Sets in `keep` are shared with parts of the table that
@@ -73,15 +73,14 @@ export function diff(table: string, from: Ruleset, to: Ruleset, keep: ReadonlySe
     return !old || !sameRules(old, chain);
   });
   for (const [name, chain] of changed) lines.push(declareChain(table, name, chain));
-  for (const [name] of changed) if (from.chains.has(name)) lines.push(`flush chain ip ${table} ${name}`);
-  for (const [name, chain] of changed)
-    for (const rule of chain.rules) lines.push(`add rule ip ${table} ${name} ${rule}`);
+  for (const [name] of changed) if (from.chains.has(name)) lines.push(`flush chain ${table} ${name}`);
+  for (const [name, chain] of changed) for (const rule of chain.rules) lines.push(`add rule ${table} ${name} ${rule}`);
   lines.push(...elementChanges(table, from, to, keep));
   const gone = [...from.chains.keys()].filter((name) => !to.chains.has(name));
-  for (const name of gone) lines.push(`flush chain ip ${table} ${name}`);
-  for (const name of gone) lines.push(`delete chain ip ${table} ${name}`);
+  for (const name of gone) lines.push(`flush chain ${table} ${name}`);
+  for (const name of gone) lines.push(`delete chain ${table} ${name}`);
   for (const [name, set] of from.sets)
-    if (!to.sets.has(name) && !keep.has(name)) lines.push(`delete ${set.kind} ip ${table} ${name}`);
+    if (!to.sets.has(name) && !keep.has(name)) lines.push(`delete ${set.kind} ${table} ${name}`);
   return lines.length === 0 ? "" : `${lines.join("\n")}\n`;
 }
 
@@ -113,16 +112,15 @@ export interface ExistingNames {
 
 /** One transaction that makes the table exactly `to`, whatever is in it, without losing what packets have put into sets. */
 export function resync(table: string, existing: ExistingNames | undefined, to: Ruleset): string {
-  const lines = [`add table ip ${table}`];
-  for (const chain of existing?.chains ?? []) lines.push(`flush chain ip ${table} ${chain}`);
-  for (const set of existing?.sets ?? []) if (!set.dynamic) lines.push(`flush ${set.kind} ip ${table} ${set.name}`);
-  for (const chain of existing?.chains ?? [])
-    if (!to.chains.has(chain)) lines.push(`delete chain ip ${table} ${chain}`);
+  const lines = [`add table ${table}`];
+  for (const chain of existing?.chains ?? []) lines.push(`flush chain ${table} ${chain}`);
+  for (const set of existing?.sets ?? []) if (!set.dynamic) lines.push(`flush ${set.kind} ${table} ${set.name}`);
+  for (const chain of existing?.chains ?? []) if (!to.chains.has(chain)) lines.push(`delete chain ${table} ${chain}`);
   for (const set of existing?.sets ?? [])
-    if (!to.sets.has(set.name)) lines.push(`delete ${set.kind} ip ${table} ${set.name}`);
+    if (!to.sets.has(set.name)) lines.push(`delete ${set.kind} ${table} ${set.name}`);
   return `${lines.join("\n")}\n${diff(table, emptyRuleset(), to)}`;
 }
 
 /** For a table whose declarations are of another version: everything anew, still one transaction. */
 export const rebuild = (table: string, to: Ruleset): string =>
-  `add table ip ${table}\ndelete table ip ${table}\nadd table ip ${table}\n${diff(table, emptyRuleset(), to)}`;
+  `add table ${table}\ndelete table ${table}\nadd table ${table}\n${diff(table, emptyRuleset(), to)}`;

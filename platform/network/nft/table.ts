@@ -30,27 +30,29 @@ export const PRESENCE = "present";
 /** Ten thousand services from nothing take most of a minute on a busy small machine. */
 const TRANSACTION_MS_MAX = 180_000;
 
+/** `table` with its family: "ip NAME". */
 export function createNftTable(table: string, run: RunProgram): NftTable {
+  const [family = "", name = ""] = table.split(" ");
   const transact = async (script: string) => {
     if (script === "") return;
     const result = await run("nft", ["-f", "-"], { input: script, timeout_ms: TRANSACTION_MS_MAX });
-    if (result.code !== 0) throw new Error(`nft refused the rules of table ip ${table}: ${shorten(result.stderr)}`);
+    if (result.code !== 0) throw new Error(`nft refused the rules of table ${table}: ${shorten(result.stderr)}`);
   };
   const listed = async (what: "chains" | "sets" | "maps") => {
-    const result = await run("nft", ["-j", "-t", "list", what, "ip"]);
+    const result = await run("nft", ["-j", "-t", "list", what, family]);
     if (result.code !== 0) throw new Error(`nft list ${what}: ${shorten(result.stderr)}`);
     return (JSON.parse(result.stdout) as NftList).nftables;
   };
   const existing = async (): Promise<ExistingNames> => {
     const [chains, sets, maps] = [await listed("chains"), await listed("sets"), await listed("maps")];
     return {
-      chains: chains.flatMap(({ chain }) => (chain?.table === table ? [chain.name] : [])),
+      chains: chains.flatMap(({ chain }) => (chain?.table === name ? [chain.name] : [])),
       sets: [
         ...sets.flatMap(({ set }) =>
-          set?.table === table ? [{ name: set.name, kind: "set" as const, dynamic: set.timeout !== undefined }] : [],
+          set?.table === name ? [{ name: set.name, kind: "set" as const, dynamic: set.timeout !== undefined }] : [],
         ),
         ...maps.flatMap(({ map }) =>
-          map?.table === table ? [{ name: map.name, kind: "map" as const, dynamic: false }] : [],
+          map?.table === name ? [{ name: map.name, kind: "map" as const, dynamic: false }] : [],
         ),
       ],
     };
@@ -68,7 +70,7 @@ export function createNftTable(table: string, run: RunProgram): NftTable {
       }
     },
     // A declaration of what is there changes nothing, and costs a tenth of a listing, for which nft reads the whole table.
-    present: async () => (await run("nft", ["add", "chain", "ip", table, PRESENCE])).code === 0,
-    remove: () => transact(`add table ip ${table}\ndelete table ip ${table}\n`),
+    present: async () => (await run("nft", ["add", "chain", family, name, PRESENCE])).code === 0,
+    remove: () => transact(`add table ${table}\ndelete table ${table}\n`),
   };
 }

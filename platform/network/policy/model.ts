@@ -25,6 +25,8 @@ export interface PlacedPod {
   uid: string;
   tenant: string;
   address: string;
+  /** The host's end of its cable, where that is known. */
+  link?: string;
 }
 
 export class PolicyModel {

@@ -259,7 +259,7 @@ describe("network policies", { skip: skip ?? false }, () => {
     await expect("again", { "client>server": false, "stranger>other": false });
     stop.abort();
     await policies.stopped;
-    await createNftTable("capstan_test_policy", run.host).remove();
+    await createNftTable("ip capstan_test_policy", run.host).remove();
     assert.equal((await mustRun(run.host, "nft", ["list", "ruleset"])).trim(), "");
   });
 });

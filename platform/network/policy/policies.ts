@@ -54,7 +54,7 @@ export function startPolicies(options: PoliciesOptions): RunningPolicies {
   const { log, signal, settings, run = runProgram } = options;
   const model = new PolicyModel(settings.nodeName, (part) => loop.touch(part), options.ownerChanged);
   const loop: TableLoop<Part> = new TableLoop<Part>({
-    table: settings.table,
+    table: `ip ${settings.table}`,
     what: "network policies",
     base: renderBase(settings),
     sharedSets: SHARED_SETS,

@@ -200,7 +200,7 @@ describe("services", { skip: skip ?? false }, () => {
     await until("again", async () => (await get(host.run, "http://10.78.0.10/")).startsWith("pod1"));
     stop.abort();
     await proxy.stopped;
-    await createNftTable(TABLE, host.run).remove();
+    await createNftTable(`ip ${TABLE}`, host.run).remove();
     assert.equal((await mustRun(host.run, "nft", ["list", "ruleset"])).trim(), "");
   });
 });

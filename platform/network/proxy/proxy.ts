@@ -71,7 +71,7 @@ export function startProxy(options: ProxyOptions): RunningProxy {
   };
   const health = createHealthServers(log);
   const loop = new TableLoop<Fragment>({
-    table: settings.table,
+    table: `ip ${settings.table}`,
     what: "services",
     base: renderBase(settings),
     sharedSets: SHARED_SETS,

@@ -24,7 +24,7 @@ const slice = (addresses: string[], protocol: "TCP" | "UDP" = "TCP"): EndpointSl
   ports: [{ port: 8080, protocol }],
   endpoints: addresses.map((address) => ({ addresses: [address], nodeName: "node-1" })),
 });
-const rules = () => new RuleParts<Fragment>("t", SHARED_SETS);
+const rules = () => new RuleParts<Fragment>("ip t", SHARED_SETS);
 const set = (state: RuleParts<Fragment>, updates: Record<string, ReturnType<typeof renderService>>) => {
   const changes = new Map(Object.entries(updates));
   const change = state.change(changes);

@@ -1,0 +1,86 @@
+/** A pod on a bridge that tries its neighbour's address, and IPv6: network namespaces, rules in the kernel. */
+import assert from "node:assert/strict";
+import { after, before, describe, test } from "node:test";
+import { silentLog } from "#platform/base/log.ts";
+import { prepareNodeNetwork } from "../host/prepare.ts";
+import { mustRun, type RunProgram } from "../host/program.ts";
+import { cannotRunLab, createLab, joinBridge, until } from "../testing/lab.ts";
+import { type RunningGuard, renderPod, startGuard } from "./guard.ts";
+
+test("names and addresses that are none get no rule", () => {
+  assert.equal(renderPod({ uid: "u", link: 'x"; flush ruleset', address: "10.0.0.1" }), undefined);
+  assert.equal(renderPod({ uid: "u", link: "veth1", address: "fe80::1" }), undefined);
+  assert.ok(renderPod({ uid: "u", link: "veth1", address: "10.0.0.1" }));
+});
+
+const skip = await cannotRunLab();
+const BRIDGE = "captest2";
+const SERVER = "10.81.0.10";
+const CLIENT = "10.81.0.11";
+const FORGED = "10.81.0.12";
+
+describe("the guard of pods' addresses", { skip: skip ?? false }, () => {
+  const lab = createLab();
+  const stop = new AbortController();
+  let host: RunProgram;
+  let client: RunProgram;
+  let server: RunProgram;
+  let guard: RunningGuard;
+
+  const connects = async (from: string, to: string) => {
+    const script = `const s = require("node:net").connect({ host: ${JSON.stringify(to)}, port: 80, localAddress: ${JSON.stringify(from)} });
+      s.setTimeout(700, () => process.exit(1)); s.on("connect", () => process.exit(0)); s.on("error", () => process.exit(2));`;
+    return (await client(process.execPath, ["-e", script])).code === 0;
+  };
+
+  before(async () => {
+    const node = await lab.namespace("guard");
+    host = node.run;
+    const { gateway } = await prepareNodeNetwork({
+      bridge: BRIDGE,
+      podCIDR: "10.81.0.0/24",
+      serviceCIDR: "10.82.0.0/16",
+      run: host,
+    });
+    for (const [name, address] of [
+      ["server", SERVER],
+      ["client", CLIENT],
+    ] as const) {
+      const pod = await lab.namespace(`g${name}`);
+      await joinBridge(host, pod, { link: `g${name}`, bridge: BRIDGE, address, gateway });
+      if (name === "server") {
+        server = pod.run;
+        await lab.node(
+          pod.name,
+          'require("node:net").createServer((s) => s.end()).listen(80, "::", () => console.log("ready"));',
+        );
+      } else client = pod.run;
+    }
+    await mustRun(client, "ip", ["address", "add", `${FORGED}/24`, "dev", "eth0"]);
+    const attached = [{ uid: "s", link: "gserver", address: SERVER }];
+    guard = startGuard({ table: "capstan_test_guard", run: host, log: silentLog, signal: stop.signal, attached });
+  });
+  after(async () => {
+    stop.abort();
+    await guard?.stopped;
+    await lab.close();
+  });
+
+  test("a pod connects by its own address and not by another; by IPv6 to no neighbour", async () => {
+    const [, local = ""] =
+      /inet6 (fe80[0-9a-f:]+)/.exec(await mustRun(server, "ip", ["-6", "address", "show", "eth0"])) ?? [];
+    assert.ok(await connects(FORGED, SERVER), "before the pod is attached nothing is known of it");
+    guard.attach({ uid: "c", link: "gclient", address: CLIENT });
+    await until("the other address is refused", async () => !(await connects(FORGED, SERVER)));
+    assert.ok(await connects(CLIENT, SERVER));
+    if (local !== "") assert.equal(await connects("::", `${local}%eth0`), false);
+  });
+
+  test("a pod that is gone leaves no rule, and the rules come back when somebody removed them", async () => {
+    await mustRun(host, "nft", ["flush", "ruleset"]);
+    guard.detach("c");
+    const rules = () => mustRun(host, "nft", ["list", "ruleset"]);
+    await until("whole again", async () => (await rules()).includes('"gserver"'));
+    assert.doesNotMatch(await rules(), /gclient/);
+  });
+});

@@ -1,0 +1,109 @@
+/**
+ * A pod sends by its own IPv4 address and answers ARP for it, and nothing else leaves its interface: policies know pods by their addresses, so
+ * nobody may take a neighbour's, and IPv6 between neighbours on a bridge would pass all rules by. A table of family bridge, before the bridge
+ * decides anything. Interfaces that are not known here are others'.
+ */
+import { isIPv4 } from "node:net";
+import type { Log } from "#platform/base/log.ts";
+import type { RunProgram } from "../host/program.ts";
+import { TableLoop } from "../nft/loop.ts";
+import type { Part } from "../nft/parts.ts";
+import { emptyRuleset, type NftSet, type Ruleset } from "../nft/ruleset.ts";
+import { PRESENCE } from "../nft/table.ts";
+
+export interface AttachedPod {
+  uid: string;
+  /** The host's end of the pod's cable, a port of the bridge. */
+  link: string;
+  address: string;
+}
+
+export interface GuardOptions {
+  /** Table of family bridge. */
+  table: string;
+  run: RunProgram;
+  log: Log;
+  signal: AbortSignal;
+  /** Connected by an earlier process. */
+  attached: readonly AttachedPod[];
+}
+
+export interface RunningGuard {
+  attach(pod: AttachedPod): void;
+  detach(uid: string): void;
+  stopped: Promise<void>;
+}
+
+const sets = {
+  ports: { kind: "set", declaration: "type ifname;" },
+  bindings: { kind: "set", declaration: "type ifname . ipv4_addr;" },
+} as const satisfies Record<string, Omit<NftSet, "elements">>;
+
+function renderBase(): Ruleset {
+  const base = emptyRuleset();
+  for (const [name, set] of Object.entries(sets)) base.sets.set(name, { ...set, elements: new Map() });
+  base.chains.set(PRESENCE, { rules: [] });
+  base.chains.set("guard", {
+    hook: "type filter hook prerouting priority -300;",
+    rules: [
+      "iifname != @ports accept",
+      "ether type ip iifname . ip saddr @bindings accept",
+      "ether type arp iifname . arp saddr ip @bindings accept",
+      "drop",
+    ],
+  });
+  return base;
+}
+
+/** Undefined for what is no name of an interface, or no address. */
+export function renderPod({ link, address }: AttachedPod): Part | undefined {
+  if (!/^[A-Za-z0-9._-]{1,15}$/.test(link) || !isIPv4(address)) return undefined;
+  const ruleset = emptyRuleset();
+  ruleset.sets.set("ports", { ...sets.ports, elements: new Map([[`"${link}"`, ""]]) });
+  ruleset.sets.set("bindings", { ...sets.bindings, elements: new Map([[`"${link}" . ${address}`, ""]]) });
+  return { ruleset };
+}
+
+const PROBE = `add table bridge capstan_probe
+add set bridge capstan_probe s { type ifname . ipv4_addr; }
+add chain bridge capstan_probe c { type filter hook prerouting priority -300; }
+add rule bridge capstan_probe c ether type ip iifname . ip saddr @s accept
+`;
+
+export function startGuard(options: GuardOptions): RunningGuard {
+  const { table, run, log, signal } = options;
+  const pods = new Map(options.attached.map((pod) => [pod.uid, pod]));
+  const loop = new TableLoop<Part>({
+    table: `bridge ${table}`,
+    what: "addresses of pods",
+    base: renderBase(),
+    sharedSets: new Set(Object.keys(sets)),
+    keys: () => pods.keys(),
+    render(uid) {
+      const pod = pods.get(uid);
+      return pod && renderPod(pod);
+    },
+    log,
+    signal,
+    run,
+  });
+  const start = async () => {
+    const { code } = await run("nft", ["-c", "-f", "-"], { input: PROBE });
+    if (code === 0) await loop.run(() => undefined);
+    else
+      log.warn(
+        "this kernel has no nftables of family bridge (CONFIG_NF_TABLES_BRIDGE): a pod with NET_RAW could use its neighbours' addresses",
+      );
+  };
+  return {
+    attach(pod) {
+      pods.set(pod.uid, pod);
+      loop.touch(pod.uid);
+    },
+    detach(uid) {
+      pods.delete(uid);
+      loop.touch(uid);
+    },
+    stopped: start(),
+  };
+}
