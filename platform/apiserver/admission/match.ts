@@ -22,6 +22,8 @@ export interface Versions {
   ): DynamicObject | Promise<DynamicObject>;
   /** Writes the values that defaulting sets, in place. */
   applyDefaults(resource: GroupVersionResource, object: DynamicObject): void;
+  /** What somebody made of an object, as an object of its kind; throws where it is none, naming the field. Custom resources are held to their schema later. */
+  typed(kind: GroupVersionKind, object: DynamicObject): DynamicObject;
 }
 
 /** As a tenant is served them. */

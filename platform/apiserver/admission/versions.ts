@@ -1,10 +1,18 @@
 /** The versions in which one stored object is served, from the catalog: what rules of an older version mean for requests in a newer one. */
 import type { TenantId } from "#platform/store/port.ts";
-import { apiVersionOf, type DynamicObject, type GroupVersionResource, parseApiVersion } from "#sdk/api/object.ts";
+import { definitionOf } from "#sdk/api/facts.ts";
+import {
+  apiVersionOf,
+  type DynamicObject,
+  type GroupVersionResource,
+  type JsonObject,
+  parseApiVersion,
+} from "#sdk/api/object.ts";
 import { internal } from "#sdk/api/status.ts";
 import type { Catalog } from "../registry/catalog.ts";
 import type { TypeRules } from "../registry/ports.ts";
 import type { ResourceEntry } from "../registry/strategy.ts";
+import { decoder } from "../types.ts";
 import type { ServedVersion, VersionsOf } from "./match.ts";
 import type { ParamKinds } from "./policies/params.ts";
 
@@ -47,6 +55,8 @@ export const catalogVersions =
         const stored = source.strategy.storage ? source.strategy.storage.toStorage(copy) : copy;
         return target.strategy.storage ? target.strategy.storage.fromStorage(stored) : stored;
       },
+      typed: (kind, object) =>
+        definitionOf(kind) ? decoder.check(kind, object as unknown as JsonObject, "Ignore", () => undefined) : object,
       applyDefaults(resource, object) {
         const { facts, strategy, own } = entryOf(resource);
         const gvk = { group: facts.group, version: facts.version, kind: facts.kind };

@@ -1,13 +1,13 @@
 /** MutatingAdmissionPolicy: what its expressions make of an object (apiserver's policy/mutating). */
-import type { Log } from "#platform/base/log.ts";
+import { type Log, messageOf } from "#platform/base/log.ts";
 import { toJson } from "#platform/rules/cel/index.ts";
-import type { DynamicObject, JsonObject } from "#sdk/api/object.ts";
+import type { DynamicObject, GroupVersionKind, JsonObject } from "#sdk/api/object.ts";
 import { forbidden, StatusError } from "#sdk/api/status.ts";
 import { deepEqual } from "../../apply/equal.ts";
 import { type JsonPatchOperation, jsonPatch, parseJsonPatch } from "../../apply/json-patch.ts";
 import type { AdmissionAttributes } from "../../registry/admission.ts";
 import { conditionsHold, Evaluation, ExpressionError } from "../expressions.ts";
-import { isExempt, readNamespace } from "../match.ts";
+import { isExempt, readNamespace, type Versions } from "../match.ts";
 import { Mirror } from "../mirror.ts";
 import type { MutationSession } from "../session.ts";
 import { admissionRequest } from "../webhooks/review.ts";
@@ -92,7 +92,7 @@ export class MutatingPolicies {
       if (!holds || !mayRun()) return { object: a.object, errors: [], asked: false };
       for (const mutation of policy.mutations) {
         const value = toJson(await evaluation().evaluate(mutation.expression));
-        object = applyMutation(mutation, value, object, version.kind);
+        object = typed(versions, version.kind, applyMutation(mutation, value, object, version.kind));
         versions.applyDefaults(version.resource, object);
       }
     } catch (thrown) {
@@ -100,6 +100,15 @@ export class MutatingPolicies {
       errors.push(...failed(thrown.message));
     }
     return { object: await versions.convert(object, version.resource, a.resource), errors, asked: true };
+  }
+}
+
+/** Throws ExpressionError for what is no object of its kind. */
+function typed(versions: Versions, kind: GroupVersionKind, object: DynamicObject): DynamicObject {
+  try {
+    return versions.typed(kind, object);
+  } catch (error) {
+    throw new ExpressionError(messageOf(error));
   }
 }
 

@@ -3,9 +3,10 @@ import { test } from "node:test";
 import { silentLog } from "#platform/base/log.ts";
 import type { Store, StoredObject } from "#platform/store/port.ts";
 import type { MutatingWebhook } from "#sdk/api/generated/types.ts";
-import type { DynamicObject } from "#sdk/api/object.ts";
+import type { DynamicObject, JsonObject } from "#sdk/api/object.ts";
 import { StatusError } from "#sdk/api/status.ts";
 import type { AdmissionAttributes } from "../../registry/admission.ts";
+import { decoder } from "../../types.ts";
 import type { WebhookCall } from "../../webhook/client.ts";
 import { admissionChain, noComponents } from "../chain.ts";
 import type { Versions } from "../match.ts";
@@ -38,7 +39,12 @@ function storeOf(objects: readonly StoredObject[]): Store {
   } as Partial<Store> as Store;
 }
 
-const versions: Versions = { equivalents: () => [], convert: (object) => object, applyDefaults: () => undefined };
+const versions: Versions = {
+  equivalents: () => [],
+  convert: (object) => object,
+  applyDefaults: () => undefined,
+  typed: (kind, object) => decoder.check(kind, object as unknown as JsonObject, "Ignore", () => undefined),
+};
 
 const webhook = (name: string, more: Partial<MutatingWebhook> = {}): MutatingWebhook => ({
   name,
@@ -130,6 +136,12 @@ test("a webhook that cannot be asked refuses or is passed over, by its failure p
   await assert.rejects(closed.validate(attributes()), message(text, 500));
   const open = await chainOf("validating", [webhook("a.b.c", { failurePolicy: "Ignore" })], fail);
   await open.validate(attributes());
+});
+
+test("a patch that makes no object of it is an error of the webhook's, whatever its failure policy", async () => {
+  const open = webhook("a.x", { failurePolicy: "Ignore" });
+  const chain = await chainOf("mutating", [open], () => patch({ op: "replace", path: "/data", value: 5 }));
+  await assert.rejects(chain.mutate(attributes()), message(/^Internal error occurred: .*data/, 500));
 });
 
 test("each mutating webhook sees what the one before it made", async () => {

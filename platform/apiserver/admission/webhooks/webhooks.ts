@@ -199,6 +199,7 @@ function applyAnswer(
   let patched: DynamicObject;
   try {
     patched = jsonPatch(object as unknown as JsonObject, operations) as unknown as DynamicObject;
+    patched = versions.typed(version.kind, patched);
   } catch (error) {
     throw internal(error instanceof StatusError ? error.message : messageOf(error));
   }
