@@ -1,6 +1,9 @@
 /** Validation of CustomResourceDefinitions, in upstream's order and words. */
+
+import type { StructuralSchema } from "#platform/rules/structural/schema.ts";
 import { isDNS1035Label, isDNS1123Subdomain } from "#sdk/api/names.ts";
 import { type Causes, forbiddenField, invalidValue, notSupported, required } from "../registry/causes.ts";
+import { validateCosts } from "./costs.ts";
 import type { Definition, DefinitionVersion } from "./definition.ts";
 import { parsePath } from "./json-path.ts";
 import { validateStructural } from "./structural.ts";
@@ -38,7 +41,21 @@ function placeOf(
   return i === 0 ? shared : undefined;
 }
 
-export function validateDefinition(d: Definition): Causes {
+/** Rules are held to what they may cost where the schema is new: what was accepted before stays. */
+function validateSchema(
+  schema: StructuralSchema,
+  path: string,
+  version: string | undefined,
+  old: Definition | undefined,
+): Causes {
+  const causes = validateStructural(schema, path);
+  const before = old?.spec.versions?.find(({ name }) => name === version)?.schema?.openAPIV3Schema;
+  if (causes.length > 0 || (before && same([before, schema]))) return causes;
+  return validateCosts(schema, path);
+}
+
+/** `old`: of an update. */
+export function validateDefinition(d: Definition, old?: Definition): Causes {
   const { spec } = d;
   const names = spec.names ?? {};
   const causes: Causes = [];
@@ -50,12 +67,12 @@ export function validateDefinition(d: Definition): Causes {
   else if (spec.scope !== "Cluster" && spec.scope !== "Namespaced")
     causes.push(notSupported("spec.scope", spec.scope, ["Cluster", "Namespaced"]));
   const versions = spec.versions ?? [];
-  causes.push(...validateVersions(spec.versions));
+  causes.push(...validateVersions(spec.versions, old));
   for (const field of ["plural", "singular", "kind", "listKind"] as const) {
     if (!names[field]) causes.push(required(`spec.names.${field}`));
   }
   causes.push(...validateNames(d));
-  causes.push(...sharedParts(versions));
+  causes.push(...sharedParts(versions, old));
   causes.push(...validateConversion(d));
   causes.push(...validateStored(d));
   return causes;
@@ -68,7 +85,7 @@ function validateGroup(group: string): Causes {
   return group.includes(".") ? [] : [invalidValue("spec.group", group, "should be a domain with at least one dot")];
 }
 
-function validateVersions(given: readonly DefinitionVersion[] | undefined): Causes {
+function validateVersions(given: readonly DefinitionVersion[] | undefined, old: Definition | undefined): Causes {
   const versions = given ?? [];
   const causes: Causes = [];
   for (const [i, v] of versions.entries()) {
@@ -89,7 +106,7 @@ function validateVersions(given: readonly DefinitionVersion[] | undefined): Caus
     const schema = v.schema?.openAPIV3Schema;
     const place = placeOf(versions, "schema", "", i);
     // What all have alike is checked once, with the other shared parts.
-    if (schema && place) causes.push(...validateStructural(schema, `${place}.openAPIV3Schema`));
+    if (schema && place) causes.push(...validateSchema(schema, `${place}.openAPIV3Schema`, v.name, old));
   }
   const listed = new Set(versions.map((v) => v.name));
   if (listed.size !== versions.length)
@@ -125,12 +142,12 @@ function validateNames({ spec }: Definition): Causes {
 }
 
 /** Schemas, columns and subresources that all versions have alike. */
-function sharedParts(versions: readonly DefinitionVersion[]): Causes {
+function sharedParts(versions: readonly DefinitionVersion[], old: Definition | undefined): Causes {
   const causes: Causes = [];
   const [first] = versions;
   const schema = first?.schema?.openAPIV3Schema;
   if (schema && same(versions.map((v) => v.schema)))
-    causes.push(...validateStructural(schema, "spec.validation.openAPIV3Schema"));
+    causes.push(...validateSchema(schema, "spec.validation.openAPIV3Schema", first?.name, old));
   for (const [i, v] of versions.entries()) {
     const scale = placeOf(versions, "subresources", "spec.subresources", i);
     if (scale) causes.push(...validateScale(v, `${scale}.scale`));
@@ -225,7 +242,7 @@ function validateStored({ spec, status }: Definition): Causes {
 }
 
 export function validateDefinitionUpdate(next: Definition, old: Definition): Causes {
-  const causes = validateDefinition(next).filter((c) => c.field !== "metadata.name");
+  const causes = validateDefinition(next, old).filter((c) => c.field !== "metadata.name");
   const fixed = (field: string, a: unknown, b: unknown) => {
     if (a !== b) causes.push(invalidValue(field, a, "field is immutable"));
   };

@@ -17,6 +17,7 @@ export {
   REQUEST_COST_MAX,
 } from "./environment.ts";
 export { CelCostExceeded, CelError } from "./errors.ts";
+export { estimatedCost, type Sized } from "./estimate.ts";
 export { type CelFunction, global, method } from "./functions/function.ts";
 export { matches, re2 } from "./patterns.ts";
 export * from "./types.ts";
