@@ -71,6 +71,8 @@ test("readiness is the worst of what its processes say", () => {
   assert.equal(condition(pluginOf({ enabled: false }, { hosts }), "Ready")?.reason, "Disabled");
   assert.equal(condition(pluginOf({}, { hosts: { a: hostIn("serving") } }), "Ready")?.status, "True");
   assert.equal(condition(pluginOf({}), "Ready")?.status, "Unknown");
+  const disabled = { a: hostIn("absent", "disabled (spec.enabled is false)") };
+  assert.equal(condition(pluginOf({}, { hosts: disabled }), "Ready")?.reason, "Starting", "it was enabled just now");
 });
 
 test("a tenant's plugins get nothing of the node's", () => {

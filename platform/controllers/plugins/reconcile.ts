@@ -69,7 +69,8 @@ function readiness(plugin: Plugin, { enabled }: PluginSpec): Finding {
   if (!enabled) return { type, status: "False", reason: "Disabled", message: "spec.enabled is false" };
   const hosts: [string, PluginHostStatus][] = Object.entries(plugin.status?.hosts ?? {});
   for (const [state, reason] of NOT_READY) {
-    const bad = hosts.find(([, host]) => host.state === state);
+    // A process that has not yet seen it enabled says nothing of what comes.
+    const bad = hosts.find(([, host]) => host.state === state && !host.reason.startsWith("disabled"));
     if (bad) return { type, status: "False", reason, message: `${bad[0]}: ${bad[1].reason}` };
   }
   const starting = hosts.find(([, host]) => host.state !== "serving");
