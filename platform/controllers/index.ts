@@ -41,6 +41,7 @@ import { claimProtection, volumeAttributesClassProtection, volumeProtection } fr
 import { taintEvictionController } from "./taint-eviction/controller.ts";
 
 import { ttlAfterFinishedController } from "./ttl-after-finished/controller.ts";
+import { volumeExpandController } from "./volume-expand/controller.ts";
 
 export const controllers: readonly Controller[] = [
   deploymentController,
@@ -76,6 +77,7 @@ export const controllers: readonly Controller[] = [
   persistentVolumeBinder,
   ephemeralVolumeController,
   attachDetachController,
+  volumeExpandController,
   claimProtection,
   volumeProtection,
   volumeAttributesClassProtection,
