@@ -135,6 +135,11 @@ export function renderService(
 
 const hash = (text: string) => createHash("sha256").update(text).digest("hex").slice(0, 10);
 const NAME_CHARACTERS_MAX = 110;
+/**
+ * Up to so many endpoints are chosen by a rule each instead of by a map: the kernel looks through all sets of a table for the name of each
+ * anonymous map, so that eight thousand of them take nine seconds, and rules a quarter of one.
+ */
+const RULES_MAX = 16;
 
 /** Writes the rules of one port of one service into its fragment. */
 class PortWriter {
@@ -261,14 +266,20 @@ class PortWriter {
       this.balanceSticky(kind, backends, fromOutside);
       return;
     }
-    const [only] = backends;
-    const target =
-      backends.length === 1
-        ? `dnat to ${only!.address}:${only!.port}`
-        : `dnat ip to numgen random mod ${backends.length} map { ${backends
-            .map((b, i) => `${i} : ${b.address} . ${b.port}`)
-            .join(", ")} }`;
-    this.chain(kind, [...fromOutside, `meta l4proto ${this.protocol} ${target}`]);
+    const layer4 = `meta l4proto ${this.protocol}`;
+    const choices =
+      backends.length <= RULES_MAX
+        ? backends.map(({ address, port }, i) => {
+            const left = backends.length - i;
+            const chance = left > 1 ? `numgen random mod ${left} 0 ` : "";
+            return `${layer4} ${chance}dnat to ${address}:${port}`;
+          })
+        : [
+            `${layer4} dnat ip to numgen random mod ${backends.length} map { ${backends
+              .map((b, i) => `${i} : ${b.address} . ${b.port}`)
+              .join(", ")} }`,
+          ];
+    this.chain(kind, [...fromOutside, ...choices]);
   }
 
   /** With ClientIP affinity each endpoint has a set of the clients it served, and goes on serving until they time out. */
