@@ -52,8 +52,8 @@ test("volume and claim come to the size that was asked for, whatever happens on 
     async view(client) {
       const [first] = (await client.list<PersistentVolumeClaim>(PERSISTENT_VOLUME_CLAIMS)).items;
       const volumes = (await client.list<PersistentVolume>(PERSISTENT_VOLUMES)).items;
-      return [first?.status?.capacity, volumes.map((v) => v.spec?.capacity?.["storage"])];
+      return [first?.status?.capacity, volumes.map((v) => v.spec?.capacity?.["storage"]).sort()];
     },
-    expected: [{ storage: "3Gi" }, ["3Gi", "1Gi"]],
+    expected: [{ storage: "3Gi" }, ["1Gi", "3Gi"]],
   });
 });
