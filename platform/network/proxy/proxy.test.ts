@@ -1,5 +1,6 @@
 /** Real services in the kernel: a node and its pods as network namespaces. */
 import assert from "node:assert/strict";
+import { once } from "node:events";
 import { after, before, describe, test } from "node:test";
 import { silentLog } from "#platform/base/log.ts";
 import { prepareNodeNetwork } from "../host/prepare.ts";
@@ -172,6 +173,41 @@ describe("services", { skip: skip ?? false }, () => {
     assert.deepEqual(await names(outside.run, "http://10.78.0.14/", 10), [chosen]);
     again.abort();
     await second.stopped;
+  });
+
+  test("no connection fails while endpoints come and go", async () => {
+    await api.put(services, service("rolling", "10.78.0.16"));
+    await api.put(endpointSlices, slice("rolling", [0], 8080));
+    await until("answered", async () => (await get(host.run, "http://10.78.0.16/")).startsWith("pod0"));
+    const client = await lab.node(
+      pods[1]!.name,
+      `const { get } = require("node:http"); let [made, failed, stopping] = [0, 0, false];
+       const one = () => get({ host: "10.78.0.16", agent: false, timeout: 3000 }, (a) => { a.resume(); a.on("end", next); })
+         .on("error", () => { failed++; next(); }).on("timeout", function () { this.destroy(new Error("late")); });
+       const next = () => { made++; if (stopping) console.log("ended " + made + " " + failed); else one(); };
+       console.log("started"); process.on("SIGTERM", () => { stopping = true; }); one();`,
+    );
+    const seen = (name: string) =>
+      until(name, async () => (await get(host.run, "http://10.78.0.16/")).startsWith(name));
+    for (let round = 0; round < 6; round++) {
+      // As a rolling update: the next one is ready before the last one goes, which serves until then.
+      await api.put(endpointSlices, slice("rolling", [0, 1], 8080));
+      await seen("pod1");
+      await api.put(endpointSlices, slice("rolling", [1], 8080));
+      await seen("pod1");
+      await api.put(endpointSlices, slice("rolling", [0, 1], 8080));
+      await seen("pod0");
+      await api.put(endpointSlices, slice("rolling", [0], 8080));
+      await seen("pod0");
+    }
+    const said = once(client.stdout!, "data");
+    client.kill("SIGTERM");
+    const [, made, failed] = String((await said)[0])
+      .trim()
+      .split(" ")
+      .map(Number);
+    assert.ok((made ?? 0) > 50, `${made} connections`);
+    assert.equal(failed, 0, `of ${made} connections`);
   });
 
   test("UDP flows leave an endpoint that is gone", async () => {
