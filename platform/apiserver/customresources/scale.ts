@@ -7,6 +7,7 @@ import type { ActionStrategy } from "../registry/strategy.ts";
 import type { DefinitionVersion } from "./definition.ts";
 import { findAll, parsePath, setAt } from "./json-path.ts";
 
+const SCALE = { group: "autoscaling", version: "v1", kind: "Scale" };
 type Paths = NonNullable<NonNullable<DefinitionVersion["subresources"]>["scale"]>;
 
 const numberAt = (object: DynamicObject, path: string): number | undefined => {
@@ -44,11 +45,15 @@ export function scaleAction(facts: ResourceFacts, paths: Paths): ActionStrategy 
         name,
         subresource: "",
         managedAs: "scale",
+        reviewed: true,
         dryRun,
         fieldManager,
-        change(object) {
-          const wanted = produce ? produce(scaleOf(object, paths)) : body;
-          if (!wanted) return;
+        async change(object) {
+          const shown = scaleOf(object, paths);
+          const sent = produce ? produce(structuredClone(shown)) : body;
+          if (!sent) return;
+          const review = { subresource: "scale", kind: SCALE, namespace, name, oldObject: shown, dryRun };
+          const wanted = await registry.admit(context, { group, resource, ...review, object: sent });
           const { resourceVersion } = wanted.metadata;
           if (resourceVersion && resourceVersion !== object.metadata.resourceVersion)
             throw conflict(facts, name, OPTIMISTIC_LOCK);

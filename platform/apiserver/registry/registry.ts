@@ -96,18 +96,24 @@ export class Registry implements RegistryAccess {
 
   async modify(context: RequestContext, request: Parameters<RegistryAccess["modify"]>[1]): Promise<DynamicObject> {
     const entry = this.#entry(context, request.group, request.resource);
-    const produce = (object: DynamicObject) => {
-      request.change(object);
+    const produce = async (object: DynamicObject) => {
+      await request.change(object);
       return object;
     };
-    const { namespace, name, subresource, dryRun, fieldManager } = request;
+    const { namespace, name, subresource, dryRun, fieldManager, raw = false, reviewed = false, managedAs } = request;
     const written = await this.update(
       context,
       entry,
-      { namespace, name, subresource, produce, retries: true, raw: request.raw ?? false, managedAs: request.managedAs },
+      { namespace, name, subresource, produce, retries: true, raw, reviewed, managedAs },
       { dryRun, fieldManager },
     );
     return await this.toVersion(context, entry, written);
+  }
+
+  async admit(context: RequestContext, request: Parameters<RegistryAccess["admit"]>[1]): Promise<DynamicObject> {
+    const { group, resource, ...review } = request;
+    const entry = this.#entry(context, group, resource);
+    return await this.validateAction(context, entry, { operation: "UPDATE", ...review });
   }
 
   async remove(context: RequestContext, request: Parameters<RegistryAccess["remove"]>[1]): Promise<void> {

@@ -3,7 +3,7 @@
  * the function that made it. The registry never names a kind.
  */
 import type { Guard, LedgerChange, Operation, Store, TenantId, WriteResult } from "#platform/store/port.ts";
-import type { DynamicObject } from "#sdk/api/object.ts";
+import type { DynamicObject, GroupVersionKind } from "#sdk/api/object.ts";
 import type { ResourceFacts } from "#sdk/api/schema.ts";
 import type { StatusError } from "#sdk/api/status.ts";
 import type { UserInfo } from "./admission.ts";
@@ -91,6 +91,21 @@ export interface RegistryAccess {
     namespace: string,
     name: string,
   ): Promise<DynamicObject>;
+  /** Admission of a change that is seen in another form than it is stored in: the form to go on with. */
+  admit(
+    context: RequestContext,
+    request: {
+      group: string;
+      resource: string;
+      subresource: string;
+      kind: GroupVersionKind;
+      namespace: string;
+      name: string;
+      object: DynamicObject;
+      oldObject: DynamicObject;
+      dryRun: boolean;
+    },
+  ): Promise<DynamicObject>;
   modify(
     context: RequestContext,
     request: {
@@ -103,9 +118,11 @@ export interface RegistryAccess {
       raw?: boolean;
       /** The subresource that owns the change in managedFields, where it isn't `subresource`. */
       managedAs?: string;
+      /** `change` has shown admission what it is about (`admit`). */
+      reviewed?: boolean;
       dryRun: boolean;
       fieldManager: string;
-      change(object: DynamicObject): void;
+      change(object: DynamicObject): void | Promise<void>;
     },
   ): Promise<DynamicObject>;
   remove(

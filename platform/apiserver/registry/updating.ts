@@ -21,6 +21,8 @@ export interface UpdateRequest {
   produce(old: DynamicObject): DynamicObject | Promise<DynamicObject>;
   /** The server's own change: the strategy's limits on clients don't hold for it. */
   raw?: boolean;
+  /** Admission has seen it in another form (a scale). */
+  reviewed?: boolean;
   /** The subresource that owns the change in managedFields, where it isn't `subresource`. */
   managedAs?: string;
   /** Retry when another writer was faster, unless `produce` named a version (patch). */
@@ -96,7 +98,7 @@ export class Updating {
       oldObject: old,
       dryRun: options.dryRun,
     };
-    next = await this.#pipeline.mutate(context, entry, { ...admitted, object: next });
+    if (!request.reviewed) next = await this.#pipeline.mutate(context, entry, { ...admitted, object: next });
     this.#pipeline.applyDefaults(entry, next);
     if (!view && !request.raw) strategy.prepareForUpdate?.(next, old, context);
     this.#pipeline.fillZeros(entry, next);
@@ -113,7 +115,7 @@ export class Updating {
     if (causes.length > 0) throw invalid(facts, request.name, causes);
     if (!view && !request.raw) await strategy.authorizeWrite?.(next, old, context);
     for (const warning of view ? [] : (strategy.warnings?.(next, old) ?? [])) context.warn(warning);
-    await this.#pipeline.validateAdmission(context, entry, { ...admitted, object: next });
+    if (!request.reviewed) await this.#pipeline.validateAdmission(context, entry, { ...admitted, object: next });
     if (isReleased(entry, next)) return await this.#release(context, entry, key, stored, next, old, options);
     if (unchanged(next, old) && !this.#pipeline.store.isStale?.(stored))
       return { written: { document: stored.document, revision: stored.revision, created: false } };

@@ -7,6 +7,8 @@ import { conflict, invalid, OPTIMISTIC_LOCK } from "#sdk/api/status.ts";
 import { invalidValue } from "../registry/causes.ts";
 import type { ActionStrategy } from "../registry/strategy.ts";
 
+const SCALE = { group: "autoscaling", version: "v1", kind: "Scale" };
+
 interface Scalable {
   spec?: { replicas?: number; selector?: unknown };
   status?: { replicas?: number };
@@ -44,11 +46,15 @@ export function scaleAction(facts: ResourceFacts, plainSelector = false): Action
         name,
         subresource: "",
         managedAs: "scale",
+        reviewed: true,
         dryRun,
         fieldManager,
-        change(object) {
-          const wanted = produce ? produce(scaleOf(object, plainSelector)) : body;
-          if (!wanted) return;
+        async change(object) {
+          const shown = scaleOf(object, plainSelector);
+          const sent = produce ? produce(structuredClone(shown)) : body;
+          if (!sent) return;
+          const review = { subresource: "scale", kind: SCALE, namespace, name, oldObject: shown, dryRun };
+          const wanted = await registry.admit(context, { group, resource, ...review, object: sent });
           const { resourceVersion, uid } = wanted.metadata;
           if (
             (resourceVersion && resourceVersion !== object.metadata.resourceVersion) ||

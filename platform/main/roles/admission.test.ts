@@ -243,3 +243,64 @@ test("of many creates at once, a quota admits as many as it has room for", { tim
   const after = await client.get<DynamicObject>(quotas, { namespace: "bounded", name: "q" });
   assert.deepEqual((after.status as { used: object }).used, { configmaps: "5" });
 });
+
+test("what is asked of an object by another kind is reviewed as that kind: scales, tokens", async () => {
+  await namespace("actions");
+  const rule = (resource: string, operation: string) => ({
+    apiGroups: ["*"],
+    apiVersions: ["v1"],
+    operations: [operation],
+    resources: [resource],
+  });
+  const spec = {
+    failurePolicy: "Fail",
+    matchConstraints: {
+      namespaceSelector: only("actions"),
+      resourceRules: [rule("deployments/scale", "UPDATE"), rule("serviceaccounts/token", "CREATE")],
+    },
+    validations: [
+      {
+        expression: "request.kind.kind == 'Scale' ? object.spec.replicas < 3 && oldObject.spec.replicas == 1 : false",
+        messageExpression: "'no ' + request.kind.kind + ' of ' + request.name",
+      },
+    ],
+  };
+  await configuration("ValidatingAdmissionPolicy", "validatingadmissionpolicies", "actions", { spec });
+  const binding = { policyName: "actions", validationActions: ["Deny"] };
+  await configuration("ValidatingAdmissionPolicyBinding", "validatingadmissionpolicybindings", "actions", {
+    spec: binding,
+  });
+  const deployments = { group: "apps", version: "v1", resource: "deployments" };
+  const labels = { app: "a" };
+  const template = { metadata: { labels }, spec: { containers: [{ name: "c", image: "i" }] } };
+  await client.create(deployments, {
+    apiVersion: "apps/v1",
+    kind: "Deployment",
+    metadata: { name: "d", namespace: "actions" },
+    spec: { replicas: 1, selector: { matchLabels: labels }, template },
+  } as DynamicObject);
+  const at = { namespace: "actions", name: "d" };
+  const scale = (replicas: number, dryRun: boolean) =>
+    client.patch(deployments, at, { type: "merge", body: { spec: { replicas } } }, { subresource: "scale", dryRun });
+  const refused = async (write: Promise<unknown>): Promise<string> =>
+    await write.then(
+      () => "",
+      (error: unknown) => String(error),
+    );
+  await until(async () => (await refused(scale(5, true))).includes("no Scale of d"));
+  assert.equal(await refused(scale(2, false)), "");
+  assert.match(await refused(scale(2, false)), /no Scale of d/);
+  await client.create(core("serviceaccounts"), {
+    apiVersion: "v1",
+    kind: "ServiceAccount",
+    metadata: { name: "robot", namespace: "actions" },
+  });
+  const asked = JSON.stringify({
+    apiVersion: "authentication.k8s.io/v1",
+    kind: "TokenRequest",
+    spec: { audiences: [] },
+  });
+  const path = "/api/v1/namespaces/actions/serviceaccounts/robot/token";
+  const json = { "content-type": "application/json" };
+  assert.match((await client.raw("POST", path, asked, json)).body, /no TokenRequest of robot/);
+});
