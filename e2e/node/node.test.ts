@@ -145,7 +145,7 @@ describe("a node with containerd, through its components", { skip: why ?? false,
       const fails = "exec?stdout=1&stderr=1&command=sh&command=-c&command=echo%20hi;exit%203";
       const first = await speak(fails, ["channel.k8s.io"], () => undefined);
       assert.deepEqual(first.slice(0, 2), ["\u0001", "\u0001hi\n"]);
-      assert.ok(first[2]?.startsWith("\u0003command terminated with non-zero exit code"), first[2]);
+      assert.ok(first[2]?.startsWith("\u0003command terminated with non-zero exit code"), first[2] ?? "");
       const base64 = await speak(fails, ["base64.channel.k8s.io"], () => undefined);
       assert.equal(base64[1], `1${btoa("hi\n")}`);
       const page = await speak("portforward?port=8080", ["v4.channel.k8s.io"], (socket) =>
