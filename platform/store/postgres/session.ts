@@ -104,6 +104,12 @@ export class Session {
     else this.#onLost.push(listener);
   }
 
+  /** False when a pooler stands between: the process that answers is not the one that the connection was told of. */
+  async isDirect(): Promise<boolean> {
+    const [row] = await this.query<{ pid: number }>({ text: "SELECT pg_backend_pid() AS pid" });
+    return row?.pid === (this.#client as unknown as { processID: number | null }).processID;
+  }
+
   onNotification(listener: (payload: string) => void): void {
     this.#client.on("notification", (message) => listener(message.payload ?? ""));
   }
@@ -143,7 +149,7 @@ export class Session {
     });
   }
 
-  /** pg's own field. */
+  /** pg's own field, not in its types. */
   get #stream(): Duplex {
     return (this.#client as unknown as { connection: { stream: Duplex } }).connection.stream;
   }

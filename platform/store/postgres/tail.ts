@@ -8,6 +8,7 @@
  *   the tenants    are at least as new as the log just read;
  *   the compaction read last: had a partition gone missing from what we read, its mark would be here.
  */
+import { randomUUID } from "node:crypto";
 import { delay } from "#platform/base/clock.ts";
 import { type Log, messageOf } from "#platform/base/log.ts";
 import type { Follower, LogHandler, Position } from "../backing.ts";
@@ -35,6 +36,7 @@ export interface TailOptions {
 }
 
 const LISTEN_TEST_MS = 5_000;
+const LISTEN_AGAIN_MS = 500;
 
 const COUNTER = { name: "tail_counter", text: `SELECT revision, epoch FROM counter WHERE ${COUNTER_ROW}` };
 const COMPACTION = { name: "tail_compaction", text: "SELECT revision FROM compaction WHERE id = 1" };
@@ -59,12 +61,23 @@ export function follow(from: Position, handler: LogHandler, options: TailOptions
   };
 }
 
+async function notify(databaseUrl: string, payload: string): Promise<void> {
+  const session = await Session.open(databaseUrl, "listen-test");
+  try {
+    await session.query({ text: "SELECT pg_notify($1, $2)" }, [CHANNEL, payload]);
+  } finally {
+    await session.close();
+  }
+}
+
 class Tail {
   readonly #handler: LogHandler;
   readonly #options: TailOptions;
   readonly #stop = new AbortController();
   readonly #epoch: number;
   readonly #page = new PageSize();
+  /** A statement is under way. */
+  #looking = false;
   #at: Revision;
   #tenantsAt: Revision = 0;
   #session: Session | undefined;
@@ -115,8 +128,10 @@ class Tail {
     const session = await Session.open(this.#options.databaseUrl, "tail", LOOKUPS);
     this.#session = session;
     const heard = Promise.withResolvers<boolean>();
-    session.onNotification(() => {
-      heard.resolve(true);
+    const token = randomUUID();
+    const direct = await session.isDirect();
+    session.onNotification((payload) => {
+      if (payload === token && (direct || !this.#looking)) heard.resolve(true);
       this.poke();
     });
     session.onLost(() => this.poke());
@@ -124,17 +139,25 @@ class Tail {
     // S7: from here on no change goes without a hint; the look that follows finds what came before.
     if (this.#options.listen) {
       await session.query({ text: `LISTEN ${CHANNEL}` });
-      void this.#testListening(session, heard.promise);
+      void this.#testListening(session, token, heard.promise);
     }
     return session;
   }
 
-  /** A pooler in transaction mode takes LISTEN and never delivers: then only the poll finds changes, and an operator should know. */
-  async #testListening(session: Session, heard: Promise<boolean>): Promise<void> {
+  /**
+   * A pooler in transaction mode takes LISTEN and delivers nothing, except while a statement of ours happens to be under way: then only the
+   * poll finds changes, and an operator should know. So the test's notifications come from another connection, and where
+   * there is a pooler, only one that arrives between our statements counts.
+   */
+  async #testListening(session: Session, token: string, heard: Promise<boolean>): Promise<void> {
     const { signal } = this.#stop;
-    await session.query({ text: `NOTIFY ${CHANNEL}` }).catch(() => undefined);
-    const works = await Promise.race([heard, delay(LISTEN_TEST_MS, signal).then(() => false)]);
-    if (session.lost || signal.aborted) return;
+    const { databaseUrl } = this.#options;
+    let works = false;
+    for (const end = performance.now() + LISTEN_TEST_MS; !works && performance.now() < end; ) {
+      await notify(databaseUrl, token).catch(() => undefined);
+      works = await Promise.race([heard, delay(LISTEN_AGAIN_MS, signal).then(() => false)]);
+      if (session.lost || signal.aborted) return;
+    }
     this.#options.onListening(works);
     if (!works)
       this.#options.log.warn(
@@ -149,6 +172,7 @@ class Tail {
   async #look(session: Session): Promise<boolean> {
     while (!this.#stop.signal.aborted) {
       this.#hinted = false;
+      this.#looking = true;
       const asked = this.#page.rows;
       const [counters, rows, tenants, compactions] = await Promise.all([
         session.query<Position>(COUNTER),
@@ -156,6 +180,7 @@ class Tail {
         session.query<TenantRecord>(TENANTS, [this.#tenantsAt]),
         session.query<{ revision: Revision }>(COMPACTION),
       ]);
+      this.#looking = false;
       if (this.#stop.signal.aborted) return false;
       const [counter, compaction] = [counters[0], compactions[0]];
       if (!counter || !compaction) throw new Error("the database is damaged: counter or compaction has no row");
