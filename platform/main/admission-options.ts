@@ -35,7 +35,7 @@ export const ADMISSION_PLUGINS: readonly Known[] = [
   rule("Priority"),
   rule("DefaultTolerationSeconds"),
   absent("PodTolerationRestriction"),
-  absent("EventRateLimit"),
+  component("EventRateLimit", "event-rate-limit", false),
   component("ExtendedResourceToleration", "extended-resource-toleration", false),
   component("DefaultStorageClass", "default-storage-class"),
   rule("StorageObjectInUseProtection"),
