@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { describe, it } from "node:test";
 import { skipWithoutNode, startInstance } from "../support/instance.ts";
 import { parseReport, runSuite } from "./ginkgo.ts";
-import { mustPassFile, namesOfSig, patternOf, readNames, sigOf, sigs } from "./names.ts";
+import { mustPassFile, namesOfSig, patternOf, readNames, sigOf, sigs, tenantExceptionsFile } from "./names.ts";
 import { defaultBuildDir, parseOptions, UsageError } from "./options.ts";
 import { causeOf, groupByCause, markdown, summarize } from "./report.ts";
 import { suiteIsBuilt } from "./suite.ts";
@@ -31,6 +31,17 @@ describe("the conformance lists", () => {
     const names = readNames(mustPassFile);
     assert.equal(new Set(names).size, names.length);
     for (const name of names) assert.match(name, /^\[sig-.+\[Conformance\]$/);
+  });
+
+  it("except from tenants only tests of the lists, each once", () => {
+    const names = readNames(tenantExceptionsFile);
+    const listed = new Set([...sigs().flatMap(namesOfSig), ...readNames(mustPassFile)]);
+    assert.deepEqual(
+      names.filter((name, i) => !listed.has(name) || names.indexOf(name) !== i),
+      [],
+    );
+    const options = parseOptions(["--open", "--tenant"]);
+    assert.ok(names.length > 0 && !names.some((name) => options?.names?.includes(name)));
   });
 
   it("become an expression that finds these names and no longer one", () => {
