@@ -11,6 +11,7 @@ import { build } from "esbuild";
 import { buildModule, type NativeLanguage } from "./build-native.ts";
 import { ADAPTER_SOURCE, componentOf } from "./component.ts";
 import { type Manifest, parseManifest, type World } from "./manifest.ts";
+import { deterministicRuntime } from "./quickjs-runtime.ts";
 import { witFiles } from "./wit.ts";
 
 export interface BuiltPlugin {
@@ -147,7 +148,7 @@ async function prepare(dir: string, manifest: Manifest): Promise<Prepared> {
   const language = languageOf(dir);
   if (language === "ts") {
     const { source, map } = await bundle(dir, manifest);
-    const inputs = sha256(JSON.stringify([componentizeVersion, wit, source]));
+    const inputs = sha256(JSON.stringify([componentizeVersion, "deterministic", wit, source]));
     return { inputs, map, component: () => componentizeText(wit, source) };
   }
   const module = await buildModule(resolve(dir), language, manifest);
@@ -182,7 +183,9 @@ async function componentizeText(wit: string, jsSource: string): Promise<Buffer> 
   try {
     const witPath = join(scratch, "plugin.wit");
     writeFileSync(witPath, wit);
-    const { component } = await componentize({ witPath, world: "component", jsSource, sync: true, stubWasi: true });
+    const runtimeBytes = await deterministicRuntime();
+    const runtime = runtimeBytes ? { runtimeBytes } : { sync: true };
+    const { component } = await componentize({ witPath, world: "component", jsSource, stubWasi: true, ...runtime });
     return component;
   } finally {
     rmSync(scratch, { recursive: true, force: true });
