@@ -48,16 +48,21 @@ function shownAs(entry: ResourceEntry, fromStorage: (object: DynamicObject) => D
 export const sharedView = (entry: ResourceEntry): ResourceEntry =>
   entry.facts.resource === "nodes" ? shownAs(entry, withheld) : entry;
 
+/** On the image of a pod that a machine runs by itself: that pod's uid there. */
+const MIRROR = "kubernetes.io/config.mirror";
+
 /** What rules between pods are made of: whose they are, their labels, addresses and ports; nothing of what runs in them. */
 function networkOf(object: DynamicObject): DynamicObject {
   const { apiVersion, kind, metadata, spec, status } = object as unknown as Pod;
   const { name, namespace, uid, labels, resourceVersion, creationTimestamp, deletionTimestamp } = metadata;
+  const mirror = metadata.annotations?.[MIRROR];
+  const mirrored = mirror === undefined ? {} : { annotations: { [MIRROR]: mirror } };
   const ports = (containers: readonly Container[] | undefined) =>
     (containers ?? []).map(({ name: of, ports: open }) => ({ name: of, ports: open }));
   return {
     apiVersion,
     kind,
-    metadata: { name, namespace, uid, labels, resourceVersion, creationTimestamp, deletionTimestamp },
+    metadata: { name, namespace, uid, labels, resourceVersion, creationTimestamp, deletionTimestamp, ...mirrored },
     spec: {
       nodeName: spec?.nodeName,
       hostNetwork: spec?.hostNetwork,

@@ -22,6 +22,7 @@ export interface PodFacts {
   ports: readonly NamedPort[];
 }
 
+const MIRROR = "kubernetes.io/config.mirror";
 const ENDED = new Set(["Succeeded", "Failed"]);
 const isIPv4Text = (ip: string | undefined): ip is string => ip !== undefined && /^[\d.]+$/.test(ip);
 
@@ -31,7 +32,8 @@ export function podFacts(pod: Pod): PodFacts {
   const containers = [...(spec.containers ?? []), ...(spec.initContainers ?? [])];
   return {
     key: keyOf(pod),
-    uid: metadata.uid ?? "",
+    // The node knows a pod of its own by another uid than the API's.
+    uid: metadata.annotations?.[MIRROR] ?? metadata.uid ?? "",
     tenant: tenantOf(pod),
     namespace: metadata.namespace ?? "",
     labels: metadata.labels ?? {},
