@@ -3,7 +3,7 @@
  * and sees to what belongs to nobody. A restart adopts what runs: everything is keyed by the pods' uids in the runtime's labels.
  */
 import { mkdirSync } from "node:fs";
-import { type Clock, delay } from "#platform/base/clock.ts";
+import { type Clock, delay, timeText } from "#platform/base/clock.ts";
 import { type Log, messageOf } from "#platform/base/log.ts";
 import type { Node, NodeStatus, Pod, Service } from "#sdk/api/generated/types.ts";
 import type { GroupVersionResource, KubeObject } from "#sdk/api/object.ts";
@@ -24,6 +24,7 @@ import { createEviction } from "./pressure/eviction.ts";
 import { createProber } from "./probes.ts";
 import { createReferences } from "./references.ts";
 import { configurationOf } from "./serving/configuration.ts";
+import { createStaticPods, isMirror, isStatic } from "./static-pods.ts";
 import { createStatistics, type Statistics } from "./stats/summary.ts";
 import { PODS } from "./status-writer.ts";
 import { createVolumes } from "./volumes/manager.ts";
@@ -39,6 +40,7 @@ const STATUS_WRITE_MS = 300_000;
 const HOUSEKEEPING_MS = 10_000;
 const RETRY_MS = 2_000;
 const STATISTICS_MS = 10_000;
+const STATIC_MS = 3_000;
 const PRESSURE_MS = 10_000;
 const IMAGES_MS = 300_000;
 
@@ -77,9 +79,10 @@ export function startAgent(options: AgentOptions): Agent {
     log,
     indexes: { namespace: (service) => [`${tenantOf(service)}/${service.metadata.namespace}`] },
   });
-  const context = createContext(options, (tenant, namespace) =>
-    services.byIndex("namespace", `${tenant}/${namespace}`),
-  );
+  const context = createContext(options, {
+    services: (tenant, namespace) => services.byIndex("namespace", `${tenant}/${namespace}`),
+    apiUid: (pod) => (isStatic(pod) ? statics.mirrorUid(pod.metadata.uid) : pod.metadata.uid),
+  });
   const references = createReferences(client, () => context.clock.now());
   const drivers = options.volumeCalls && createVolumeDrivers(context, options.volumeCalls);
   const volumes = createVolumes(context, references, drivers && createCsiVolumes(context, drivers));
@@ -123,13 +126,26 @@ export function startAgent(options: AgentOptions): Agent {
     workers.set(pod.metadata.uid, worker);
     worker.update(pod);
   };
+  const statics = createStaticPods({
+    context,
+    node: () => node,
+    run: take,
+    end(pod) {
+      const { uid } = pod.metadata;
+      const worker = workers.get(uid);
+      worker?.update(worker.state() === "stopped" ? undefined : endingPod(pod, context.clock.now()));
+      return !workers.has(uid);
+    },
+  });
   pods.on({
-    added: (pod) => void (isNodePod(pod) && take(pod)),
+    added: (pod) => (isMirror(pod) ? statics.mirrored(pod) : void (isNodePod(pod) && take(pod))),
     updated(pod, old) {
+      if (isMirror(pod)) return statics.mirrored(pod);
       if (old.metadata.uid !== pod.metadata.uid) workers.get(old.metadata.uid ?? "")?.update(undefined);
       if (isNodePod(pod)) take(pod);
     },
-    deleted: (pod) => void workers.get(pod.metadata.uid ?? "")?.update(undefined),
+    deleted: (pod) =>
+      isMirror(pod) ? statics.unmirrored(pod) : void workers.get(pod.metadata.uid ?? "")?.update(undefined),
   });
 
   const orphans = async () => {
@@ -207,6 +223,7 @@ export function startAgent(options: AgentOptions): Agent {
     loops.push(every(STATUS_CHECK_MS, "the node's status", keepStatus));
     await services.start(signal);
     await pods.start(signal);
+    loops.push(every(STATIC_MS, "reading static pods", statics.sync));
     if (drivers) loops.push(drivers.start(signal));
     loops.push(every(RELIST_MS, "listing what runs", observer.refresh));
     loops.push(every(STATISTICS_MS, "reading what is used", async () => statistics.tick()));
@@ -231,6 +248,16 @@ export function startAgent(options: AgentOptions): Agent {
     },
   };
 }
+
+/** As if somebody had deleted it in the API. */
+const endingPod = (pod: NodePod, now: number): NodePod => ({
+  ...pod,
+  metadata: {
+    ...pod.metadata,
+    deletionTimestamp: timeText(now),
+    deletionGracePeriodSeconds: pod.spec.terminationGracePeriodSeconds ?? 30,
+  },
+});
 
 /** Events about the node carry its name as its uid, as the kubelet's do. */
 const nodeReference = (name: string): KubeObject => ({ apiVersion: "v1", kind: "Node", metadata: { name, uid: name } });

@@ -35,6 +35,8 @@ export interface NodeContext {
   machine: { cpuMilli: number; memoryBytes: number };
   /** The services of a tenant's namespace. */
   services(tenant: string, namespace: string): Service[];
+  /** Under which the API knows a pod of this node; undefined for one that it does not know yet. */
+  apiUid(pod: NodePod): string | undefined;
   token(
     pod: Pod,
     audience: string | undefined,

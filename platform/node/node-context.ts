@@ -10,7 +10,7 @@ import type { NodeContext } from "./context.ts";
 
 const SERVICE_ACCOUNTS: GroupVersionResource = { group: "", version: "v1", resource: "serviceaccounts" };
 
-export function createContext(options: AgentOptions, services: NodeContext["services"]): NodeContext {
+export function createContext(options: AgentOptions, own: Pick<NodeContext, "services" | "apiUid">): NodeContext {
   const { settings, client, runtime, network, log, clock = systemClock } = options;
   return {
     settings,
@@ -19,7 +19,7 @@ export function createContext(options: AgentOptions, services: NodeContext["serv
     network,
     clock,
     log,
-    services,
+    ...own,
     recorder: createRecorder({ client, component: "kubelet", host: settings.name, log, perTenant: true }),
     cgroups: createCgroups(settings.cgroupRoot),
     machine: { cpuMilli: availableParallelism() * 1000, memoryBytes: totalmem() },

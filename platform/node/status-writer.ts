@@ -82,10 +82,13 @@ export function createStatusWriter(
     async write(view, terminal) {
       startTime ??= timeText(clock.now());
       const next = status(view, terminal);
-      const text = JSON.stringify(next);
+      const known = context.apiUid(view.pod);
+      if (known === undefined) return undefined;
+      // A mirror pod that was made again has no status yet.
+      const text = JSON.stringify([known, next]);
       if (text === written) return undefined;
       const { pod } = view;
-      const body: JsonObject = { metadata: { uid }, status: cleared(pod.status, next) };
+      const body: JsonObject = { metadata: { uid: known }, status: cleared(pod.status, next) };
       const name = { namespace: pod.metadata.namespace, name: pod.metadata.name };
       try {
         const client = context.client.tenant(tenantOf(pod));
