@@ -13,14 +13,29 @@ export const address = Object.values(networkInterfaces())
 export interface MetricsServer {
   /** Processor time of each pod, "250m", by its name. */
   usage: Map<string, string>;
+  /** External metrics: a value by the metric's name. */
+  external: Map<string, string>;
   close(): void;
 }
 
 export async function serveMetrics(client: Client): Promise<MetricsServer> {
   const usage = new Map<string, string>();
+  const external = new Map<string, string>();
   const { cert, key } = await selfSigned("metrics.default.svc");
   const server = createServer({ cert, key }, (request, response) => {
     const send = (body: unknown) => response.setHeader("content-type", "application/json").end(JSON.stringify(body));
+    const asked = /^\/apis\/external\.metrics\.k8s\.io\/v1beta1(?:\/namespaces\/[^/]+\/([^/?]+))?/.exec(
+      request.url ?? "",
+    );
+    if (asked) {
+      const apiVersion = "external.metrics.k8s.io/v1beta1";
+      const [, metricName] = asked;
+      const value = external.get(metricName ?? "");
+      const items = value ? [{ metricName, metricLabels: {}, timestamp: new Date().toISOString(), value }] : [];
+      if (metricName) send({ kind: "ExternalMetricValueList", apiVersion, metadata: {}, items });
+      else send({ kind: "APIResourceList", apiVersion: "v1", groupVersion: apiVersion, resources: [] });
+      return;
+    }
     if (!request.url?.includes("/namespaces/")) {
       const pods = { name: "pods", singularName: "", namespaced: true, kind: "PodMetrics", verbs: ["get", "list"] };
       send({ kind: "APIResourceList", apiVersion: "v1", groupVersion: "metrics.k8s.io/v1beta1", resources: [pods] });
@@ -44,19 +59,22 @@ export async function serveMetrics(client: Client): Promise<MetricsServer> {
     endpoints: [{ addresses: [address] }],
     ports: [{ name: "https", port }],
   });
-  await post(client, "/apis/apiregistration.k8s.io/v1/apiservices", {
-    metadata: { name: "v1beta1.metrics.k8s.io" },
-    spec: {
-      group: "metrics.k8s.io",
-      version: "v1beta1",
-      groupPriorityMinimum: 100,
-      versionPriority: 100,
-      service: { namespace: "default", name: "metrics", port: 443 },
-      caBundle: Buffer.from(cert).toString("base64"),
-    },
-  });
+  for (const group of ["metrics.k8s.io", "external.metrics.k8s.io"]) {
+    await post(client, "/apis/apiregistration.k8s.io/v1/apiservices", {
+      metadata: { name: `v1beta1.${group}` },
+      spec: {
+        group,
+        version: "v1beta1",
+        groupPriorityMinimum: 100,
+        versionPriority: 100,
+        service: { namespace: "default", name: "metrics", port: 443 },
+        caBundle: Buffer.from(cert).toString("base64"),
+      },
+    });
+  }
   return {
     usage,
+    external,
     close() {
       server.closeAllConnections();
       server.close();

@@ -6,6 +6,7 @@ import type { KubeObject } from "#sdk/api/object.ts";
 import { until } from "#sdk/testing/until.ts";
 import { type ControlPlane, startControlPlane } from "./control-plane.ts";
 import { keepNode, runPods, startLoad } from "./load.ts";
+import { address, serveMetrics } from "./metrics-server.ts";
 
 const DEPLOYMENTS = { group: "apps", version: "v1", resource: "deployments" };
 const SERVICES = { group: "", version: "v1", resource: "services" };
@@ -67,4 +68,23 @@ test("no request fails through an update by steps and a roll-back", async () => 
   await load.stop();
   deepEqual(load.failed, []);
   for (const version of ["v1", "v2"]) ok((load.answered.get(version) ?? 0) > 100, version);
+});
+
+const skip = address ? false : "this machine has no address but loopback: an endpoint must have another";
+test("a version that makes a metric worse is rolled back", { skip }, async (t) => {
+  const { client, kubectl } = plane;
+  const metrics = await serveMetrics(client);
+  t.after(() => metrics.close());
+  metrics.external.set("errors", "500m");
+  const served = async () =>
+    (await client.raw("GET", "/apis/external.metrics.k8s.io/v1beta1/namespaces/default/errors")).code === 200;
+  await until(served, WAIT_MS);
+  for (const text of ["steps=50% bake=2s", "metric=errors < 1", "on-failure=rollback"]) await annotate(text);
+  await kubectl("set", "image", "deployment/web", "c=v2");
+  await until(() => isDone("v2"), WAIT_MS);
+  metrics.external.set("errors", "5");
+  await kubectl("set", "image", "deployment/web", "c=v3");
+  // The change of the template is undone: its kubectl has returned, so v2 can only be there again.
+  await until(() => isDone("v2"), WAIT_MS);
+  ok((await kubectl("get", "replicasets", "-o", "wide")).includes("v3"));
 });
