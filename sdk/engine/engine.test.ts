@@ -87,7 +87,8 @@ for (const name of ["jco", "wasmtime"] as const) {
     test("records, lists of numbers and typed arrays cross", () =>
       withInstance(async (instance) => {
         const node = { id: 0, name: "a", allocatable: amounts, podsMax: 110, object: "{}" };
-        const delta = { whole: true, nodes: [node], usage: [], removed: [] };
+        const lists = { nodes: [node], usage: [], removed: [], groups: [], placements: [], forgotten: [] };
+        const delta = { whole: true, ...lists };
         await instance.call("capstan:plugin/node-hooks@1.0.0", "sync", [delta], 1000);
         const answers = [];
         for (const nodes of [[0, 1], new Uint32Array([0, 1])]) {
