@@ -241,6 +241,34 @@ for (const engine of ["jco", "wasmtime"] as const) {
       assert.match(host.status("engine-fixture")?.reason ?? "", /has the digest/);
     });
 
+    test("a plugin may name an engine of its own", async () => {
+      const host = hostOf(createFakeSource([pluginOf("engine-fixture", { worlds: ["runtime"], engine: "jco" })]));
+      host.start();
+      await host.ready();
+      assert.equal(await createRuntimeCalls(host)("version", '{"do":"echo"}', 5000), '{"do":"echo"}');
+      assert.equal(host.status("engine-fixture")?.engine, "jco");
+    });
+
+    test("a plugin is called for its own tenant's requests alone, and one that waits for approval for nobody's", async () => {
+      const limits = pluginOf("limit-ranger");
+      const of = (name: string, tenant: string, spec = limits.spec): Plugin => ({
+        ...limits,
+        metadata: { name, annotations: { "capstan.dev/tenant": tenant } },
+        spec,
+      });
+      const asks = [{ name: "http" as const, reason: "r", origins: ["https://a.example"] }];
+      const waiting = of("waits", "acme", { ...limits.spec, capabilities: asks, approved: [] });
+      const node = of("node", "acme", { ...limits.spec, worlds: ["runtime"] });
+      const host = hostOf(createFakeSource([limits, of("own", "acme"), of("own", "globex"), waiting, node]));
+      host.start();
+      await host.ready();
+      const names = (tenant?: string) => host.loaded("admission", tenant).map(({ name }) => name);
+      assert.deepEqual([names(), names("acme")], [["limit-ranger"], ["limit-ranger", "acme/own"]]);
+      assert.equal(host.status("acme/waits")?.state, "waiting-for-approval");
+      assert.match(host.status("acme/waits")?.reason ?? "", /waits for approval of http \(https:\/\/a\.example\)/);
+      assert.match(host.status("acme/node")?.reason ?? "", /the world runtime is root's alone/);
+    });
+
     test("an invalid spec is said, not thrown", () => {
       const host = hostOf(createFakeSource([pluginOf("engine-fixture", { digest: "nonsense" })]));
       host.start();
