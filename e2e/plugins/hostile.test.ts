@@ -21,7 +21,7 @@ type Policy = (typeof POLICIES)[number];
 const FAILURES: Record<string, { says: RegExp; kind: string }> = {
   trap: { says: /plugin trap-fail, hook mutate: wasm trap: wasm `unreachable` instruction executed/, kind: "trap" },
   loop: { says: /plugin loop-fail, hook mutate: it was stopped at its deadline of 500 ms/, kind: "deadline" },
-  memory: { says: /plugin memory-fail, hook mutate: it was stopped at its memory cap of 64 MiB/, kind: "memory" },
+  memory: { says: /plugin memory-fail, hook mutate: it was stopped at its memory cap of 32 MiB/, kind: "memory" },
   garbage: { says: /hook mutate: its answer cannot be used: its patch is no JSON/, kind: "invalid" },
   "no-list": { says: /its answer cannot be used: its patch is no list of operations/, kind: "invalid" },
   misfit: {
@@ -194,7 +194,7 @@ function hostile(engine: EngineName): void {
     assert.equal(healthy?.state, "serving");
     assert.equal(apiserver(), pid, "the API server was not restarted");
     const grown = (residentBytes() - before) / MiB;
-    // Caps of 64 MiB, and on jco a worker for each: what was stopped was given back.
+    // Caps of 32 MiB, and on jco a worker for each: what was stopped was given back.
     assert.ok(grown < 512, `the API server grew by ${Math.round(grown)} MiB`);
   });
 

@@ -23,7 +23,7 @@ const STOPS_UNTIL_QUARANTINE = 8;
 const START_MS_MIN = 10_000;
 const REASON_CHARACTERS_MAX = 500;
 /** A pure call stands on the caller's thread: one that takes longer is stopped, and this plugin's calls go elsewhere from then on. */
-const PURE_MS_MAX = 100;
+const PURE_MS_MAX = 50;
 
 /** What a call is for: capability calls inside it are decided and addressed by this. */
 export interface CallContext {
