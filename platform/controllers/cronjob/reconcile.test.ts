@@ -80,3 +80,12 @@ test("what is no schedule is told", () => {
     ["UnknownTimeZone"],
   );
 });
+
+test("a time zone in the schedule itself works, and is told to be no good idea", () => {
+  const zoned = cronOf({ schedule: "TZ=Asia/Kolkata 30 17 * * *" });
+  equal(start(zoned), "12:00");
+  deepEqual(
+    planCronJob(zoned, [], NOW).events.map((event) => event.reason),
+    ["UnsupportedSchedule"],
+  );
+});

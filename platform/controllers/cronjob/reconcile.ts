@@ -93,6 +93,11 @@ export function planCronJob(cron: CronJob, jobs: readonly Job[], now: number): C
 }
 
 function scheduleOf({ spec }: CronJob, events: Told[]) {
+  if (spec.schedule.includes("TZ")) {
+    const link = "https://kubernetes.io/docs/concepts/workloads/controllers/cron-jobs/ for more details";
+    const message = `CRON_TZ or TZ used in schedule ${JSON.stringify(spec.schedule)} is not officially supported, see ${link}`;
+    events.push({ type: "Warning", reason: "UnsupportedSchedule", message });
+  }
   try {
     return parseSchedule(spec.schedule, spec.timeZone ?? "UTC");
   } catch (error) {

@@ -86,6 +86,10 @@ export const daemonSetController: Controller = {
     const holdBack = (ds: DaemonSet, plan: DaemonPlan): number | undefined => {
       const now = Date.now();
       let soonest: number | undefined;
+      for (const pod of plan.remove.filter((p) => p.status?.phase === "Succeeded")) {
+        const message = `Found succeeded daemon pod ${ds.metadata.namespace}/${pod.metadata.name} on node ${nodeOf(pod)}, will try to delete it`;
+        recorder.event(ds, "Normal", "SucceededDaemonPod", message);
+      }
       for (const pod of plan.failed) {
         const id = `${ds.metadata.uid}/${nodeOf(pod)}`;
         const known = failures.get(id);
