@@ -2,16 +2,20 @@
  * `node e2e/bench/scheduling.ts`: how fast schedulers bind pods that wait already: only an API server, its database and the scheduler run.
  * Nodes are objects without a kubelet behind. The time is from the first binding that a watch shows to the last.
  */
-import { spawn } from "node:child_process";
-import { once } from "node:events";
-import { mkdirSync, mkdtempSync, openSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { defaultBuildDir } from "../conformance/options.ts";
 import { must } from "../conformance/program.ts";
-import { binDir } from "../conformance/suite.ts";
-import { capstanWithSchedulers, cpuSeconds, ensureServiceAccount, type Side, upstream } from "./sides.ts";
+import {
+  capstanWithSchedulers,
+  cpuSeconds,
+  ensureServiceAccount,
+  type Side,
+  startKubeScheduler,
+  upstream,
+} from "./sides.ts";
 
 const help = `node e2e/bench/scheduling.ts [options]
   --nodes N --pods N     (1000, 2000)
@@ -37,40 +41,6 @@ const { values } = parseArgs({
 });
 
 const say = (text: string): void => void process.stdout.write(`${text}\n`);
-
-async function startKubeScheduler(
-  side: Side,
-  buildDir: string,
-  dir: string,
-): Promise<{ pid: number; end(): Promise<void> }> {
-  const kubeconfig = {
-    apiVersion: "v1",
-    kind: "Config",
-    clusters: [{ name: "c", cluster: { server: side.servers[0], "insecure-skip-tls-verify": true } }],
-    users: [{ name: "u", user: { "client-certificate": side.cert, "client-key": side.key } }],
-    contexts: [{ name: "x", context: { cluster: "c", user: "u" } }],
-    "current-context": "x",
-  };
-  const path = join(dir, "kubeconfig.json");
-  writeFileSync(path, JSON.stringify(kubeconfig), { mode: 0o600 });
-  const out = openSync(join(dir, "kube-scheduler.log"), "a");
-  const args = [
-    `--kubeconfig=${path}`,
-    "--leader-elect=false",
-    "--secure-port=0",
-    "--kube-api-qps=5000",
-    "--kube-api-burst=5000",
-  ];
-  const child = spawn(join(binDir(buildDir), "kube-scheduler"), args, { stdio: ["ignore", out, out] });
-  return {
-    pid: child.pid!,
-    async end() {
-      const exit = once(child, "exit");
-      child.kill("SIGKILL");
-      await exit;
-    },
-  };
-}
 
 async function main(): Promise<void> {
   if (values.help) return say(help);

@@ -3,7 +3,7 @@ import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import { mkdirSync, mkdtempSync, openSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { freePort } from "#db/testing.ts";
 import { delay } from "#platform/base/clock.ts";
 import type { Config } from "#platform/main/config.ts";
@@ -16,6 +16,8 @@ export interface Side {
   servers: readonly string[];
   cert: string;
   key: string;
+  /** The PEM of who signed the servers' certificates, once they serve. */
+  ca(): string;
   /** Resident memory of the API server and of its database, in bytes; what processes share counts once. */
   memory(): Record<"server" | "database", number>;
   /** The most that the API servers had resident, in bytes. */
@@ -97,6 +99,7 @@ export const capstan: StartSide = async ({ servers }) => {
   return {
     servers: cluster.servers.map(({ url }) => url),
     ...cluster.credentialFiles,
+    ca: () => readFileSync(join(dirname(cluster.credentialFiles.cert), "ca.crt"), "utf8"),
     memory: () => ({ server: memoryOf(cluster.servers.map(({ pid }) => pid)), database: memoryOf([postmaster]) }),
     peak: () => peakOf(cluster.servers.map(({ pid }) => pid)),
     cpu: () => ({ server: cpuOf(cluster.servers.map(({ pid }) => pid)), database: cpuOf([postmaster]) }),
@@ -128,6 +131,7 @@ export async function capstanWithSchedulers(
   return {
     servers: [server.url],
     ...cluster.credentialFiles,
+    ca: () => readFileSync(join(dirname(cluster.credentialFiles.cert), "ca.crt"), "utf8"),
     memory: () => ({ server: memoryOf([server.pid]), database: memoryOf([postmaster]) }),
     peak: () => peakOf([server.pid]),
     cpu: () => ({ server: cpuOf([server.pid]), database: cpuOf([postmaster]) }),
@@ -144,6 +148,37 @@ export async function capstanWithSchedulers(
     async remove() {
       await Promise.all(running.map(end));
       await cluster.remove();
+    },
+  };
+}
+
+/** With rights to everything, and nothing in its way. */
+export async function startKubeScheduler(side: Side, buildDir: string, dir: string): Promise<RunningScheduler> {
+  const kubeconfig = {
+    apiVersion: "v1",
+    kind: "Config",
+    clusters: [{ name: "c", cluster: { server: side.servers[0], "insecure-skip-tls-verify": true } }],
+    users: [{ name: "u", user: { "client-certificate": side.cert, "client-key": side.key } }],
+    contexts: [{ name: "x", context: { cluster: "c", user: "u" } }],
+    "current-context": "x",
+  };
+  const path = join(dir, "kubeconfig.json");
+  writeFileSync(path, JSON.stringify(kubeconfig), { mode: 0o600 });
+  const out = openSync(join(dir, "kube-scheduler.log"), "a");
+  const args = [
+    `--kubeconfig=${path}`,
+    "--leader-elect=false",
+    "--secure-port=0",
+    "--kube-api-qps=5000",
+    "--kube-api-burst=5000",
+  ];
+  const child = spawn(join(binDir(buildDir), "kube-scheduler"), args, { stdio: ["ignore", out, out] });
+  return {
+    pid: child.pid!,
+    async end() {
+      const exit = once(child, "exit");
+      child.kill("SIGKILL");
+      await exit;
     },
   };
 }
@@ -243,6 +278,8 @@ async function startUpstream(
     servers: urls,
     cert: pki("admin-client.crt"),
     key: pki("admin-client.key"),
+    // The first server signs its own.
+    ca: () => readFileSync(join(`${join(dir, "serving")}-0`, "apiserver.crt"), "utf8"),
     memory: () => ({ server: memoryOf(pids), database: memoryOf([etcd]) }),
     peak: () => peakOf(pids),
     cpu: () => ({ server: cpuOf(pids), database: cpuOf([etcd]) }),
