@@ -4,13 +4,13 @@ import type { Pod } from "#sdk/api/generated/types.ts";
 import { isReason } from "#sdk/api/status.ts";
 import { type Client, tenantOf } from "#sdk/client/port.ts";
 import type { Recorder } from "#sdk/client/recorder.ts";
-import { type Question, questionOf, type Search } from "./decide.ts";
-import type { FilterOutcome, PodFacts, SchedulingPlugins } from "./framework.ts";
+import { type Question, questionOf, type Refusal, type Search } from "./decide.ts";
+import type { PodFacts, SchedulingPlugins } from "./framework.ts";
 import { type Gang, type Gangs, isComplete } from "./gangs.ts";
 import { fitMessage, NO_NODES, preemptionMessage } from "./messages.ts";
 import { demandOf, type SchedulerTable } from "./node-table.ts";
 import type { Preemptor } from "./preempt.ts";
-import type { QueuedPod, SchedulingQueue } from "./queue.ts";
+import { ALL_EVENTS, type QueuedPod, type SchedulingEvent, type SchedulingQueue } from "./queue.ts";
 import type { Attempts, Traces } from "./traces.ts";
 
 export const SCHEDULER_NAME = "default-scheduler";
@@ -109,7 +109,7 @@ export function createCycle(options: CycleOptions): Cycle {
   /** Places some of these, which cannot be told apart; those that are left come next, or fit nowhere. */
   const place = async (
     candidates: readonly Candidate[],
-  ): Promise<{ placed: [Candidate, node: string][]; failures?: ReadonlyMap<number, FilterOutcome> }> => {
+  ): Promise<{ placed: [Candidate, node: string][]; refusal?: Refusal }> => {
     const { question, search } = candidates[0]!;
     const pace = paceOf(question);
     const wanted = Math.min(candidates.length, question.independent ? pace.size : 1);
@@ -117,7 +117,7 @@ export function createCycle(options: CycleOptions): Cycle {
     const key = candidates[0]!.item.key;
     if ("failures" in decision) {
       options.traces.refused(key, decision.failures, table.nameOf);
-      return { placed: [], failures: decision.failures };
+      return { placed: [], refusal: decision };
     }
     options.traces.placed(key, decision, table.nameOf);
     // A score that rose by placing a pod: the next would go to the same node.
@@ -141,8 +141,8 @@ export function createCycle(options: CycleOptions): Cycle {
       // What is kept free for it does not stand in its own way.
       if (nominated) table.forget(first.item.key);
       if (!nominated && first.question.independent) batch.push(...others(first, paceOf(first.question).size - 1));
-      const { placed, failures } = await place(batch);
-      if (failures) return await fail(batch, failures, nominated);
+      const { placed, refusal } = await place(batch);
+      if (refusal) return await fail(batch, refusal, nominated);
       const rest = batch.slice(placed.length);
       batch = [];
       for (const { item } of rest) queue.giveBack(item);
@@ -165,22 +165,23 @@ export function createCycle(options: CycleOptions): Cycle {
     const left = members.toSorted((a, b) => (a.question.signature < b.question.signature ? -1 : 1));
     const placed: [Candidate, node: string][] = [];
     try {
-      let failures: ReadonlyMap<number, FilterOutcome> | undefined;
-      while (left.length > 0 && !failures) {
+      let refusal: Refusal | undefined;
+      while (left.length > 0 && !refusal) {
         const same = left.filter(({ question }) => question.signature === left[0]!.question.signature);
         const step = await place(same);
-        failures = step.failures;
+        refusal = step.refusal;
         placed.push(...step.placed);
         left.splice(0, step.placed.length);
       }
-      const why = failures ? fitMessage(table.ids().length, failures.values()) : "";
+      const why = refusal ? fitMessage(table.ids().length, refusal.failures.values()) : "";
+      const until = refusal?.until ?? [];
       if (placed.length + gang.placed.size < gang.minCount) {
         for (const [{ item }] of placed) table.forget(item.key);
         const text = `gang "${gang.name}": ${placed.length + gang.placed.size} of ${gang.minCount} pods fit: ${why}`;
-        for (const { item, pod } of members) await refuse(item, pod, "Unschedulable", text);
+        for (const { item, pod } of members) await refuse(item, pod, "Unschedulable", text, until);
         return;
       }
-      for (const { item, pod } of left) await refuse(item, pod, "Unschedulable", why);
+      for (const { item, pod } of left) await refuse(item, pod, "Unschedulable", why, until);
       for (const [{ item, pod }, node] of placed.splice(0)) await bind(item, pod, node);
     } catch (error) {
       for (const [{ item }] of placed) table.forget(item.key);
@@ -205,7 +206,7 @@ export function createCycle(options: CycleOptions): Cycle {
 
   const fail = async (
     [first, ...rest]: Candidate[],
-    failures: ReadonlyMap<number, FilterOutcome>,
+    { failures, until }: Refusal,
     nominated: string | undefined,
   ): Promise<void> => {
     const { item, pod, question, search } = first!;
@@ -213,13 +214,13 @@ export function createCycle(options: CycleOptions): Cycle {
     if (nominated) table.nominate(item.key, pod, nominated);
     if (await options.preemptor.preempt(item.key, pod, question, search, failures, nominated)) {
       for (const other of rest) queue.giveBack(other.item);
-      return await refuse(item, pod, "Unschedulable", fitMessage(count, failures.values()));
+      return await refuse(item, pod, "Unschedulable", fitMessage(count, failures.values()), ALL_EVENTS);
     }
     const never = pod.spec?.preemptionPolicy === "Never";
     const victims = (id: number) => table.hasLowerPriority(id, pod.spec?.priority ?? 0);
     const message =
       count === 0 ? NO_NODES : fitMessage(count, failures.values(), preemptionMessage(failures, never, victims));
-    for (const other of [first!, ...rest]) await refuse(other.item, other.pod, "Unschedulable", message);
+    for (const other of [first!, ...rest]) await refuse(other.item, other.pod, "Unschedulable", message, until);
   };
 
   const bind = async (item: QueuedPod, pod: Pod, node: string) => {
@@ -244,13 +245,20 @@ export function createCycle(options: CycleOptions): Cycle {
       // Another scheduler was first, or the node is full by now: what the watch shows next decides.
       if (isReason(error, "Conflict")) {
         attempts.conflict++;
-        return queue.failed(item, true);
+        return queue.failed(item, []);
       }
       await refuse(item, pod, "SchedulerError", `binding rejected: ${messageOf(error)}`);
     }
   };
 
-  const refuse = async (item: QueuedPod, pod: Pod, reason: "Unschedulable" | "SchedulerError", message: string) => {
+  /** `until`: what may change it; nothing: it is tried again after a while. */
+  const refuse = async (
+    item: QueuedPod,
+    pod: Pod,
+    reason: "Unschedulable" | "SchedulerError",
+    message: string,
+    until: readonly SchedulingEvent[] = [],
+  ) => {
     attempts[reason === "Unschedulable" ? "unschedulable" : "error"]++;
     recorder.event(pod, "Warning", "FailedScheduling", message);
     try {
@@ -258,7 +266,7 @@ export function createCycle(options: CycleOptions): Cycle {
     } catch (error) {
       log.debug("a pod's condition was not written", { key: item.key, error: messageOf(error) });
     }
-    queue.failed(item, reason === "SchedulerError");
+    queue.failed(item, until);
   };
 
   return {

@@ -12,6 +12,7 @@ import type {
 } from "./framework.ts";
 import type { SchedulerTable } from "./node-table.ts";
 import { normalized, SCORE_MAX } from "./normalize.ts";
+import type { SchedulingEvent } from "./queue.ts";
 
 export interface SearchOptions {
   /** A node that one filter refuses isn't shown to the next; otherwise every filter says what it has against every node. */
@@ -50,10 +51,14 @@ export interface Placement {
   byPlugin: Record<string, number>;
 }
 
-export type Decision =
-  | Placement
+export type Decision = Placement | Refusal;
+
+export interface Refusal {
   /** By node: everything that spoke against it. */
-  | { failures: Map<number, FilterOutcome> };
+  failures: Map<number, FilterOutcome>;
+  /** What may change a refusal. */
+  until: SchedulingEvent[];
+}
 
 const concerns = ({ pod, pods }: FilterPlugin["filterConcern"], facts: PodFacts, table: SchedulerTable): boolean =>
   pod(facts) || (pods !== undefined && table.count(pods) > 0);
@@ -149,6 +154,7 @@ export function createSearch(
   /** What to say of nodes that do not fit: the first refusal in the plugins' own order, whatever order they were asked in. */
   const explain = async (filters: readonly Asked<FilterPlugin>[], nodes: readonly number[]) => {
     const failures = new Map<number, FilterOutcome>();
+    const refusing = new Set<NodePlugin["scope"]>();
     let left = [...nodes];
     for (const { plugin, pod } of filters) {
       const { values, outcomes } = await asker.verdicts(plugin, pod, options.shortCircuit ? left : nodes);
@@ -156,12 +162,13 @@ export function createSearch(
         const code = values[id]!;
         if (code <= 0) continue;
         const outcome = outcomes[code - 1] ?? { reasons: [`refused by ${plugin.name}`], unresolvable: false };
+        refusing.add(plugin.scope);
         const before = failures.get(id);
         failures.set(id, before ? both(before, outcome) : outcome);
       }
       left = left.filter((id) => !failures.has(id));
     }
-    return failures;
+    return { failures, until: eventsFor(refusing) };
   };
 
   const find = async (question: Question): Promise<number[]> => {
@@ -205,7 +212,7 @@ export function createSearch(
     counts,
     async decide(question, wanted) {
       const feasible = await find(question);
-      if (feasible.length === 0) return { failures: await explain(question.filters, table.ids()) };
+      if (feasible.length === 0) return await explain(question.filters, table.ids());
       if (feasible.length === 1) return { nodes: feasible, top: 0, considered: 1, byPlugin: {} };
       const { totals, parts } = await rate(question.scores, feasible);
       let top = Number.NEGATIVE_INFINITY;
@@ -231,6 +238,17 @@ export function createSearch(
       return { feasible, failures };
     },
   };
+}
+
+/** A refusal by a node's object is changed by nodes, one by the pods there also by pods that go, one by all pods by any of them. */
+function eventsFor(refusing: ReadonlySet<NodePlugin["scope"]>): SchedulingEvent[] {
+  const some = (...scopes: NodePlugin["scope"][]) => scopes.some((scope) => refusing.has(scope));
+  return [
+    "node",
+    "other",
+    ...(some("node", "cluster", "call") ? (["podGone"] as const) : []),
+    ...(some("cluster", "call") ? (["podPlaced"] as const) : []),
+  ];
 }
 
 const both = (a: FilterOutcome, b: FilterOutcome): FilterOutcome => ({

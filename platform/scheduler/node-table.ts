@@ -41,8 +41,8 @@ export type Change = [id: number, object: boolean];
 export interface SchedulerTable extends NodeTable {
   putNode(node: Node): void;
   removeNode(name: string): void;
-  /** A pod that the API shows on a node; takes the place of the assumption. */
-  putPod(key: string, pod: Pod): void;
+  /** A pod that the API shows on a node; takes the place of the assumption. True where that was not known of it. */
+  putPod(key: string, pod: Pod): boolean;
   removePod(key: string): void;
   /** Decided, not yet seen in the API. */
   assume(key: string, pod: Pod, node: string): void;
@@ -200,7 +200,11 @@ export function createNodeTable(facts: (pod: Pod) => PodFacts = (pod) => factsOf
       order = undefined;
       record(id, true);
     },
-    putPod: (key, pod) => place(key, pod, pod.spec?.nodeName ?? "", "seen"),
+    putPod(key, pod) {
+      const isNew = placed.get(key)?.state !== "seen";
+      place(key, pod, pod.spec?.nodeName ?? "", "seen");
+      return isNew;
+    },
     removePod: unplace,
     assume: (key, pod, node) => place(key, pod, node, "assumed"),
     nominate: (key, pod, node) => place(key, pod, node, "nominated"),

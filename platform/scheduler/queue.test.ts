@@ -27,9 +27,9 @@ test("what fits nowhere waits for an event, then for its back-off", async (t) =>
   const queue = setUp(t);
   queue.put("a", pod());
   const item = await queue.take();
-  queue.failed(item!, false);
+  queue.failed(item!, ["node"]);
   deepEqual(queue.counts(), { active: 0, backoff: 0, unschedulable: 1, inFlight: 0 });
-  queue.moveAll();
+  queue.move("node");
   equal(queue.counts().backoff, 1);
   t.mock.timers.tick(1_000);
   equal((await queue.take())?.attempts, 2);
@@ -39,8 +39,8 @@ test("an event during the attempt is not lost", async (t) => {
   const queue = setUp(t);
   queue.put("a", pod());
   const item = await queue.take();
-  queue.moveAll();
-  queue.failed(item!, false);
+  queue.move("node");
+  queue.failed(item!, ["node"]);
   equal(queue.counts().backoff, 1);
 });
 
@@ -48,7 +48,7 @@ test("the back-off doubles up to its bound", async (t) => {
   const queue = setUp(t);
   queue.put("a", pod());
   for (const ms of [1_000, 2_000, 4_000, 8_000, 10_000, 10_000]) {
-    queue.failed((await queue.take())!, true);
+    queue.failed((await queue.take())!, []);
     t.mock.timers.tick(ms - 1);
     equal(queue.counts().backoff, 1);
     t.mock.timers.tick(1);
@@ -59,7 +59,7 @@ test("the back-off doubles up to its bound", async (t) => {
 test("a changed pod is tried again, a status update is no change", async (t) => {
   const queue = setUp(t);
   queue.put("a", pod());
-  queue.failed((await queue.take())!, false);
+  queue.failed((await queue.take())!, ["node"]);
   queue.put("a", { ...pod(), status: { phase: "Pending" } });
   equal(queue.counts().unschedulable, 1);
   queue.put("a", pod(0, { changed: "yes" }));
@@ -72,4 +72,17 @@ test("a removed pod is not handed out", async (t) => {
   queue.put("b", pod());
   queue.remove("a");
   equal((await queue.take())?.key, "b");
+});
+
+test("what does not help leaves a pod where it is", async (t) => {
+  const queue = setUp(t);
+  queue.put("a", pod());
+  queue.failed((await queue.take())!, ["podGone", "other"]);
+  queue.move("node");
+  queue.move("podPlaced");
+  equal(queue.counts().unschedulable, 1);
+  queue.move("podGone");
+  equal(queue.counts().backoff, 1);
+  queue.move("other");
+  equal(queue.counts().backoff, 1);
 });

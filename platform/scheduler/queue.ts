@@ -15,6 +15,13 @@ export interface QueuedPod {
   arrived: number;
 }
 
+/**
+ * What happens that may let a pod be placed: to a node's object, to a pod that is gone from a node, to a pod that came to one, or anything
+ * else (volumes, plugins, namespaces).
+ */
+export type SchedulingEvent = "node" | "podGone" | "podPlaced" | "other";
+export const ALL_EVENTS: readonly SchedulingEvent[] = ["node", "podGone", "podPlaced", "other"];
+
 export interface SchedulingQueue {
   /** New or changed: a change of the pod itself may have made it schedulable. */
   put(key: string, pod: Pod): void;
@@ -29,10 +36,10 @@ export interface SchedulingQueue {
   giveBack(item: QueuedPod): void;
   /** It has a node, or is no longer ours. */
   done(key: string): void;
-  /** `retry`: the failure has nothing to do with the nodes (a lost race, an error), so only time is awaited. */
-  failed(item: QueuedPod, retry: boolean): void;
-  /** Something happened that may make room: all that wait for it are tried again. */
-  moveAll(): void;
+  /** Nothing fits until one of these happens; none: the failure has nothing to do with them (a lost race, an error), so only time is awaited. */
+  failed(item: QueuedPod, until: readonly SchedulingEvent[]): void;
+  /** It happened: all that wait for it are tried again. */
+  move(event: SchedulingEvent): void;
   counts(): { active: number; backoff: number; unschedulable: number };
   close(): void;
 }
@@ -46,8 +53,8 @@ export interface QueueOptions {
 type Place = "active" | "backoff" | "unschedulable" | "inFlight";
 interface Entry extends QueuedPod {
   place: Place;
-  /** In flight: the pod or the cluster changed since it was taken. */
-  touched: boolean;
+  /** In flight: what happened since it was taken; the pod itself may have changed, too. */
+  happened: Set<SchedulingEvent | "changed">;
   timer?: NodeJS.Timeout;
 }
 
@@ -56,11 +63,19 @@ export function createSchedulingQueue(options: QueueOptions = {}): SchedulingQue
   const entries = new Map<string, Entry>();
   const takers: ((item: QueuedPod | undefined) => void)[] = [];
   const active = createHeap<Entry>(before);
+  const inFlight = new Set<Entry>();
+  /** The unschedulable, by what they wait for. */
+  const waiting = new Map(ALL_EVENTS.map((event) => [event, new Set<Entry>()]));
   let closed = false;
 
+  const leave = (entry: Entry) => {
+    clearTimeout(entry.timer);
+    inFlight.delete(entry);
+    if (entry.place === "unschedulable") for (const entries of waiting.values()) entries.delete(entry);
+  };
   const backoffMs = (entry: Entry) => Math.min(firstBackoffMs * 2 ** Math.max(0, entry.attempts - 1), lastBackoffMs);
   const activate = (entry: Entry) => {
-    clearTimeout(entry.timer);
+    leave(entry);
     entry.place = "active";
     active.push(entry);
     serve();
@@ -70,6 +85,7 @@ export function createSchedulingQueue(options: QueueOptions = {}): SchedulingQue
     entry.timer = setTimeout(() => activate(entry), ms);
   };
   const backOff = (entry: Entry) => {
+    leave(entry);
     entry.place = "backoff";
     after(entry, backoffMs(entry));
   };
@@ -87,9 +103,10 @@ export function createSchedulingQueue(options: QueueOptions = {}): SchedulingQue
     return take(entry);
   };
   const take = (entry: Entry): QueuedPod => {
-    clearTimeout(entry.timer);
+    leave(entry);
     entry.place = "inFlight";
-    entry.touched = false;
+    entry.happened = new Set();
+    inFlight.add(entry);
     entry.attempts++;
     return { ...entry };
   };
@@ -105,7 +122,14 @@ export function createSchedulingQueue(options: QueueOptions = {}): SchedulingQue
     put(key, pod) {
       const entry = entries.get(key);
       if (!entry) {
-        const added: Entry = { key, pod, attempts: 0, arrived: performance.now(), place: "active", touched: false };
+        const added: Entry = {
+          key,
+          pod,
+          attempts: 0,
+          arrived: performance.now(),
+          place: "active",
+          happened: new Set(),
+        };
         entries.set(key, added);
         return activate(added);
       }
@@ -113,11 +137,13 @@ export function createSchedulingQueue(options: QueueOptions = {}): SchedulingQue
         JSON.stringify([entry.pod.spec, entry.pod.metadata.labels]) !== JSON.stringify([pod.spec, pod.metadata.labels]);
       entry.pod = pod;
       if (!changed) return;
-      if (entry.place === "inFlight") entry.touched = true;
+      if (entry.place === "inFlight") entry.happened.add("changed");
       else if (entry.place === "unschedulable") backOff(entry);
     },
     remove(key) {
-      clearTimeout(entries.get(key)?.timer);
+      const entry = entries.get(key);
+      if (!entry) return;
+      leave(entry);
       entries.delete(key);
     },
     take() {
@@ -143,20 +169,25 @@ export function createSchedulingQueue(options: QueueOptions = {}): SchedulingQue
     },
     done(key) {
       const entry = entries.get(key);
-      if (entry?.place === "inFlight") entries.delete(key);
+      if (entry?.place !== "inFlight") return;
+      leave(entry);
+      entries.delete(key);
     },
-    failed({ key }, retry) {
+    failed({ key }, until) {
       const entry = entries.get(key);
       if (entry?.place !== "inFlight") return;
-      if (retry || entry.touched) return backOff(entry);
+      const { happened } = entry;
+      if (until.length === 0 || happened.has("changed") || until.some((event) => happened.has(event))) {
+        return backOff(entry);
+      }
+      leave(entry);
       entry.place = "unschedulable";
+      for (const event of until) waiting.get(event)!.add(entry);
       after(entry, unschedulableMaxMs);
     },
-    moveAll() {
-      for (const entry of entries.values()) {
-        if (entry.place === "inFlight") entry.touched = true;
-        else if (entry.place === "unschedulable") backOff(entry);
-      }
+    move(event) {
+      for (const entry of inFlight) entry.happened.add(event);
+      for (const entry of [...waiting.get(event)!]) backOff(entry);
     },
     counts() {
       const counts = { active: 0, backoff: 0, unschedulable: 0, inFlight: 0 };

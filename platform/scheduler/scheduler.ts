@@ -125,7 +125,8 @@ export function startScheduler(options: SchedulerOptions): Scheduler {
     queue.remove(key);
     if (pod.spec?.nodeName && !isFinished(pod)) {
       gangs.place(key, pod);
-      table.putPod(key, pod);
+      const isNew = table.putPod(key, pod);
+      if (isNew) queue.move("podPlaced");
     } else losePod(key);
   };
   /** A gang's pods are queued when enough are there. */
@@ -143,13 +144,13 @@ export function startScheduler(options: SchedulerOptions): Scheduler {
     gangs.lose(key);
     if (!table.isPlaced(key) && table.nominatedNode(key) === undefined) return;
     table.removePod(key);
-    queue.moveAll();
+    queue.move("podGone");
   };
   pods.on({ added: seePod, updated: seePod, deleted: (pod) => losePod(keyOf(pod)) });
   const seeNode = (node: Node) => {
     const volumeLimits = volumes.limitsOf(node.metadata.name ?? "");
     table.putNode(volumeLimits ? Object.assign({}, node, { volumeLimits }) : node);
-    queue.moveAll();
+    queue.move("node");
   };
   nodes.on({
     added: seeNode,
@@ -163,13 +164,13 @@ export function startScheduler(options: SchedulerOptions): Scheduler {
       if (JSON.stringify(namespace.metadata.labels) === JSON.stringify(old.metadata.labels)) return;
       const [tenant, name] = [tenantOf(namespace), namespace.metadata.name];
       table.refresh((pod) => pod.tenant === tenant && pod.metadata.namespace === name);
-      queue.moveAll();
+      queue.move("other");
     },
   });
   volumes.on({
     volumes() {
       table.refresh((pod) => pod.claims !== undefined);
-      queue.moveAll();
+      queue.move("other");
     },
     limits(name) {
       const node = nodes.get(`root//${name}`);
@@ -177,7 +178,7 @@ export function startScheduler(options: SchedulerOptions): Scheduler {
     },
   });
   plugins.attach(table);
-  plugins.onChange(() => queue.moveAll());
+  plugins.onChange(() => queue.move("other"));
 
   /** Pods may have come before their group. */
   const seeGroup = (group: PodGroup) => {
