@@ -92,15 +92,12 @@ class Follower {
     }
   }
 
-  /** Reads on from its place until it is at `until`. */
-  async follow({ cell: { store }, since }: Home, until: () => Revision): Promise<void> {
+  /** Reads on from its place until it is stopped. */
+  async follow({ cell: { store }, since }: Home): Promise<void> {
     assert.ok(this.place >= since, "whoever is behind the move is told 410 and lists again");
     this.stop = new AbortController();
     const watch = store.watch({ scope, after: this.place, bookmarks: true, signal: this.stop.signal });
-    for await (const events of watch) {
-      this.take(events);
-      if (this.place >= until()) return;
-    }
+    for await (const events of watch) this.take(events);
   }
 }
 
@@ -143,28 +140,27 @@ it("a tenant moves to another database under load: no acknowledged write is lost
   const until = async (condition: () => boolean) => {
     while (!condition()) await new Promise((resolve) => setImmediate(resolve));
   };
-  let fence = Number.POSITIVE_INFINITY;
-  const onOld = follower.follow(at, () => fence);
+  const stopAt = async (place: Revision, following: Promise<void>) => {
+    await until(() => follower.place >= place);
+    follower.stop.abort();
+    await following;
+  };
+  const onOld = follower.follow(at);
   await until(() => acknowledged.size === 8);
   const gone = await a.store.get(keyOf("short-lived"), present);
   assert.ok(gone);
   await put(a.store, remove(gone.key, gone), { guards });
 
   const next = await move(a, b);
-  fence = next.since;
   // The old cell's stream goes on to the fence, and only then to the new one.
-  await onOld;
+  await stopAt(next.since, onOld);
   at = next;
   const before = new Map(acknowledged);
-  const target = { revision: Number.POSITIVE_INFINITY };
-  const onNew = follower.follow(at, () => target.revision);
+  const onNew = follower.follow(at);
   await until(() => [...before].every(([name, value]) => (acknowledged.get(name) ?? 0) > value + 5));
   writing = false;
   await Promise.all(writers);
-  target.revision = last;
-  follower.take([]);
-  await put(b.store, create(keyOf("end"), "0"));
-  await onNew;
+  await stopAt(last, onNew);
 
   assert.deepEqual(follower.went, []);
   assert.equal(follower.seen.has("short-lived"), false);
