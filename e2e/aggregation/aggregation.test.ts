@@ -27,10 +27,18 @@ const RESOURCES = {
   ],
 };
 
+const STAR = { $ref: "#/definitions/test.Star" };
+const SWAGGER = {
+  swagger: "2.0",
+  paths: { [`/apis/${GROUP}/v1/stars`]: { get: { responses: { 200: { schema: STAR } } } } },
+  definitions: { "test.Star": { type: "object" } },
+};
+
 function answer(request: IncomingMessage, response: ServerResponse): void {
   const json = (body: unknown) => response.setHeader("content-type", "application/json").end(JSON.stringify(body));
   const url = new URL(request.url ?? "/", "https://x");
   if (url.pathname === `/apis/${GROUP}/v1`) return void json(RESOURCES);
+  if (url.pathname === "/openapi/v2") return void json(SWAGGER);
   if (url.pathname === `/openapi/v3/apis/${GROUP}/v1`) return void json({ openapi: "3.0.0", paths: {} });
   if (url.searchParams.has("watch")) {
     response.setHeader("content-type", "application/json");
@@ -94,6 +102,10 @@ describe("an aggregated API", { skip }, () => {
     const index = (await send("GET", "/openapi/v3")).body as { paths: Record<string, { serverRelativeURL: string }> };
     const where = index.paths[`apis/${GROUP}/v1`]?.serverRelativeURL ?? "";
     assert.deepEqual((await send("GET", where)).body, { openapi: "3.0.0", paths: {} });
+    const whole = (await send("GET", "/openapi/v2")).body as { paths: object; definitions: object };
+    assert.ok(
+      `/apis/${GROUP}/v1/stars` in whole.paths && "/api/v1/pods" in whole.paths && "test.Star" in whole.definitions,
+    );
   });
 
   it("is told who asks, by this server's own certificate, and believes no headers of the client's", async () => {

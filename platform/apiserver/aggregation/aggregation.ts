@@ -13,6 +13,7 @@ import { isReason } from "#sdk/api/status.ts";
 import { Mirror } from "../admission/mirror.ts";
 import { systemContext } from "../bootstrap.ts";
 import type { Exchange } from "../http/exchange.ts";
+import type { SwaggerPart } from "../openapi/merge.ts";
 import type { Published } from "../openapi/published.ts";
 import type { Registry } from "../registry/registry.ts";
 import { type CheckParts, checkAvailability, type Verdict } from "./availability.ts";
@@ -46,10 +47,15 @@ interface Checked {
   asked: number;
   at: number;
   resources: readonly ResourceFacts[];
+  swagger: SwaggerPart | undefined;
 }
 
 const keyOf = ({ tenant, name }: RemoteApi): string => `${tenant}/${name}`;
 const meaning = ({ condition: _, ...api }: RemoteApi): string => JSON.stringify(api);
+
+/** The object that is known already stands for what means the same: documents made of it are kept. */
+const sameSwagger = (a: SwaggerPart | undefined, b: SwaggerPart | undefined): boolean =>
+  a !== undefined && b !== undefined && JSON.stringify(a) === JSON.stringify(b);
 
 export class Aggregation {
   readonly #parts: AggregationParts;
@@ -59,6 +65,7 @@ export class Aggregation {
   /** What was registered last, by tenant. */
   readonly #registered = new Map<TenantId, string>();
   readonly #checked = new Map<string, Checked>();
+  readonly #swaggers = new Map<TenantId, { base: readonly Published[]; parts: readonly SwaggerPart[] }>();
   readonly #served = new Map<TenantId, { base: readonly Published[]; made: string; all: readonly Published[] }>();
 
   constructor(parts: AggregationParts) {
@@ -119,6 +126,19 @@ export class Aggregation {
     const all = [...base, ...own];
     this.#served.set(tenant, { base, made, all });
     return all;
+  }
+
+  /** What available extension servers tell in OpenAPI v2: a new list when that, or `base`, is another. */
+  swaggers(tenant: TenantId | "*", base: readonly Published[]): readonly SwaggerPart[] {
+    if (tenant === "*") return [];
+    const parts = this.#remotes(tenant)
+      .filter(isAvailable)
+      .flatMap((api) => this.#checked.get(keyOf(api))?.swagger ?? []);
+    const kept = this.#swaggers.get(tenant);
+    const isSame = kept?.base === base && kept.parts.length === parts.length;
+    if (isSame && parts.every((part, i) => part === kept.parts[i])) return kept.parts;
+    this.#swaggers.set(tenant, { base, parts });
+    return parts;
   }
 
   forward(exchange: Exchange, api: RemoteApi): Promise<void> {
@@ -189,6 +209,7 @@ export class Aggregation {
         asked,
         at: now,
         resources: verdict?.resources ?? last?.resources ?? [],
+        swagger: sameSwagger(verdict?.swagger, last?.swagger) ? last?.swagger : (verdict?.swagger ?? last?.swagger),
       });
       if (verdict) await this.#tell(api, verdict);
     } catch (error) {

@@ -2,6 +2,7 @@
 import type { Store } from "#platform/store/port.ts";
 import type { EndpointSlice, Service } from "#sdk/api/generated/types.ts";
 import type { ResourceFacts } from "#sdk/api/schema.ts";
+import { partOf, type SwaggerPart } from "../openapi/merge.ts";
 import type { ServiceResolver } from "../webhook/client.ts";
 import { type Dial, dial, pathOf, type RemoteApi, remoteHeaders, resourcesOf } from "./remote.ts";
 
@@ -16,6 +17,8 @@ export interface Verdict {
   message: string;
   /** What the server serves, where it could be asked. */
   resources?: ResourceFacts[];
+  /** What it tells of them in OpenAPI v2, where it does. */
+  swagger?: SwaggerPart;
 }
 
 export interface CheckParts {
@@ -89,6 +92,15 @@ export async function ask(
   return await promise;
 }
 
+/** A server that has none, or whose document is too large, is available all the same. */
+async function swaggerOf(parts: CheckParts, api: RemoteApi): Promise<SwaggerPart | undefined> {
+  try {
+    return partOf(JSON.parse((await ask(parts, api, "/openapi/v2")).toString("utf8")), pathOf(api));
+  } catch {
+    return undefined;
+  }
+}
+
 /** Without `deep` the server itself is not asked: undefined when nothing speaks against it. */
 export async function checkAvailability(
   parts: CheckParts,
@@ -100,7 +112,9 @@ export async function checkAvailability(
   try {
     const document = await ask(parts, api, pathOf(api));
     const resources = resourcesOf(api, JSON.parse(document.toString("utf8")));
-    return { status: "True", reason: "Passed", message: "all checks passed", resources };
+    const swagger = await swaggerOf(parts, api);
+    const told = swagger ? { swagger } : {};
+    return { status: "True", reason: "Passed", message: "all checks passed", resources, ...told };
   } catch (error) {
     return no("FailedDiscoveryCheck", error instanceof Error ? error.message : String(error));
   }

@@ -5,6 +5,7 @@
 import { createHash } from "node:crypto";
 import type { JsonObject } from "#sdk/api/object.ts";
 import type { ResourceFacts } from "#sdk/api/schema.ts";
+import { mergeSwagger, type SwaggerPart } from "./merge.ts";
 import { pathsFor } from "./paths.ts";
 import { encodeOpenApiV2 } from "./protobuf.ts";
 import type { Published } from "./published.ts";
@@ -44,6 +45,22 @@ export const openApiV2 = (served: Served): OpenApiDocument =>
     security: [{ BearerToken: [] }],
   }));
 
+interface Merged {
+  document: OpenApiDocument;
+  packed?: Buffer;
+}
+const merged = new WeakMap<readonly SwaggerPart[], Merged>();
+
+/** With what extension servers tell; made once for each list of parts, which is a new one when something has changed. */
+function mergedV2(served: Served, parts: readonly SwaggerPart[]): Merged {
+  const known = merged.get(parts);
+  if (known) return known;
+  const body = JSON.stringify(mergeSwagger(JSON.parse(openApiV2(served).body) as JsonObject, parts));
+  const made: Merged = { document: { body, hash: createHash("sha256").update(body).digest("hex").toUpperCase() } };
+  merged.set(parts, made);
+  return made;
+}
+
 /** "api/v1", "apis/apps/v1": how the index and the URLs name a group version. */
 const pathOf = (r: ResourceFacts): string => (r.group === "" ? `api/${r.version}` : `apis/${r.group}/${r.version}`);
 
@@ -79,6 +96,8 @@ export interface OpenApiRequest {
   prefix: string;
   /** "apis/G/V" whose schemas other servers tell. */
   elsewhere?: readonly string[];
+  /** OpenAPI v2 of other servers: a new list whenever these, or what is served here, have changed. */
+  parts?: readonly SwaggerPart[];
   accept?: string;
   ifNoneMatch?: string;
   /** The query's `hash`, "" for none. */
@@ -101,6 +120,11 @@ const PROTOBUF_TYPES = [
 ];
 
 const packed = new WeakMap<Served, Buffer>();
+
+function packedV2(made: Merged): Buffer {
+  made.packed ??= encodeOpenApiV2(JSON.parse(made.document.body) as JsonObject);
+  return made.packed;
+}
 
 function openApiV2Protobuf(served: Served): Buffer {
   const known = packed.get(served) ?? encodeOpenApiV2(JSON.parse(openApiV2(served).body) as JsonObject);
@@ -125,10 +149,11 @@ export const acceptsJson = (accept: string | undefined): boolean =>
 export function openApiResponse(served: Served, request: OpenApiRequest): OpenApiResponse | undefined {
   const path = request.path.replace(/^\/openapi\//, "").replace(/\/$/, "");
   const group = path.startsWith("v3/") ? path.slice("v3/".length) : undefined;
+  const more = request.parts?.length ? mergedV2(served, request.parts) : undefined;
   const find = (): OpenApiDocument | undefined => {
     if (group !== undefined) return openApiV3(served, group);
     return path === "v2"
-      ? openApiV2(served)
+      ? (more?.document ?? openApiV2(served))
       : path === "v3"
         ? openApiV3Index(served, request.prefix, request.elsewhere)
         : undefined;
@@ -153,5 +178,6 @@ export function openApiResponse(served: Served, request: OpenApiRequest): OpenAp
     Object.assign(headers, { "cache-control": "public, immutable", expires: year.toUTCString() });
   }
   if (request.ifNoneMatch === etag) return { code: 304, headers, body: "" };
-  return { code: 200, headers, body: protobuf ? openApiV2Protobuf(served) : document.body };
+  const packedBody = () => (more ? packedV2(more) : openApiV2Protobuf(served));
+  return { code: 200, headers, body: protobuf ? packedBody() : document.body };
 }

@@ -85,6 +85,7 @@ function documents(address: string, clock: Clock, custom: CustomResources, aggre
       path,
       prefix,
       elsewhere: aggregation.schemaPaths(scope),
+      parts: aggregation.swaggers(scope, own),
       ...headers,
       hash: query.get("hash") ?? "",
       now: new Date(clock.now()),
