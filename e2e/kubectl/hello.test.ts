@@ -106,6 +106,19 @@ describe("kubectl apply to real containers", { skip: skipWithoutNode }, () => {
     }
   });
 
+  it("debug looks into a pod from a container of its own, and top says what pods use", async () => {
+    const name = (await pods())[0]?.metadata.name ?? "";
+    const look = ["--image=capstan.dev/hello:1", "--target=web", "--container=look", "--quiet"];
+    await capstan.kubectl("debug", name, ...look, "--", "sh", "-c", "ps; echo looked");
+    await eventually("what the debugging container saw", async () =>
+      /httpd[\s\S]*looked/.test((await capstan.tryKubectl("logs", name, "-c", "look")).stdout),
+    );
+    await eventually("use of pods and nodes", async () => {
+      const [used, nodes] = [await capstan.tryKubectl("top", "pods"), await capstan.tryKubectl("top", "nodes")];
+      return new RegExp(`^${name} +\\d+m +\\d+Mi`, "m").test(used.stdout) && /^node-1 +\d+m/m.test(nodes.stdout);
+    });
+  });
+
   it("describe shows the pod's events", async () => {
     const [pod] = await pods();
     const described = await capstan.kubectl("describe", "pod", pod?.metadata.name ?? "");

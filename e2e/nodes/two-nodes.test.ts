@@ -156,4 +156,16 @@ describe("two nodes", { skip: skipWithoutNode }, () => {
       return moved.length > 0 && moved.every((uid) => !uids.includes(uid));
     });
   });
+
+  it("kubectl drain moves every pod to the other node, and uncordon takes the node back", async () => {
+    const drain = ["drain", "node-1", "--ignore-daemonsets", "--delete-emptydir-data", "--force", "--timeout=60s"];
+    assert.match(await capstan.kubectl(...drain), /node\/node-1 drained/);
+    assert.match(await capstan.kubectl("get", "node", "node-1"), /Ready,SchedulingDisabled/);
+    await eventually("every replica ready on the other node", async () => {
+      const live = (await pods()).filter((pod) => !pod.metadata.deletionTimestamp);
+      return live.length === 4 && live.every((pod) => isReady(pod) && pod.spec?.nodeName === "node-2");
+    });
+    await capstan.kubectl("uncordon", "node-1");
+    assert.equal((await nodeOf("node-1")).spec?.unschedulable, undefined);
+  });
 });
