@@ -23,6 +23,7 @@ const PODS = { group: "", version: "v1", resource: "pods" };
 const SECRETS = { group: "", version: "v1", resource: "secrets" };
 const DEPLOYMENTS = { group: "apps", version: "v1", resource: "deployments" };
 const AUTOSCALERS = { group: "autoscaling", version: "v2", resource: "horizontalpodautoscalers" };
+const TENANTS = { group: "capstan.dev", version: "v1", resource: "tenants" };
 const REQUESTS = { group: "certificates.k8s.io", version: "v1", resource: "certificatesigningrequests" };
 const WAIT_MS = 30_000;
 
@@ -78,6 +79,62 @@ describe("the loops, with a real API server", () => {
     }, WAIT_MS);
     equal(new X509Certificate(Buffer.from(certificate, "base64")).subject, "O=dev\nCN=jane");
     match(await plane.kubectl("get", "csr", "jane"), /Approved,Issued/);
+  });
+
+  it("a tenant's requests are signed by the tenant's own authority, and open its API; token secrets too", async () => {
+    const { server, ca } = loadKubeconfig(plane.kubeconfig);
+    await plane.client.create(TENANTS, { apiVersion: "capstan.dev/v1", kind: "Tenant", metadata: { name: "blue" } });
+    const blue = plane.client.tenant("blue");
+    const { pem, key } = await signingRequest("CN=jane");
+    const request = await blue.create<CertificateSigningRequest>(REQUESTS, {
+      apiVersion: "certificates.k8s.io/v1",
+      kind: "CertificateSigningRequest",
+      metadata: { name: "jane" },
+      spec: {
+        request: Buffer.from(pem).toString("base64"),
+        signerName: "kubernetes.io/kube-apiserver-client",
+        usages: ["client auth"],
+      },
+    });
+    const conditions = [{ type: "Approved", status: "True", reason: "Test" }];
+    await blue.update(REQUESTS, { ...request, status: { conditions } }, { subresource: "approval" });
+    let cert = "";
+    await until(async () => {
+      const { status } = await blue.get<CertificateSigningRequest>(REQUESTS, { name: "jane" });
+      cert = Buffer.from(status?.certificate ?? "", "base64").toString();
+      return cert !== "";
+    }, WAIT_MS);
+    const type = "kubernetes.io/service-account-token";
+    const metadata = { name: "token", namespace: "default" };
+    await until(
+      async () =>
+        (await blue.list({ group: "", version: "v1", resource: "serviceaccounts" })).items.some(
+          (a) => a.metadata.name === "default" && a.metadata.namespace === "default",
+        ),
+      WAIT_MS,
+    );
+    const annotations = { "kubernetes.io/service-account.name": "default" };
+    await blue.create(SECRETS, { metadata: { ...metadata, annotations }, type } as KubeObject);
+    let token = "";
+    await until(async () => {
+      token = Buffer.from((await blue.get<Secret>(SECRETS, metadata)).data?.["token"] ?? "", "base64").toString();
+      return token !== "";
+    }, WAIT_MS);
+    const review = JSON.stringify({ apiVersion: "authentication.k8s.io/v1", kind: "SelfSubjectReview" });
+    for (const [credential, user] of [
+      [{ cert, key }, "jane"],
+      [{ token }, "system:serviceaccount:default:default"],
+    ] as const) {
+      const someone = createClient({ server, ...(ca ? { ca } : {}), ...credential });
+      const { body } = await someone.raw("POST", "/apis/authentication.k8s.io/v1/selfsubjectreviews", review, {
+        "content-type": "application/json",
+      });
+      match(body, new RegExp(`"username":"${user}"`));
+      // Whose credential names no path is in its own tenant; root's is closed to it.
+      const { code } = await someone.tenant("root").raw("GET", "/api/v1/namespaces");
+      equal(code, 403);
+      someone.close();
+    }
   });
 
   const skip = address ? false : "this machine has no address but loopback: an endpoint must have another";

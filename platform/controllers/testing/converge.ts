@@ -29,7 +29,7 @@ export interface Convergence {
   runs?: number;
 }
 
-const RUNS = 6;
+const RUNS = 4;
 const FAILING = 0.3;
 const WAIT_MS = 10_000;
 const NODE_MS = 5;
