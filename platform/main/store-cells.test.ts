@@ -4,6 +4,7 @@
  */
 import assert from "node:assert/strict";
 import { it, type TestContext } from "node:test";
+import { setTimeout as sleep } from "node:timers/promises";
 import { withTestDatabase } from "#db/testing.ts";
 import { silentLog } from "#platform/base/log.ts";
 import type { Key, Revision, Scope, Store, WatchEvent } from "#platform/store/port.ts";
@@ -130,7 +131,7 @@ it("a tenant moves to another database under load: no acknowledged write is lost
           guards,
         }));
       // Refused while the tenant is on its way: asked again, wherever it lives by then.
-      if (!result?.ok) await new Promise((resolve) => setImmediate(resolve));
+      if (!result?.ok) await sleep(5);
       else {
         last = Math.max(last, ...result.revisions);
         acknowledged.set(one.name, value++);
@@ -138,7 +139,7 @@ it("a tenant moves to another database under load: no acknowledged write is lost
     }
   });
   const until = async (condition: () => boolean) => {
-    while (!condition()) await new Promise((resolve) => setImmediate(resolve));
+    while (!condition()) await sleep(5);
   };
   const stopAt = async (place: Revision, following: Promise<void>) => {
     await until(() => follower.place >= place);

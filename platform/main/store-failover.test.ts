@@ -1,6 +1,7 @@
 /** A failover to a synchronous standby: real streaming replication, and a primary that dies or comes back (S2, S6, S12). */
 import assert from "node:assert/strict";
 import { after, before, describe, it } from "node:test";
+import { setTimeout as sleep } from "node:timers/promises";
 import { hostUrls } from "#db/hosts.ts";
 import { migrate } from "#db/migrate.ts";
 import { type ReplicatedDatabase, withReplicatedDatabase } from "#db/testing-replica.ts";
@@ -45,12 +46,12 @@ describe("a failover to a synchronous standby", () => {
     await primary.kill();
     const dead = acknowledged.length;
     await database.promote();
-    while (acknowledged.length < dead + 200) await new Promise((resolve) => setImmediate(resolve));
+    while (acknowledged.length < dead + 200) await sleep(5);
 
     // Somebody starts the old primary again. It takes connections and says that it takes writes.
     await primary.start();
     const there = acknowledged.length;
-    while (acknowledged.length < there + 200) await new Promise((resolve) => setImmediate(resolve));
+    while (acknowledged.length < there + 200) await sleep(5);
     const other = opened();
     await other.ready;
     writing = false;
