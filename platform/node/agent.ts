@@ -24,8 +24,10 @@ import { createEviction } from "./pressure/eviction.ts";
 import { createProber } from "./probes.ts";
 import { createReferences } from "./references.ts";
 import { configurationOf } from "./serving/configuration.ts";
+import { endPods, REFUSAL, SHUTTING_DOWN } from "./shutdown.ts";
 import { createStaticPods, isMirror, isStatic } from "./static-pods.ts";
 import { createStatistics, type Statistics } from "./stats/summary.ts";
+import type { Verdict } from "./status.ts";
 import { PODS } from "./status-writer.ts";
 import { createVolumes } from "./volumes/manager.ts";
 import { createWorker, type PodWorker } from "./worker.ts";
@@ -65,6 +67,8 @@ export interface Agent {
   pods(): NodePod[];
   /** Registered, and the first list of pods is in. */
   ready: Promise<void>;
+  /** The machine is about to go: no more pods, and those that run end in order. Resolves when they have, or the time is over. */
+  shutDown(): Promise<void>;
   /** Leaves every container running. */
   stop(): Promise<void>;
 }
@@ -93,12 +97,16 @@ export function startAgent(options: AgentOptions): Agent {
   const all = () => [...workers.values()].map((worker) => worker.pod());
   const reference = nodeReference(settings.name);
   const images = createImageCollection({ context, node: reference });
+  let shuttingDown = false;
+  const enders = {
+    pods: () => all().filter((pod) => workers.get(pod.metadata.uid)?.state() === "running"),
+    evict: (pod: NodePod, why: Verdict) => workers.get(pod.metadata.uid)?.evict(why) === true,
+  };
   const eviction = createEviction({
     context,
     observer,
     node: reference,
-    pods: () => all().filter((pod) => workers.get(pod.metadata.uid)?.state() === "running"),
-    evict: (pod, why) => workers.get(pod.metadata.uid)?.evict(why) === true,
+    ...enders,
     reclaim: images.removeUnused,
   });
   const parts = {
@@ -108,6 +116,7 @@ export function startAgent(options: AgentOptions): Agent {
     volumes,
     prober,
     admit: (pod: NodePod) => {
+      if (shuttingDown) return REFUSAL;
       const pressure = eviction.refuses(pod);
       if (pressure !== undefined) return { reason: "Evicted", message: pressure };
       return admit(pod, status, [...workers.values()]);
@@ -181,7 +190,12 @@ export function startAgent(options: AgentOptions): Agent {
     if (node) node = await client.get<Node>(NODES, { name: settings.name });
     status = await nodeStatus(
       settings,
-      { ...facts, problem, pressures: eviction.pressures(), volumesInUse: volumes.inUse() },
+      {
+        ...facts,
+        problem: shuttingDown ? SHUTTING_DOWN : problem,
+        pressures: eviction.pressures(),
+        volumesInUse: volumes.inUse(),
+      },
       node?.status ?? status,
       context.clock.now(),
     );
@@ -240,6 +254,15 @@ export function startAgent(options: AgentOptions): Agent {
     configuration: configurationOf(settings),
     pods: all,
     ready,
+    async shutDown() {
+      if (shuttingDown) return;
+      shuttingDown = true;
+      log.info("the machine is shutting down: pods are ended", { node: settings.name });
+      await keepStatus().catch((error: unknown) =>
+        log.warn("the node could not say that it goes", { error: messageOf(error) }),
+      );
+      await endPods(enders);
+    },
     async stop() {
       ending.abort();
       await Promise.all([...workers.values()].map((worker) => worker.stop()));

@@ -90,9 +90,13 @@ export const start: StartRole = async (context) => {
     if (config.joined) void keepCertificates(context, node, signal);
   };
 
+  // Who manages the machine's power says by this signal that it goes; the node's pods end in order, and the process stays until it is ended.
+  const powerFails = () => void parts.agent?.shutDown();
+  process.on("SIGPWR", powerFails);
   return {
     ready: begin(),
     async stop() {
+      process.off("SIGPWR", powerFails);
       stopping.abort();
       await parts.server?.close();
       await parts.agent?.stop();
