@@ -172,7 +172,7 @@ async function configOf(dataDir: string, databaseUrl: string): Promise<Config> {
     api: { host: "127.0.0.1", port: await freePort() },
     console: { host: "127.0.0.1", port: 0 },
     databaseUrl,
-    serviceCIDR: "10.96.0.0/24",
+    serviceCIDR: "10.96.0.0/16",
     podCIDR: "10.244.0.0/16",
     dns: { domain: "cluster.local", address: "10.96.0.10" },
     engine: "jco",
