@@ -97,6 +97,8 @@ const matchSchema = z.object({
   labels: z.array(z.string()).optional(),
   /** Only requests of users in one of these groups. */
   userGroups: z.array(z.string()).optional(),
+  /** Dotted paths ("spec.runtimeClassName"): only where the object has one of them. */
+  fields: z.array(z.string()).optional(),
 });
 export type MatchRule = z.infer<typeof matchSchema>;
 

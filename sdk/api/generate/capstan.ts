@@ -109,6 +109,8 @@ export const CAPSTAN_TYPES: Record<string, Schema> = {
     labels: set(string),
     /** Only requests of users in one of these groups. */
     userGroups: set(string),
+    /** Dotted paths: only where the object has one of them. */
+    fields: set(string),
   }),
   [`${PREFIX}PluginConcern`]: object({
     /** Dotted paths: pods that have something there. */

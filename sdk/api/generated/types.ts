@@ -78,6 +78,7 @@ export interface PluginMatchRule {
   namespaces?: string[];
   labels?: string[];
   userGroups?: string[];
+  fields?: string[];
 }
 export interface PluginRevision {
   revision?: number;

@@ -92,8 +92,19 @@ function matches(rule: MatchRule, request: AdmissionRequest): boolean {
     rule.operations.includes(request.operation) &&
     (rule.namespaces === undefined || rule.namespaces.includes(request.namespace)) &&
     (rule.userGroups === undefined || rule.userGroups.some((name) => request.user.groups.includes(name))) &&
-    (rule.labels === undefined || isLabelled(rule.labels, request))
+    (rule.labels === undefined || isLabelled(rule.labels, request)) &&
+    (rule.fields === undefined || rule.fields.some((path) => hasField(request.object, path)))
   );
+}
+
+/** An empty list or map is none. */
+function hasField(object: unknown, path: string): boolean {
+  let at = object;
+  for (const name of path.split(".")) {
+    if (typeof at !== "object" || at === null) return false;
+    at = (at as Record<string, unknown>)[name];
+  }
+  return at !== undefined && at !== null && (typeof at !== "object" || Object.keys(at).length > 0);
 }
 
 const isLabelled = (keys: readonly string[], { object, oldObject }: AdmissionRequest): boolean =>

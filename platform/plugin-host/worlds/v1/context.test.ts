@@ -47,11 +47,13 @@ test("the object that a review names is read alone, and a namespace counts as in
   assert.deepEqual(asked, [["ns", "n1"], ["a"]]);
 });
 
-test("requests are matched by the object's labels and the user's groups", () => {
+test("requests are matched by the object's labels and fields, and the user's groups", () => {
   const rule = { groups: [""], resources: ["pods"], operations: ["CREATE"] };
   const wants = (more: object, of: AdmissionRequest) => wantsReview(specOf({ match: [{ ...rule, ...more }] }), of);
   assert.equal(wants({ userGroups: ["nodes"] }, request()), false);
   assert.equal(wants({ userGroups: ["people"] }, request()), true);
   assert.equal(wants({ labels: ["a"] }, request()), false);
+  assert.equal(wants({ fields: ["spec.nodeName", "spec.other"] }, request()), true);
+  assert.equal(wants({ fields: ["spec.other", "spec.nodeName.deeper"] }, request()), false);
   assert.equal(wants({ labels: ["a"] }, request({ oldObject: { metadata: { labels: { a: "" } } } })), true);
 });
