@@ -95,10 +95,12 @@ function hostile(engine: EngineName): void {
 
   async function install(name: string, behaviour: string, policy: Policy, match: object = {}): Promise<void> {
     const { name: _, ...spec } = built.manifest;
+    // Filling the memory takes a slow machine longer than an endless loop is given.
+    const limits = { ...spec.limits, ...(behaviour === "memory" ? { deadlineMs: ANSWER_MS_MAX - 2000 } : {}) };
     const rules = spec.match.map((rule) => ({ ...rule, namespaces: [name], ...match }));
     await create("/apis/capstan.dev/v1/plugins", {
       metadata: { name },
-      spec: { ...spec, match: rules, failurePolicy: policy, config: { behaviour }, digest: built.digest },
+      spec: { ...spec, limits, match: rules, failurePolicy: policy, config: { behaviour }, digest: built.digest },
     });
   }
 
