@@ -2,7 +2,7 @@
 import { timeText } from "#platform/base/clock.ts";
 import type { Condition, Pod, PodDisruptionBudget, PodDisruptionBudgetStatus } from "#sdk/api/generated/types.ts";
 import { scaledValue } from "#sdk/api/intstr.ts";
-import { conditionOf, isFinished, isReady, isTerminating } from "../objects.ts";
+import { conditionOf, isFinished, isLeaving, isReady, isTerminating } from "../objects.ts";
 
 /** An eviction that was granted counts so long as its pod has not begun to end. */
 const DISRUPTED_MS = 120_000;
@@ -49,7 +49,7 @@ export function planBudget(
   }
   const { disruptedPods, recheckMs } = stillDisrupted(budget, counted, now);
   const healthy = counted.filter(
-    (pod) => !isTerminating(pod) && disruptedPods[pod.metadata.name ?? ""] === undefined && isReady(pod),
+    (pod) => !isLeaving(pod) && disruptedPods[pod.metadata.name ?? ""] === undefined && isReady(pod),
   ).length;
   const room = healthy - expected.desiredHealthy;
   const disruptionsAllowed = expected.count > 0 ? Math.max(0, room) : 0;

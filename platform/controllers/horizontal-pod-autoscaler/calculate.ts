@@ -3,7 +3,7 @@
 import { resourceAmounts } from "#platform/rules/pod-requests.ts";
 import type { Container, Pod } from "#sdk/api/generated/types.ts";
 import { parseQuantity, quantityMilliValue } from "#sdk/api/quantity.ts";
-import { conditionOf, isReady, isTerminating } from "../objects.ts";
+import { conditionOf, isLeaving, isReady } from "../objects.ts";
 import type { PodMetric, PodMetrics } from "./metrics.ts";
 
 /** Upstream's --horizontal-pod-autoscaler-cpu-initialization-period and …-initial-readiness-delay. */
@@ -136,7 +136,7 @@ function groupPods(pods: readonly Pod[], metrics: PodMetrics, resource: string |
   for (const pod of pods) {
     const name = nameOf(pod);
     const metric = metrics.get(name);
-    if (isTerminating(pod) || pod.status?.phase === "Failed") groups.ignored.add(name);
+    if (isLeaving(pod) || pod.status?.phase === "Failed") groups.ignored.add(name);
     else if (pod.status?.phase === "Pending") groups.unready.add(name);
     else if (!metric) groups.missing.add(name);
     else if (resource === "cpu" && isStarting(pod, metric, now)) groups.unready.add(name);
