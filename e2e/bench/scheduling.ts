@@ -79,6 +79,7 @@ async function main(): Promise<void> {
     say(
       `CPU seconds: schedulers, with their start, ${own}; API server ${servers.toFixed(1)}; database ${databases.toFixed(1)}`,
     );
+    for (const attempts of (await ours?.attempts()) ?? []) say(`attempts of a scheduler: ${attempts}`);
     for (const scheduler of schedulers) await scheduler.end();
   } finally {
     await side.remove();

@@ -2,11 +2,12 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import { mkdirSync, mkdtempSync, openSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { request } from "node:http";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { freePort } from "#db/testing.ts";
 import { delay } from "#platform/base/clock.ts";
-import type { Config } from "#platform/main/config.ts";
+import { type Config, paths } from "#platform/main/config.ts";
 import { ensurePki } from "#platform/main/pki.ts";
 import { binDir } from "../conformance/suite.ts";
 import { Cluster } from "../support/cluster.ts";
@@ -107,6 +108,21 @@ export const capstan: StartSide = async ({ servers }) => {
   };
 };
 
+const nameOf = (index: number): string => (index === 0 ? "scheduler" : `scheduler-${index + 1}`);
+
+/** How a scheduler's attempts ended, as it tells on its socket. */
+function attemptsOf(socketPath: string): Promise<string> {
+  return new Promise((resolve, reject) => {
+    const sent = request({ socketPath, path: "/metrics" }, async (answer) => {
+      const text = (await answer.setEncoding("utf8").toArray()).join("");
+      const lines = text.split("\n").filter((line) => line.startsWith("scheduler_schedule_attempts_total{"));
+      resolve(lines.map((line) => line.replace(/.*result="(\w+)"} /, "$1 ")).join(", "));
+    });
+    sent.on("error", reject);
+    sent.end();
+  });
+}
+
 export interface RunningScheduler {
   pid: number;
   end(): Promise<void>;
@@ -116,7 +132,7 @@ export interface RunningScheduler {
 export async function capstanWithSchedulers(
   count: number,
   logDir: string,
-): Promise<Side & { schedulers(): Promise<RunningScheduler[]> }> {
+): Promise<Side & { schedulers(): Promise<RunningScheduler[]>; attempts(): Promise<string[]> }> {
   const cluster = await Cluster.start({ servers: 1, engine: "wasmtime", asInstalled: true });
   const [server] = cluster.servers;
   if (!server) throw new Error("no API server was started");
@@ -136,15 +152,20 @@ export async function capstanWithSchedulers(
     peak: () => peakOf([server.pid]),
     cpu: () => ({ server: cpuOf([server.pid]), database: cpuOf([postmaster]) }),
     async schedulers() {
+      const { config } = paths(server.dataDir);
+      const present = JSON.parse(readFileSync(config, "utf8")) as Config;
+      writeFileSync(config, JSON.stringify({ ...present, server: { ...present.server, schedulers: String(count) } }));
       for (let i = 0; i < count; i++) {
         const out = openSync(join(logDir, `scheduler-${i}.log`), "a");
         const cli = join(import.meta.dirname, "../../platform/main/cli.ts");
-        const args = ["--disable-warning=ExperimentalWarning", cli, "role", "scheduler", "--data-dir", server.dataDir];
+        const args = ["--disable-warning=ExperimentalWarning", cli, "role", nameOf(i), "--data-dir", server.dataDir];
         const profile = process.env["CAPSTAN_BENCH_PROFILE"] ? ["--cpu-prof", `--cpu-prof-dir=${logDir}`] : [];
         running.push(spawn(process.execPath, [...profile, ...args], { stdio: ["ignore", out, out] }));
       }
       return running.map((child) => ({ pid: child.pid ?? 0, end: () => end(child) }));
     },
+    attempts: () =>
+      Promise.all(running.map((_, i) => attemptsOf(join(paths(server.dataDir).run, `${nameOf(i)}.sock`)))),
     async remove() {
       await Promise.all(running.map(end));
       await cluster.remove();
@@ -311,12 +332,12 @@ export async function makePki(dir: string): Promise<(name: string) => string> {
 }
 
 async function ready(url: string): Promise<void> {
-  const { Agent, request } = await import("node:https");
+  const { Agent, request: secure } = await import("node:https");
   // The certificate is self-signed and made by the server itself.
   const agent = new Agent({ rejectUnauthorized: false });
   const probe = () =>
     new Promise<number>((resolve) => {
-      const sent = request(`${url}/readyz`, { agent, timeout: 2_000 }, (answer) => {
+      const sent = secure(`${url}/readyz`, { agent, timeout: 2_000 }, (answer) => {
         answer.resume();
         resolve(answer.statusCode ?? 0);
       });

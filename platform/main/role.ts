@@ -7,6 +7,8 @@ export interface RoleContext {
   log: Log;
   /** The node this process is the agent of; only for the role "node". */
   nodeName?: string;
+  /** Which of several schedulers, from 0; only for the role "scheduler". */
+  index?: number;
 }
 
 export interface RunningRole {

@@ -30,6 +30,7 @@ export interface ServerOptions {
   disableAdmissionPlugins?: string;
   featureGates?: string;
   schedulerConfig?: string;
+  schedulers?: string;
 }
 
 type Name = keyof ServerOptions;
@@ -67,6 +68,7 @@ export const SERVER_OPTIONS: readonly Option[] = [
   option("enable-admission-plugins", "text", "NAME,…: besides those that are on by default"),
   option("disable-admission-plugins", "text", "NAME,…: of those that are on by default"),
   option("feature-gates", "text", "NAME=true|false,…"),
+  option("schedulers", "text", "how many schedulers work at once, 1 to 16 (1)"),
   option("scheduler-config", "file", "KubeSchedulerConfiguration: profiles of the scheduler"),
 ];
 
@@ -108,6 +110,11 @@ export function parseServerOptions(given: (flag: string) => string | undefined):
 
 function checked(flag: string, kind: Option["kind"], value: string): string {
   if (flag === "feature-gates") checkGates(value);
+  if (flag === "schedulers" && !/^([1-9]|1[0-6])$/.test(value))
+    throw new UserError(
+      `--schedulers takes a whole number from 1 to 16, not "${value}"`,
+      "npm run up -- --schedulers 2",
+    );
   if (kind === "boolean" && value !== "true" && value !== "false")
     throw new UserError(`--${flag} is true or false, not "${value}"`, `npm run up -- --${flag}=true`);
   if (kind !== "file") return value;
@@ -140,3 +147,6 @@ export function mergeServerOptions(before: ServerOptions | undefined, given: Ser
 
 export const serverOptionHelp = `options of the API server, named as kube-apiserver's (kept for later starts; an empty value takes one back):
 ${SERVER_OPTIONS.map(({ flag, kind, help }) => `  --${flag}${kind === "file" ? " FILE" : ""}  ${help}`).join("\n")}`;
+
+/** How many schedulers work at once. */
+export const schedulerCount = ({ server }: { server?: ServerOptions }): number => Number(server?.schedulers || 1);

@@ -5,6 +5,7 @@ import { containerdCommand } from "./containerd.ts";
 import { postgresSpec } from "./database.ts";
 import { nodeCommandPrefix } from "./nodes.ts";
 import type { ProcessSpec } from "./processes.ts";
+import { schedulerCount } from "./server-options.ts";
 import { projectDir } from "./settings.ts";
 
 const cli = `${projectDir}/platform/main/cli.ts`;
@@ -21,6 +22,10 @@ export const supervisorSpec = (dataDir: string): ProcessSpec => ({
   after: [],
 });
 
+/** "scheduler", "scheduler-2" … */
+const schedulerNames = (config: Config): string[] =>
+  Array.from({ length: schedulerCount(config) }, (_, i) => (i === 0 ? "scheduler" : `scheduler-${i + 1}`));
+
 export async function processSpecs(config: Config): Promise<ProcessSpec[]> {
   const role = (name: string, after: string[]): ProcessSpec => ({
     name,
@@ -35,7 +40,7 @@ export async function processSpecs(config: Config): Promise<ProcessSpec[]> {
     role("apiserver", ["migrate"]),
     ...nodeSpecs(config, role),
     role("controllers", ["apiserver"]),
-    role("scheduler", ["apiserver"]),
+    ...schedulerNames(config).map((name) => role(name, ["apiserver"])),
     role("console", ["apiserver"]),
   ];
 }

@@ -23,8 +23,8 @@ export type SchedulingEvent = "node" | "podGone" | "podPlaced" | "other";
 export const ALL_EVENTS: readonly SchedulingEvent[] = ["node", "podGone", "podPlaced", "other"];
 
 export interface SchedulingQueue {
-  /** New or changed: a change of the pod itself may have made it schedulable. */
-  put(key: string, pod: Pod): void;
+  /** New or changed: a change of the pod itself may have made it schedulable. A new one becomes active after `delayMs` (0). */
+  put(key: string, pod: Pod, delayMs?: number): void;
   remove(key: string): void;
   /** Waits for the next one; undefined after close. The taker must call done or failed. */
   take(): Promise<QueuedPod | undefined>;
@@ -119,7 +119,7 @@ export function createSchedulingQueue(options: QueueOptions = {}): SchedulingQue
   };
 
   return {
-    put(key, pod) {
+    put(key, pod, delayMs = 0) {
       const entry = entries.get(key);
       if (!entry) {
         const added: Entry = {
@@ -131,7 +131,9 @@ export function createSchedulingQueue(options: QueueOptions = {}): SchedulingQue
           happened: new Set(),
         };
         entries.set(key, added);
-        return activate(added);
+        if (delayMs === 0) return activate(added);
+        added.place = "backoff";
+        return after(added, delayMs);
       }
       const changed =
         JSON.stringify([entry.pod.spec, entry.pod.metadata.labels]) !== JSON.stringify([pod.spec, pod.metadata.labels]);

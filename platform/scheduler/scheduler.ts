@@ -31,6 +31,8 @@ export interface SchedulerOptions {
   signal: AbortSignal;
   /** Before the configuration's. */
   queue?: QueueOptions;
+  /** Of `count` schedulers, this is the one with this index: pods of another's share are left to it for a while. */
+  share?: Share;
   /** Left out: one profile with every plugin. */
   configuration?: Configuration;
 }
@@ -61,6 +63,21 @@ const servesPodGroups = async (client: Client): Promise<boolean> => {
 const isFinished = (pod: Pod) => pod.status?.phase === "Succeeded" || pod.status?.phase === "Failed";
 const waitsForNode = (pod: Pod) =>
   !pod.spec?.nodeName && !pod.metadata.deletionTimestamp && !isFinished(pod) && !pod.spec?.schedulingGates?.length;
+
+export interface Share {
+  index: number;
+  count: number;
+}
+
+/** A scheduler that is gone leaves its share to the others after so long. */
+const TAKEOVER_MS = 30_000;
+
+/** FNV-1a. */
+function hashOf(text: string): number {
+  let hash = 0x811c9dc5;
+  for (let i = 0; i < text.length; i++) hash = Math.imul(hash ^ text.charCodeAt(i), 0x01000193);
+  return hash >>> 0;
+}
 
 const DEFAULT = parseConfiguration({
   apiVersion: "kubescheduler.config.k8s.io/v1",
@@ -129,14 +146,16 @@ export function startScheduler(options: SchedulerOptions): Scheduler {
       if (isNew) queue.move("podPlaced");
     } else losePod(key);
   };
+  const { index, count } = options.share ?? { index: 0, count: 1 };
+  const delayOf = (of: string) => (hashOf(of) % count === index ? 0 : TAKEOVER_MS);
   /** A gang's pods are queued when enough are there. */
   const enqueue = (key: string, pod: Pod) => {
     const gang = gangs.wait(key, pod);
-    if (!gang) return queue.put(key, pod);
+    if (!gang) return queue.put(key, pod, delayOf(pod.metadata.uid ?? key));
     if (!isComplete(gang)) return;
     for (const member of gang.waiting) {
       const other = pods.get(member);
-      if (other && !table.isPlaced(member)) queue.put(member, other);
+      if (other && !table.isPlaced(member)) queue.put(member, other, delayOf(gang.key));
     }
   };
   const losePod = (key: string) => {

@@ -22,7 +22,7 @@ export const role: Command = {
   help: "run one role in the foreground (also: up --role NAME)",
   async run(options, [name]) {
     const process_ = name ?? "";
-    const kind = process_.startsWith("node-") ? "node" : process_;
+    const [kind = ""] = /^(node|scheduler)(?=-)/.exec(process_) ?? [process_];
     const load = roles[kind];
     if (!load)
       throw new UserError(
@@ -36,6 +36,7 @@ export const role: Command = {
       config,
       log,
       ...(kind === "node" ? { nodeName: process_.slice("node-".length) } : {}),
+      ...(kind === "scheduler" ? { index: Number(/-(\d+)$/.exec(process_)?.[1] ?? 1) - 1 } : {}),
     });
     const stopped = new Promise<string>((resolve) => {
       for (const signal of ["SIGTERM", "SIGINT"] as const) process.once(signal, () => resolve(signal));

@@ -15,6 +15,7 @@ import { paths } from "../config.ts";
 import { pluginClients } from "../plugin-users.ts";
 import { rolePlugins } from "../plugins.ts";
 import type { StartRole } from "../role.ts";
+import { schedulerCount } from "../server-options.ts";
 
 /** Throws where the file cannot be read, or is none. */
 function configurationOf(file: string | undefined): Configuration | undefined {
@@ -23,11 +24,10 @@ function configurationOf(file: string | undefined): Configuration | undefined {
 }
 
 /**
- * DATA/run/scheduler.sock, for the owner of the instance: /metrics, and /traces with what was decided lately (?pod=TENANT/NAMESPACE/NAME).
- * Of several schedulers of one instance on a machine, the first has it.
+ * DATA/run/scheduler.sock (scheduler-2.sock …), for the owner of the instance: /metrics, and /traces with what was decided lately
+ * (?pod=TENANT/NAMESPACE/NAME). Of several processes with the same one, the first has it.
  */
-function serveInsight(scheduler: Scheduler, runDir: string, log: Log): Promise<Server | undefined> {
-  const path = join(runDir, "scheduler.sock");
+function serveInsight(scheduler: Scheduler, path: string, log: Log): Promise<Server | undefined> {
   const server = createServer((request, response) => {
     const { pathname, searchParams } = new URL(request.url ?? "/", "http://scheduler");
     if (pathname === "/metrics") response.end(scheduler.metrics());
@@ -55,16 +55,18 @@ function serveInsight(scheduler: Scheduler, runDir: string, log: Log): Promise<S
   });
 }
 
-export const start: StartRole = async ({ config, log }) => {
+export const start: StartRole = async ({ config, log, index = 0 }) => {
   const kubeconfig = loadKubeconfig(paths(config.dataDir).roleKubeconfig("scheduler"));
   const client = createClient({ ...kubeconfig, userAgent: "capstan-scheduler" });
+  const name = index === 0 ? "scheduler" : `scheduler-${index + 1}`;
+  const socket = join(paths(config.dataDir).run, `${name}.sock`);
   const stopping = new AbortController();
   const { signal } = stopping;
   const users = pluginClients(kubeconfig);
   const loader = rolePlugins({
     role: "scheduler",
     clientFor: users.clientFor,
-    instance: `scheduler-${hostname()}`,
+    instance: `${name}-${hostname()}`,
     worlds: ["filter", "score"],
     config,
     client,
@@ -73,11 +75,10 @@ export const start: StartRole = async ({ config, log }) => {
   });
   const plugins = createSchedulingPlugins(loader.host, log);
   // No pod is bound before the filters are there: without one, every node would be feasible.
+  const share = { index, count: schedulerCount(config) };
   const configuration = configurationOf(config.server?.schedulerConfig);
-  const scheduler = loader.load().then(() => startScheduler({ client, plugins, log, signal, configuration }));
-  const looking = scheduler
-    .then((running) => serveInsight(running, paths(config.dataDir).run, log))
-    .catch(() => undefined);
+  const scheduler = loader.load().then(() => startScheduler({ client, plugins, log, signal, configuration, share }));
+  const looking = scheduler.then((running) => serveInsight(running, socket, log)).catch(() => undefined);
   return {
     ready: scheduler.then(({ ready }) => ready),
     async stop() {
