@@ -3,6 +3,7 @@
  * endpoint is gone. Such records are removed; TCP needs nothing of the kind (its peers notice).
  */
 import type { RunProgram } from "../host/program.ts";
+import { ANY_ADDRESS } from "./render.ts";
 import type { UdpChange } from "./state.ts";
 
 /** Returns what failed, one sentence each; "no entries" is not a failure. */
@@ -15,7 +16,7 @@ export async function forgetUdpFlows(changes: readonly UdpChange[], run: RunProg
   };
   for (const { service, gone, first } of changes) {
     const [address = "", port = ""] = service.split(":");
-    const toService = ["--orig-dst", address, "--orig-port-dst", port];
+    const toService = [...(address === ANY_ADDRESS ? [] : ["--orig-dst", address]), "--orig-port-dst", port];
     if (first) await remove(toService);
     else for (const endpoint of gone) await remove([...toService, "--reply-src", endpoint.split(":")[0] ?? ""]);
   }

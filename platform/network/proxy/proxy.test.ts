@@ -230,6 +230,26 @@ describe("services", { skip: skip ?? false }, () => {
     client.kill("SIGKILL");
   });
 
+  test("UDP flows to a node port leave an endpoint that is gone, too", async () => {
+    const ports = { ports: [{ name: "", protocol: "UDP" as const, port: 8080 }] };
+    const udp: Service["spec"] = { type: "NodePort", ports: [{ port: 53, nodePort: 30053, protocol: "UDP" }] };
+    await api.put(services, service("udp-out", "10.78.0.17", udp));
+    await api.put(endpointSlices, slice("udp-out", [0], 8080, ports));
+    const client = await lab.node(
+      outside.name,
+      `const s = require("node:dgram").createSocket("udp4"); s.bind(40001, () => { s.on("message", (m) => console.log(String(m)));
+       setInterval(() => s.send("?", 30053, "192.168.77.1", () => {}), 50); });`,
+    );
+    let last = "";
+    client.stdout!.on("data", (data: Buffer) => {
+      last = String(data).trim().split("\n").at(-1) ?? "";
+    });
+    await until("first", async () => last === "pod0");
+    await api.put(endpointSlices, slice("udp-out", [1], 8080, ports));
+    await until("moved", async () => last === "pod1");
+    client.kill("SIGKILL");
+  });
+
   test("rules removed by somebody else come back, and removal leaves nothing", async () => {
     await mustRun(host.run, "nft", ["flush", "ruleset"]);
     await api.put(endpointSlices, slice("web", [1], 8080));

@@ -99,9 +99,12 @@ function masqueradeRules(settings: ProxySettings): string[] {
 /** One service's part of the table, and where its UDP flows go (for conntrack). */
 export interface Fragment {
   ruleset: Ruleset;
-  /** "address:port" of the service → endpoints "address:port"; UDP only. */
+  /** "address:port" of the service (ANY_ADDRESS for its node port) → endpoints "address:port"; UDP only. */
   udp: Map<string, Set<string>>;
 }
+
+/** Of the node: any address that it has. */
+export const ANY_ADDRESS = "*";
 
 const ignored = (service: Service) =>
   service.spec?.type === "ExternalName" ||
@@ -196,6 +199,7 @@ class PortWriter {
     if (nodePort !== undefined) {
       if (cluster.length > 0)
         this.element("service-nodeports", `${this.protocol} . ${nodePort}`, `goto ext-${this.suffix}`);
+      this.flows(ANY_ADDRESS, nodePort);
       if (!outOk) this.element("no-endpoint-nodeports", `${this.protocol} . ${nodePort}`, refusal);
     }
     this.writeFirewall();
@@ -215,11 +219,12 @@ class PortWriter {
 
   private toService(address: string, verdict: string): void {
     this.element("service-ips", this.key(address), verdict);
-    if (this.protocol === "udp")
-      this.fragment.udp.set(
-        `${address}:${this.port.port}`,
-        new Set(this.backends.cluster.map((b) => `${b.address}:${b.port}`)),
-      );
+    this.flows(address, this.port.port);
+  }
+
+  private flows(address: string, port: number): void {
+    if (this.protocol !== "udp") return;
+    this.fragment.udp.set(`${address}:${port}`, new Set(this.backends.cluster.map((b) => `${b.address}:${b.port}`)));
   }
 
   /** External IPs, and load balancer addresses whose traffic arrives here unchanged (ipMode VIP). */
