@@ -7,6 +7,7 @@ import { tenantOf } from "#sdk/client/port.ts";
 import { createBackoffs } from "./backoff.ts";
 import type { NodeContext, NodePod } from "./context.ts";
 import type { Image, PodSandboxConfig } from "./cri.ts";
+import { createImageCredentials } from "./image-credentials.ts";
 import type { PullAuth } from "./ports.ts";
 import type { References } from "./references.ts";
 
@@ -53,6 +54,7 @@ export interface ImagePuller {
 export function createImagePuller(context: NodeContext, references: References): ImagePuller {
   const backoffs = createBackoffs();
   const lastErrors = new Map<string, string>();
+  const held = createImageCredentials(context.settings);
 
   const credentials = async (pod: NodePod, image: string): Promise<PullAuth | undefined> => {
     const registry = image.split("/")[0] ?? "";
@@ -89,13 +91,18 @@ export function createImagePuller(context: NodeContext, references: References):
       }
       const present = await runtime.imageStatus(image);
       const policy = container.imagePullPolicy ?? (image.endsWith(":latest") ? "Always" : "IfNotPresent");
-      if (present !== undefined && policy !== "Always") {
+      const auth = await credentials(pod, image);
+      const mine = present !== undefined && policy !== "Always" && (await held.mayUse(present.id, auth));
+      if (present !== undefined && mine) {
         const message = `Container image ${JSON.stringify(asked)} already present on machine and can be accessed by the pod`;
         recorder.event(pod, "Normal", "Pulled", message, about);
         return present;
       }
       if (policy === "Never") {
-        const message = `Container image ${JSON.stringify(asked)} is not present with pull policy of Never`;
+        const message =
+          present === undefined
+            ? `Container image ${JSON.stringify(asked)} is not present with pull policy of Never`
+            : `image ${JSON.stringify(asked)} is present, but this pod has no credentials that it was pulled with`;
         recorder.event(pod, "Warning", "ErrImageNeverPull", message, about);
         throw new WaitingError("ErrImageNeverPull", message);
       }
@@ -109,7 +116,7 @@ export function createImagePuller(context: NodeContext, references: References):
       }
       recorder.event(pod, "Normal", "Pulling", `Pulling image ${JSON.stringify(asked)}`, about);
       try {
-        await runtime.pullImage(image, await credentials(pod, image), sandbox);
+        await runtime.pullImage(image, auth, sandbox);
       } catch (error) {
         const why = messageOf(error);
         backoffs.next(key, context.clock.now());
@@ -122,6 +129,7 @@ export function createImagePuller(context: NodeContext, references: References):
       lastErrors.delete(key);
       const pulled = await runtime.imageStatus(image);
       if (pulled === undefined) throw new WaitingError("ErrImagePull", `image ${asked} is gone after it was pulled`);
+      await held.pulled(pulled.id, auth, present?.id);
       const seconds = ((context.clock.now() - now) / 1000).toFixed(3).replace(/0+$/, "").replace(/\.$/, "");
       const message = `Successfully pulled image ${JSON.stringify(asked)} in ${seconds}s (${seconds}s including waiting). Image size: ${pulled.size ?? 0} bytes.`;
       recorder.event(pod, "Normal", "Pulled", message, about);
