@@ -1,10 +1,12 @@
 /** Workloads, services and accounts come to the same state under crashes, restarts, compaction and lost writes, in any order. */
 import { test } from "node:test";
-import type { EndpointSlice, Job, Node, Pod, ReplicaSet } from "#sdk/api/generated/types.ts";
+import type { Deployment, EndpointSlice, Job, Node, Pod, ReplicaSet } from "#sdk/api/generated/types.ts";
 import type { KubeObject } from "#sdk/api/object.ts";
 import type { Client } from "#sdk/client/port.ts";
+import { until } from "#sdk/testing/until.ts";
 import { daemonSetController } from "./daemonset/controller.ts";
 import { deploymentController } from "./deployment/controller.ts";
+import { drainController } from "./drain/controller.ts";
 import { endpointSliceController } from "./endpointslice/controller.ts";
 import { jobController } from "./job/controller.ts";
 import { isTerminating } from "./objects.ts";
@@ -47,6 +49,28 @@ test("a deployment that is updated and scaled has so many pods of the last versi
       return { images: await imagesOf(client), size: sets.reduce((sum, rs) => sum + (rs.spec?.replicas ?? 0), 0) };
     },
     expected: { images: ["v2", "v2", "v2", "v2", "x"], size: 4 },
+  });
+});
+
+test("a rollout by steps stands at its step, and pods that drained are gone", async (t) => {
+  const annotations = { "rollout.capstan.dev/steps": "25% hold, 100%", "rollout.capstan.dev/drain": "20ms" };
+  const spec = { replicas: 4, selector, template: podSpec("v1"), strategy: { type: "RollingUpdate" } };
+  const made = object("apps/v1", "Deployment", "web", spec);
+  const name = { namespace: "default", name: "web" };
+  await converges(t, {
+    loops: [deploymentController, replicaSetController, drainController],
+    fate: ready,
+    steps: [
+      async (client) => {
+        await client.create(r.DEPLOYMENTS, { ...made, metadata: { ...made.metadata, annotations } });
+        await until(async () => (await client.get<Deployment>(r.DEPLOYMENTS, name)).status?.availableReplicas === 4);
+        const body = { spec: { template: podSpec("v2") } } as never;
+        await client.patch(r.DEPLOYMENTS, name, { type: "merge", body });
+      },
+      make(r.NAMESPACES, { apiVersion: "v1", kind: "Namespace", metadata: { name: "other" } }),
+    ],
+    view: imagesOf,
+    expected: ["v1", "v1", "v1", "v2"],
   });
 });
 

@@ -60,9 +60,9 @@ export function advance(input: StepInput): StepOutcome {
   const before = stateOf(deployment);
   if (before?.set !== name && others === 0) return { state: before, target: desired(deployment), events: [] };
   const events: StepOutcome["events"] = [];
-  let state: StepState = before?.set === name ? before : { set: name, step: 0, since: now };
+  let state: StepState = before?.set === name ? before : { set: name, step: firstStep(input), since: now };
   const told = (type: "Normal" | "Warning", reason: string, message: string) => events.push({ type, reason, message });
-  if (state !== before) told("Normal", "RolloutStarted", `Rolling out ${name}: ${describe(plan, 0)}`);
+  if (state !== before) told("Normal", "RolloutStarted", `Rolling out ${name}: ${describe(plan, state.step)}`);
   const asked = deployment.metadata.annotations?.[PROMOTE];
   const promoted = asked === undefined ? {} : { promoted: true };
   if (asked !== undefined && state.step < last) {
@@ -109,6 +109,12 @@ export function advance(input: StepInput): StepOutcome {
     recheckMs: plan.deadlineMs,
     ...promoted,
   };
+}
+
+/** A version that still has pods, because its successor was taken back half-way, loses none of them. */
+function firstStep({ deployment, plan, newSet }: StepInput): number {
+  const index = plan.steps.findIndex((step) => sizeOf(step, deployment) >= desired(newSet));
+  return index < 0 ? plan.steps.length - 1 : index;
 }
 
 function healthOf(

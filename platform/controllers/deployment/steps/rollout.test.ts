@@ -67,6 +67,23 @@ test("a step holds until it is promoted, and then everything is new", async (t) 
   await settled(api, { v2: 10 });
 });
 
+test("a template that is taken back half-way comes back at once", async (t) => {
+  const api = world(t, LOOPS);
+  let least = Number.POSITIVE_INFINITY;
+  let measured = false;
+  runPods(t, api, ready, (pods) => {
+    if (measured) least = Math.min(least, images(pods)["v1"] ?? 0);
+  });
+  await make(api, { steps: "20% hold, 50% hold" });
+  await settled(api, { v1: 10 });
+  await update(api, "v2");
+  await settled(api, { v1: 8, v2: 2 });
+  measured = true;
+  await update(api, "v1");
+  await settled(api, { v1: 10 });
+  equal(least, 8);
+});
+
 test("a version that does not become ready is rolled back by itself, and the old one never shrinks below what must serve", async (t) => {
   const api = world(t, LOOPS);
   let least = Number.POSITIVE_INFINITY;

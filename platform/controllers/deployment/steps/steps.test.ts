@@ -109,6 +109,12 @@ describe("a rollout by steps", () => {
     deepEqual([promoted.state?.step, promoted.target, promoted.promoted], [2, 10, true]);
   });
 
+  test("goes on from what there is when the version before is wanted again", () => {
+    const undone = look(undefined, set("new", 8), {}, { others: 2 });
+    deepEqual([undone.state?.step, undone.target], [2, 10]);
+    deepEqual(look(undefined, set("new", 4), {}, { others: 6 }).target, 5);
+  });
+
   test("comes at once where there is no other version", () => {
     deepEqual(look(undefined, set("new", 0), {}, { others: 0 }), { state: undefined, target: 10, events: [] });
   });
