@@ -1,6 +1,6 @@
 /** Lists: what a request asks of the store, and the pages that come of it. */
-import type { Freshness, ListRequest, ListResult, Store, StoredObject, TenantId } from "#platform/store/port.ts";
-import { requiredValue } from "#sdk/api/fields.ts";
+import type { Freshness, ListRequest, ListResult, Scope, Store, StoredObject, TenantId } from "#platform/store/port.ts";
+import { type FieldSelector, requiredValue } from "#sdk/api/fields.ts";
 import { badRequest, StatusError } from "#sdk/api/status.ts";
 import { decodeToken, encodeToken, expiredContinue } from "../registry/continueToken.ts";
 import { inVersion, selectsInVersion, type Versioned } from "../registry/conversion.ts";
@@ -8,6 +8,16 @@ import { matcherOf } from "../registry/selectors.ts";
 import type { ResourceEntry } from "../registry/strategy.ts";
 import type { Exchange } from "./exchange.ts";
 import { type ListParameters, parseResourceVersion } from "./options.ts";
+
+/** Node agents ask for their own pods: the store has an index of them (main/store.ts). */
+const INDEXED: Readonly<Record<string, string>> = { pods: "spec.nodeName" };
+
+/** The part of a scope that an index answers. */
+export function indexedField(resource: string, selector: FieldSelector): Pick<Scope, "field"> {
+  const name = INDEXED[resource];
+  const value = name === undefined ? undefined : requiredValue(selector, name);
+  return name !== undefined && value ? { field: { name, value } } : {};
+}
 
 export interface Page {
   objects: readonly StoredObject[];
@@ -44,6 +54,7 @@ export async function pageOf(
       resource: entry.storeResource,
       ...(entry.facts.namespaced && info.namespace ? { namespace: info.namespace } : {}),
       ...(name ? { name } : {}),
+      ...indexedField(entry.storeResource, selection.fields),
     },
     freshness: freshnessOf(p, token),
     ...(matcher ? { matcher } : {}),

@@ -1,4 +1,4 @@
-/** Objects as the client asked to see them: whole, as metadata only, or as rows of a table. S9: an unchanged document's text is made once. */
+/** Objects as the client asked to see them: whole, as metadata only, or as rows of a table. */
 import type { StoredObject } from "#platform/store/port.ts";
 import type { DynamicObject, ListMeta } from "#sdk/api/object.ts";
 import { apiVersionOf, TENANT_ANNOTATION } from "#sdk/api/object.ts";
@@ -32,19 +32,17 @@ function versioned(r: RenderRequest, stored: Rendered): DynamicObject {
   return marked(r.entry.strategy.storage?.fromStorage(object) ?? object, r.tenantName(stored));
 }
 
-const texts = new WeakMap<Rendered, string>();
+/** The object reads as it is stored, but for its revision. */
+const isPlain = (r: RenderRequest, stored: Rendered): boolean =>
+  !r.entry.strategy.storage && r.tenantName(stored) === undefined;
 
-/** The JSON text of the object in its own kind. */
-export function objectText(r: RenderRequest, stored: Rendered): string {
-  const known = texts.get(stored);
-  const plain = !r.entry.strategy.storage;
-  if (plain && r.tenantName(stored) === undefined) {
-    const text = known ?? textOf(stored);
-    if (!known) texts.set(stored, text);
-    return text;
-  }
-  return JSON.stringify(versioned(r, stored));
-}
+/** All who ask in this way get the same bytes for the object. */
+export const isShared = (r: RenderRequest, stored: Rendered): boolean =>
+  r.accepted.encoding === "json" && r.accepted.shape === "object" && isPlain(r, stored);
+
+/** The JSON text of the object in its own kind. Made anew each time: it is the document with the revision put in. */
+export const objectText = (r: RenderRequest, stored: Rendered): string =>
+  isPlain(r, stored) ? textOf(stored) : JSON.stringify(versioned(r, stored));
 
 const messagesOf = new WeakMap<Rendered, Buffer>();
 
@@ -54,7 +52,7 @@ function objectMessage(r: RenderRequest, stored: Rendered): Buffer {
     const partial = metadataOnly(versioned(r, stored), r.accepted.version);
     return messageFor(partial.apiVersion ?? "", partial.kind ?? "", partial);
   }
-  const plain = !r.entry.strategy.storage && r.tenantName(stored) === undefined;
+  const plain = isPlain(r, stored);
   const known = plain ? messagesOf.get(stored) : undefined;
   if (known) return known;
   const { kind } = r.entry.facts;

@@ -10,8 +10,10 @@ import { inVersion, isConverted, selectsInVersion, type Versioned } from "../reg
 import { matcherOf } from "../registry/selectors.ts";
 import type { ResourceEntry } from "../registry/strategy.ts";
 import type { Exchange } from "./exchange.ts";
+import { RecentFrames } from "./frames.ts";
+import { indexedField } from "./list.ts";
 import { type ListParameters, listParameters, parseWatchVersion } from "./options.ts";
-import { type RenderRequest, renderObject } from "./render.ts";
+import { isShared, type RenderRequest, renderObject } from "./render.ts";
 import type { AnyResponse } from "./respond.ts";
 import { remembering, seenAs } from "./seen.ts";
 
@@ -63,6 +65,15 @@ function modeOf(p: ListParameters): Mode {
   return { after: revision, initial: revision === 0, marksEnd: false };
 }
 
+const shared = new RecentFrames();
+
+const frameOf = (type: string, object: string | Buffer): Buffer =>
+  typeof object === "string" ? Buffer.from(`{"type":"${type}","object":${object}}\n`) : watchFrame(type, object);
+
+/** A single one is not copied. */
+const joined = ([first = NOTHING, ...others]: readonly Buffer[]): Buffer =>
+  others.length === 0 ? first : Buffer.concat([first, ...others]);
+
 /** The stream of frames, several in one chunk when they came together. */
 async function* frames(
   store: Store,
@@ -81,6 +92,7 @@ async function* frames(
     resource: r.entry.storeResource,
     ...(r.entry.facts.namespaced && exchange.info.namespace ? { namespace: exchange.info.namespace } : {}),
     ...(exchange.info.name || name ? { name: exchange.info.name || name } : {}),
+    ...indexedField(r.entry.storeResource, selection.fields),
   };
   let first = true;
   let ready: ReadonlyMap<StoredObject, Versioned> = new Map();
@@ -93,12 +105,13 @@ async function* frames(
     }
     const type = recall ? recall(event.change, (of) => ready.get(of) ?? of) : seenAs(event.change, matcher);
     if (!type) return NOTHING;
+    const { object: stored } = event.change;
     const of = deletedAt(event.change);
-    const object = renderObject(r, ready.get(of) ?? of, first);
+    const shown = ready.get(of) ?? of;
+    const frame = () => frameOf(type, renderObject(r, shown, first));
+    const made = shown === stored && isShared(r, stored) ? shared.get(stored, type, frame) : frame();
     first = false;
-    return typeof object === "string"
-      ? Buffer.from(`{"type":"${type}","object":${object}}\n`)
-      : watchFrame(type, object);
+    return made;
   };
   const watch = store.watch({
     scope,
@@ -110,7 +123,7 @@ async function* frames(
   const converts = isConverted(r.entry) && exchange.scope !== "*" && (late || r.accepted.shape !== "metadata");
   for await (const events of watch) {
     if (converts) ready = await convertedIn(r.entry, exchange.scope as TenantId, events);
-    const chunk = Buffer.concat(events.map(encode));
+    const chunk = joined(events.map(encode));
     if (chunk.length > 0) yield chunk;
   }
 }
