@@ -63,6 +63,8 @@ class Estimator {
         return { cost: 1, ...(scope.get(node.name) ?? at(this.#variables[node.name] ?? this.#root)) };
       case "select": {
         const of = this.of(node.of, scope);
+        // What may be absent is the result of a function, of which nothing is known.
+        if (node.optional) return { cost: bounded(of.cost + 1) };
         return { cost: bounded(of.cost + 1), ...at(of.at ? (of.at.fields?.[node.field] ?? of.at.item) : this.#root) };
       }
       case "has":
@@ -70,6 +72,7 @@ class Estimator {
       case "index": {
         const of = this.of(node.of, scope);
         const { cost } = this.of(node.key, scope);
+        if (node.optional) return { cost: bounded(of.cost + cost + 1) };
         const size = of.itemSize === undefined ? {} : { size: of.itemSize };
         return { cost: bounded(of.cost + cost + 1), ...at(of.at ? of.at.item : this.#root), ...size };
       }
@@ -222,7 +225,7 @@ function callEstimate(
     }
     case "join": {
       const separators = times(a ?? 0, Math.max(0, first - 1));
-      const size = bounded(times(first, target?.itemSize ?? target?.at?.item?.max ?? UNKNOWN) + separators);
+      const size = bounded(times(first, target?.at?.item?.max ?? UNKNOWN) + separators);
       return { cost: walked(size), size };
     }
     case "isSorted":
@@ -231,10 +234,10 @@ function callEstimate(
     case "min":
     case "indexOf":
     case "lastIndexOf": {
-      const item = target?.itemSize ?? target?.at?.item?.max;
-      return candidates.some(({ parameters: [one] }) => one?.kind === "list")
-        ? { cost: times(first, 1 + (item ? walked(item) : 0)) }
-        : { cost: walked(first) };
+      const lists = candidates.flatMap(({ parameters: [one] }) => (one?.kind === "list" ? [one.element.kind] : []));
+      const isWalked = lists.some((kind) => kind === "string" || kind === "bytes");
+      const item = walked(target?.at?.item?.max ?? (isWalked ? UNKNOWN : 0));
+      return { cost: lists.length > 0 ? times(first, 1 + item) : walked(first) };
     }
     case "cidr":
     case "isIP":
