@@ -4,6 +4,7 @@ import type { Pod } from "#sdk/api/generated/types.ts";
 import { isReason } from "#sdk/api/status.ts";
 import { type Client, tenantOf } from "#sdk/client/port.ts";
 import type { Recorder } from "#sdk/client/recorder.ts";
+import type { Asker } from "./answers.ts";
 import { type Question, questionOf, type Refusal, type Search } from "./decide.ts";
 import type { PodFacts, SchedulingPlugins } from "./framework.ts";
 import { type Gang, type Gangs, isComplete } from "./gangs.ts";
@@ -30,6 +31,7 @@ export interface CycleOptions {
   queue: SchedulingQueue;
   preemptor: Preemptor;
   gangs: Gangs;
+  asker: Asker;
   traces: Traces;
   recorder: Recorder;
   log: Log;
@@ -43,6 +45,8 @@ export interface CycleOptions {
 export interface Cycle {
   /** Decides about a pod that was taken from the queue, and perhaps about others like it. */
   schedule(item: QueuedPod): Promise<void>;
+  /** Binds a pod to this node where every filter lets it pass; else answers what they said. */
+  placeOn(pod: Pod, key: string, node: number): Promise<string | undefined>;
   /** Resolves when the bindings under way are over. */
   settled(): Promise<void>;
   readonly attempts: Attempts;
@@ -269,8 +273,23 @@ export function createCycle(options: CycleOptions): Cycle {
     queue.failed(item, until);
   };
 
+  const placeOn = async (pod: Pod, key: string, node: number): Promise<string | undefined> => {
+    const [profile] = options.profiles.values();
+    if (!profile) return "there is no profile";
+    const question = questionOf(options.facts(pod), demandOf(pod), profile.plugins, table);
+    for (const { plugin } of question.filters) await options.asker.sync(plugin);
+    const { failures } = await profile.search.filter(question, [node]);
+    const refusal = failures.get(node);
+    if (refusal) return refusal.reasons.join(", ");
+    const name = table.nameOf(node);
+    table.assume(key, pod, name);
+    await bind({ key, pod, attempts: 1, arrived: 0 }, pod, name);
+    return undefined;
+  };
+
   return {
     schedule,
+    placeOn,
     attempts,
     async settled() {
       await Promise.all(bindings);

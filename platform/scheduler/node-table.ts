@@ -62,6 +62,8 @@ export interface SchedulerTable extends NodeTable {
   /** Of every node, in a fixed order; not to be changed. */
   ids(): readonly number[];
   nameOf(id: number): string;
+  /** Nodes with what of their allocatable nobody has asked for. */
+  free(): Iterable<{ node: Node; free: Amounts }>;
   /** No id is or was greater than or equal to this. */
   capacity(): number;
   /** Some pod there has a lower priority. */
@@ -243,6 +245,12 @@ export function createNodeTable(facts: (pod: Pod) => PodFacts = (pod) => factsOf
       return order;
     },
     nameOf: (id) => entries.get(id)?.name ?? "",
+    *free() {
+      for (const { id, node, allocatable, podsMax } of entries.values()) {
+        const { requested, pods } = usage(id);
+        if (pods < podsMax) yield { node, free: less(allocatable, requested) };
+      }
+    },
     capacity: () => capacity,
     hasLowerPriority(id, than) {
       for (const { priority } of placeOf(id)?.pods.values() ?? []) if (priority < than) return true;
@@ -304,6 +312,13 @@ function amountsOf(amounts: ResourceAmounts): Amounts {
   const { cpu = 0, memory = 0, "ephemeral-storage": ephemeralStorage = 0, ...others } = amounts;
   return { cpuMilli: cpu, memory, ephemeralStorage, others: Object.entries(others) };
 }
+
+const less = (a: Amounts, b: Amounts): Amounts => ({
+  cpuMilli: a.cpuMilli - b.cpuMilli,
+  memory: a.memory - b.memory,
+  ephemeralStorage: a.ephemeralStorage - b.ephemeralStorage,
+  others: a.others.map(([name, amount]) => [name, amount - (b.others.find(([other]) => other === name)?.[1] ?? 0)]),
+});
 
 export function factsOf(pod: Pod, namespaceLabels: NamespaceLabels, claims?: readonly object[]): PodFacts {
   const tenant = tenantOf(pod);

@@ -7,6 +7,7 @@ import { type CoreEvent, EVENTS } from "#sdk/client/recorder.ts";
 import { createFakeApi, type FakeApi } from "#sdk/testing/fake-api.ts";
 import { until } from "#sdk/testing/until.ts";
 import { type FilterPlugin, type NodeDelta, noPlugins, type SchedulingPlugins } from "./framework.ts";
+import type { OfferedRoom } from "./offers.ts";
 import { startScheduler } from "./scheduler.ts";
 import { filterOf } from "./testing.ts";
 
@@ -235,4 +236,39 @@ test("of two gangs for which there is room only once, one is bound whole and the
   equal(await boundOf(api, other), 0);
   await makeNode(api, "n3", "3");
   await until(async () => (await boundOf(api, other)) === 3);
+});
+
+test("a framework's pods go where it takes room, and only where the filters let them", async (t) => {
+  const api = createFakeApi();
+  await makeNode(api, "small", "1");
+  await makeNode(api, "large", "4");
+  const framework = {
+    name: "mine",
+    async offer(_: string, rooms: readonly OfferedRoom[]) {
+      const small = rooms.find(({ node }) => node === "small");
+      const large = rooms.find(({ node }) => node === "large");
+      const accepted = [
+        { offer: small?.id ?? "", namespace: "default", pod: "big" },
+        { offer: large?.id ?? "", namespace: "default", pod: "fits" },
+      ];
+      return { accepted, declineMs: 0 };
+    },
+  };
+  const stop = new AbortController();
+  const scheduler = startScheduler({
+    client: api.client,
+    plugins: withFilter(cpuFilter()),
+    frameworks: { list: () => [framework], onChange: () => undefined },
+    log: silentLog,
+    signal: stop.signal,
+  });
+  t.after(async () => {
+    stop.abort();
+    await scheduler.done;
+  });
+  await scheduler.ready;
+  await makePod(api, "big", "2", { schedulerName: "mine" });
+  await makePod(api, "fits", "2", { schedulerName: "mine" });
+  await until(async () => (await getPod(api, "fits")).spec?.nodeName === "large");
+  equal((await getPod(api, "big")).spec?.nodeName, undefined);
 });

@@ -14,6 +14,7 @@ import { createSearch } from "./decide.ts";
 import type { SchedulingPlugins } from "./framework.ts";
 import { createGangs, isComplete, type PodGroup } from "./gangs.ts";
 import { createNodeTable, factsOf } from "./node-table.ts";
+import { createOffers, type Frameworks } from "./offers.ts";
 import { createPreemptor } from "./preempt.ts";
 import { createSchedulingQueue, type QueueOptions } from "./queue.ts";
 import { createTraces, exposition, type Trace } from "./traces.ts";
@@ -33,6 +34,8 @@ export interface SchedulerOptions {
   queue?: QueueOptions;
   /** Of `count` schedulers, this is the one with this index: pods of another's share are left to it for a while. */
   share?: Share;
+  /** Left out: nobody is offered anything. */
+  frameworks?: Frameworks;
   /** Left out: one profile with every plugin. */
   configuration?: Configuration;
 }
@@ -55,6 +58,9 @@ const groupsOfPod = (pod: Pod): string[] => {
   return name ? [`${tenantOf(pod)}/${pod.metadata.namespace ?? ""}/${name}`] : [];
 };
 
+/** Of a pod that waits: whom it waits for. */
+const schedulersOfPod = (pod: Pod): string[] => (waitsForNode(pod) ? [schedulerOf(pod)] : []);
+
 const servesPodGroups = async (client: Client): Promise<boolean> => {
   const { code, body } = await client.raw("GET", "/apis/scheduling.k8s.io/v1alpha2");
   return code === 200 && body.includes('"podgroups"');
@@ -71,6 +77,8 @@ export interface Share {
 
 /** A scheduler that is gone leaves its share to the others after so long. */
 const TAKEOVER_MS = 30_000;
+/** Changes come in bursts: room is offered after one. */
+const OFFER_MS = 100;
 
 /** FNV-1a. */
 function hashOf(text: string): number {
@@ -95,7 +103,10 @@ export function startScheduler(options: SchedulerOptions): Scheduler {
   const table = createNodeTable(facts);
   const queue = createSchedulingQueue({ ...configuration.queue, ...options.queue });
   const recorder = createRecorder({ client, component: SCHEDULER_NAME, log, perTenant: true });
-  const pods = createInformer<Pod>(wildcard, PODS, { log, indexes: { group: groupsOfPod } });
+  const pods = createInformer<Pod>(wildcard, PODS, {
+    log,
+    indexes: { group: groupsOfPod, scheduler: schedulersOfPod },
+  });
   const nodes = createInformer<Node>(wildcard, NODES, { log });
   /** Undefined where the API does not serve them. */
   let groups: Informer<PodGroup> | undefined;
@@ -112,6 +123,7 @@ export function startScheduler(options: SchedulerOptions): Scheduler {
   const traces = createTraces();
   const cycle = createCycle({
     gangs,
+    asker,
     traces,
     client,
     profiles,
@@ -166,6 +178,10 @@ export function startScheduler(options: SchedulerOptions): Scheduler {
     queue.move("podGone");
   };
   pods.on({ added: seePod, updated: seePod, deleted: (pod) => losePod(keyOf(pod)) });
+  const offered = { added: () => offerSoon(), updated: () => offerSoon(), deleted: () => offerSoon() };
+  pods.on(offered);
+  nodes.on(offered);
+  options.frameworks?.onChange(() => offerSoon());
   const seeNode = (node: Node) => {
     const volumeLimits = volumes.limitsOf(node.metadata.name ?? "");
     table.putNode(volumeLimits ? Object.assign({}, node, { volumeLimits }) : node);
@@ -199,6 +215,34 @@ export function startScheduler(options: SchedulerOptions): Scheduler {
   plugins.attach(table);
   plugins.onChange(() => queue.move("other"));
 
+  const offers =
+    options.frameworks &&
+    createOffers({
+      frameworks: options.frameworks,
+      waiting: (name) => pods.byIndex("scheduler", name).filter((pod) => !table.isPlaced(keyOf(pod))),
+      rooms: table.free,
+      async place(pod, node) {
+        const id = table.idOf(node);
+        return id === undefined ? "the node is gone" : await cycle.placeOn(pod, keyOf(pod), id);
+      },
+      log,
+    });
+  /** One thing at a time asks the plugins: a decision, or a round of offers. */
+  let turn: Promise<void> = Promise.resolve();
+  const inTurn = (work: () => Promise<void>): Promise<void> => {
+    turn = turn.then(work);
+    return turn;
+  };
+  let offering = false;
+  const offerSoon = () => {
+    if (!offers || offering || signal.aborted || options.frameworks?.list().length === 0) return;
+    offering = true;
+    setTimeout(() => {
+      offering = false;
+      if (!signal.aborted) void inTurn(() => offers.round());
+    }, OFFER_MS).unref();
+  };
+
   /** Pods may have come before their group. */
   const seeGroup = (group: PodGroup) => {
     for (const pod of pods.byIndex("group", keyOf(group))) if (isWaiting(pod)) enqueue(keyOf(pod), pod);
@@ -215,7 +259,11 @@ export function startScheduler(options: SchedulerOptions): Scheduler {
     ready.resolve();
     signal.addEventListener("abort", () => queue.close(), { once: true });
     if (signal.aborted) queue.close();
-    for (let item = await queue.take(); item; item = await queue.take()) await cycle.schedule(item);
+    for (;;) {
+      const item = await queue.take();
+      if (!item) break;
+      await inTurn(() => cycle.schedule(item));
+    }
     await cycle.settled();
   };
   const ready = Promise.withResolvers<void>();
