@@ -8,6 +8,7 @@ import { createEngine } from "../engine/index.ts";
 import { CONTRACT_PREFIX } from "../engine/port.ts";
 import type { Language } from "../plugin/build.ts";
 import { WORLDS } from "../plugin/manifest.ts";
+import { benchPlugin } from "./bench.ts";
 import { newPlugin, worldsOf } from "./new.ts";
 import { outDirOf, testPlugin } from "./test.ts";
 
@@ -44,6 +45,10 @@ for (const language of ["go", "c"] as const) {
         for (const { name, wrong } of results) assert.equal(wrong, undefined, `${name}: ${wrong}`);
         assert.ok(built.bytes < BYTES_MAX[language], `${built.bytes} bytes`);
         assert.ok(!readFileSync(join(dir, "capstan.plugin.json"), "utf8").includes("NAME"));
+        // Enough for several rounds of a garbage collector, which looks at clocks when it likes.
+        const { measured } = await benchPlugin(dir, { engine, outDir: outDirOf(dir), calls: 3000 });
+        for (const { case: name, memoryBytes } of measured)
+          assert.ok(memoryBytes < 24 * 1024 * 1024, `${name} has ${memoryBytes} bytes`);
       });
     }
   });

@@ -283,7 +283,7 @@ class GoWriter {
     const call = `${served}.${pascal(f.name)}(${members.map((_, i) => `a${i}`).join(", ")})`;
     const [answer, body] = this.#answering(f, call);
     const go = `export${pascal(face.name)}${pascal(f.name)}`;
-    return `//go:wasmexport ${this.#contract.name}/${face.name}@${this.#contract.version}#${f.name}\nfunc ${go}(${core.join(", ")})${answer} {\n${[...loads, "\treleaseCall()", ...body].join("\n")}\n}`;
+    return `//go:wasmexport ${this.#contract.name}/${face.name}@${this.#contract.version}#${f.name}\nfunc ${go}(${core.join(", ")})${answer} {\n${[...loads, "\tbeginCall()", "\tdefer endCall()", ...body].join("\n")}\n}`;
   }
 
   #answering(f: AbiFunction, call: string): [answer: string, body: string[]] {
@@ -353,19 +353,16 @@ class GoWriter {
       return [f.value ? `\treturn ${this.#lift(f.value, [call])}` : `\t${call}`];
     }
     const value = f.value;
+    const called = ["\twas := setInside(0)", `\t${go}(${[...flat, "address(r)"].join(", ")})`, "\tsetInside(was)"];
     if (!f.failure) {
       const type = value as AbiType;
-      return [
-        `\tr := alloc(${sizeOf(type)})`,
-        `\t${go}(${[...flat, "address(r)"].join(", ")})`,
-        `\treturn ${this.#load(type, "r")}`,
-      ];
+      return [`\tr := alloc(${sizeOf(type)})`, ...called, `\treturn ${this.#load(type, "r")}`];
     }
     const { payload, size } = tagged([value, f.failure]);
     const failed = `loadFailure(${at("r", payload)})`;
     return [
       `\tr := alloc(${size})`,
-      `\t${go}(${[...flat, "address(r)"].join(", ")})`,
+      ...called,
       "\tif *(*uint8)(r) != 0 {",
       `\t\tfailure := ${failed}`,
       ...(value ? [`\t\tvar none ${this.#goType(value)}`, "\t\treturn none, &failure"] : ["\t\treturn &failure"]),

@@ -1,12 +1,31 @@
 ;; WASI preview 1 for guests of toolchains that cannot do without it (Go's wasip1, wasi-libc), made of the contract's `clock` and `log` alone:
 ;; no files, no environment, no arguments, no sockets. What a program prints becomes log lines, one for each write. Randomness is drawn
 ;; from the clock: good for hash seeds, worthless for keys. Sleeping spins until its time has come.
+;; Imports may not be called while the host puts values into the guest's memory (cabi_realloc), and Go's runtime looks at the clock whenever it likes: the
+;; clock is asked only while the guest says that it is inside of a hook, and stands still otherwise.
 ;; Joined to the guest's module by componentNew (build.ts); it works in the guest's memory and has none of its own.
 (module
   (import "capstan:plugin/clock@1.0.0" "now" (func $now (result f64)))
   (import "capstan:plugin/clock@1.0.0" "monotonic" (func $monotonic (result f64)))
   (import "capstan:plugin/log@1.0.0" "write" (func $log (param i32 i32 i32)))
   (import "env" "memory" (memory 0))
+
+  (global $inside (mut i32) (i32.const 0))
+  (global $seen (mut i32) (i32.const 0))
+  (global $wall (mut f64) (f64.const 0))
+  (global $steady (mut f64) (f64.const 0))
+
+  ;; The guest's word that imports may be called; answers what it said before.
+  (func (export "capstan_inside") (param $now i32) (result i32)
+    (global.get $inside)
+    (global.set $inside (local.get $now)))
+
+  (func $look
+    (if (i32.or (global.get $inside) (i32.eqz (global.get $seen)))
+      (then
+        (global.set $seen (i32.const 1))
+        (global.set $wall (call $now))
+        (global.set $steady (call $monotonic)))))
 
   (func (export "args_sizes_get") (param i32 i32) (result i32)
     (i32.store (local.get 0) (i32.const 0))
@@ -21,10 +40,11 @@
 
   ;; Nanoseconds; clock 0 is the day's, all others never go back.
   (func (export "clock_time_get") (param $clock i32) (param $precision i64) (param $at i32) (result i32)
+    (call $look)
     (i64.store (local.get $at)
       (i64.trunc_sat_f64_u
         (f64.mul
-          (if (result f64) (i32.eqz (local.get $clock)) (then (call $now)) (else (call $monotonic)))
+          (if (result f64) (i32.eqz (local.get $clock)) (then (global.get $wall)) (else (global.get $steady)))
           (f64.const 1000000))))
     (i32.const 0))
   (func (export "clock_res_get") (param i32 i32) (result i32)
@@ -34,10 +54,11 @@
   ;; xorshift64 from the two clocks.
   (func (export "random_get") (param $at i32) (param $length i32) (result i32)
     (local $state i64)
+    (call $look)
     (local.set $state
       (i64.xor
-        (i64.reinterpret_f64 (call $now))
-        (i64.mul (i64.reinterpret_f64 (call $monotonic)) (i64.const 0x9e3779b97f4a7c15))))
+        (i64.reinterpret_f64 (global.get $wall))
+        (i64.mul (i64.reinterpret_f64 (global.get $steady)) (i64.const 0x9e3779b97f4a7c15))))
     (if (i64.eqz (local.get $state)) (then (local.set $state (i64.const 1))))
     (block $done
       (loop $next
@@ -81,6 +102,8 @@
 
   ;; Every subscription is told at once that its time has come: who wanted to sleep looks at the clock and asks again.
   (func (export "poll_oneoff") (param $in i32) (param $out i32) (param $count i32) (param $told i32) (result i32)
+    ;; Where the clock cannot be asked, time goes on by a millisecond.
+    (if (i32.eqz (global.get $inside)) (then (global.set $steady (f64.add (global.get $steady) (f64.const 1)))))
     (i32.store (local.get $told) (local.get $count))
     (block $done
       (loop $next

@@ -49,6 +49,12 @@ func logPanic() {
 	}
 }
 
+// The host's functions may be called only between the reading of a hook's arguments and the making of its answer, and not while a call of them
+// brings its own answer: what the runtime asks of its system is answered by them.
+//
+//go:wasmimport wasi_snapshot_preview1 capstan_inside
+func setInside(inside uint32) uint32
+
 // What the host holds addresses of: a call's arguments until they are read, its answer until the next call.
 var held [][]uint64
 
@@ -68,7 +74,12 @@ func realloc(old, oldSize, alignment, size uint32) uint32 {
 }
 
 // The arguments were read: the strings and slices made of them hold their memory now.
-func releaseCall() { held = nil }
+func beginCall() {
+	held = nil
+	setInside(1)
+}
+
+func endCall() { setInside(0) }
 
 func address(p unsafe.Pointer) uint32 { return uint32(uintptr(p)) }
 func pointer(p uint32) unsafe.Pointer { return unsafe.Pointer(uintptr(p)) }
