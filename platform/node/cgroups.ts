@@ -97,7 +97,10 @@ export interface CgroupHost {
   ensure(pod: Pod): string;
   /** Gives the pod's cgroup its limits anew; with `before`, what holds both: processes are still limited as that one says. */
   resize(pod: Pod, before?: Pod): void;
-  /** Succeeds when it is gone; false while processes are in it. */
+  /**
+   * Of a pod of which the runtime has nothing any more. What is still in it was lost by a shim that died: processes are killed, and the
+   * containers' own cgroups go too. False while something is left; to be tried again.
+   */
   remove(pod: Pod): boolean;
 }
 
@@ -127,15 +130,28 @@ export function createCgroups(cgroupRoot: string): CgroupHost {
     remove(pod) {
       let gone = true;
       for (const root of hierarchies()) {
-        try {
-          rmdirSync(join(root, pathOf(pod)));
-        } catch (error) {
-          if (!(error instanceof Error && "code" in error && error.code === "ENOENT")) gone = false;
-        }
+        if (!removeTree(join(root, pathOf(pod)))) gone = false;
       }
       return gone;
     },
   };
+}
+
+function removeTree(directory: string): boolean {
+  if (!existsSync(directory)) return true;
+  try {
+    for (const entry of readdirSync(directory, { withFileTypes: true }))
+      if (entry.isDirectory()) removeTree(join(directory, entry.name));
+    for (const pid of readText(join(directory, "cgroup.procs"))
+      .split("\n")
+      .filter((line) => line !== ""))
+      process.kill(Number(pid), "SIGKILL");
+    rmdirSync(directory);
+    return true;
+  } catch {
+    // Somebody else was faster, or a process takes its time to end.
+    return !existsSync(directory);
+  }
 }
 
 /** Without a quota (microseconds a period) or memory (bytes): unlimited. */
