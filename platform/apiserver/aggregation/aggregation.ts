@@ -236,7 +236,7 @@ export class Aggregation {
     };
     const request = { namespace: "", name: api.name, subresource: "status", produce, retries: true };
     try {
-      await registry().update(context, entry, request, { dryRun: false, fieldManager: "kube-aggregator" });
+      await registry().update(context, entry, request, { dryRun: false, fieldManager: "kube-apiserver" });
     } catch (error) {
       if (!isReason(error, "NotFound")) throw error;
     }

@@ -45,7 +45,7 @@ export async function registerLocal(
     const spec = { ...(group ? { group } : {}), version, groupPriorityMinimum, versionPriority };
     const metadata = { name, labels: { [MANAGED]: managed } };
     const object = { apiVersion: "apiregistration.k8s.io/v1", kind: "APIService", metadata, spec };
-    const options = { dryRun: false, fieldManager: "kube-aggregator" };
+    const options = { dryRun: false, fieldManager: "kube-apiserver" };
     await registry()
       .create(context, entry, "", object, options)
       .catch((error: unknown) => ignore(error, "AlreadyExists"));

@@ -6,6 +6,7 @@ import {
   isDNS1123Subdomain,
   isEnvVarName,
   isInRange,
+  isLabelValue,
   isPortName,
   isQualifiedName,
 } from "#sdk/api/names.ts";
@@ -17,6 +18,7 @@ import {
   invalidValue,
   notFoundValue,
   notSupported,
+  notSupportedInOrder,
   required,
 } from "../../../registry/causes.ts";
 import { oneOf } from "../../checks.ts";
@@ -281,6 +283,10 @@ export function validateVolumes(volumes: readonly Volume[], path: string): { cau
   return { causes, names };
 }
 
+const TOLERATION_OPERATORS = ["Equal", "Exists"];
+const COMPARING_OPERATORS = [...TOLERATION_OPERATORS, "Lt", "Gt"];
+const TAINT_EFFECTS = ["NoSchedule", "PreferNoSchedule", "NoExecute"];
+
 export function validateTolerations(tolerations: readonly Toleration[], path: string): Causes {
   const causes: Causes = [];
   for (const [i, t] of tolerations.entries()) {
@@ -300,10 +306,19 @@ export function validateTolerations(tolerations: readonly Toleration[], path: st
         invalidValue(`${at}.effect`, t.effect ?? "", "effect must be 'NoExecute' when `tolerationSeconds` is set"),
       );
     }
-    if (t.operator === "Exists" && t.value)
-      causes.push(invalidValue(`${at}.operator`, t, "value must be empty when `operator` is 'Exists'"));
-    const effects = ["NoExecute", "NoSchedule", "PreferNoSchedule"];
-    if (t.effect && !effects.includes(t.effect)) causes.push(notSupported(`${at}.effect`, t.effect, effects));
+    const { operator = "", value = "" } = t;
+    if (operator === "" || operator === "Equal") {
+      const wrong = isLabelValue(value);
+      if (wrong.length > 0) causes.push(invalidValue(`${at}.operator`, value, wrong.join(";")));
+    } else if (operator === "Exists") {
+      if (value) causes.push(invalidValue(`${at}.operator`, value, "value must be empty when `operator` is 'Exists'"));
+    } else {
+      // Comparisons are told of where they are asked for, and then refused: their feature is off.
+      const known = operator === "Lt" || operator === "Gt" ? COMPARING_OPERATORS : TOLERATION_OPERATORS;
+      causes.push(notSupportedInOrder(`${at}.operator`, operator, known));
+    }
+    if (t.effect && !TAINT_EFFECTS.includes(t.effect))
+      causes.push(notSupportedInOrder(`${at}.effect`, t.effect, TAINT_EFFECTS));
   }
   return causes;
 }
