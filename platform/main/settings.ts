@@ -43,7 +43,7 @@ export const optionHelp = `options:
   --console-port N      the web console (default 8080)
   --kubelet-port N      the node agent (default 10250)
   --postgres-port N     the embedded PostgreSQL (default 54329)
-  --database-url URL    a PostgreSQL of your own instead of the embedded one (or DATABASE_URL)
+  --database-url URL    a PostgreSQL of your own instead of the embedded one (or DATABASE_URL); with a standby: …@one:5432,two:5432/…
   --nodes N             node agents on this machine, each in a network namespace of its own when there are several; 0 for none
   --engine wasmtime|jco what runs components (default wasmtime where its addon is built)
   --pod-cidr, --service-cidr  address ranges (default: the first free ones from 10.244.0.0/16 and 10.96.0.0/16)
