@@ -4,6 +4,8 @@ import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { after, before, describe, it } from "node:test";
 import { run } from "#platform/main/run.ts";
+import { instanceOf } from "#platform/main/settings.ts";
+import { networkNames } from "#platform/network/names.ts";
 import { eventually, type Instance, skipWithoutNode, startInstance } from "../support/instance.ts";
 
 const TENANT = "acme";
@@ -105,6 +107,13 @@ describe("pods of two tenants and two namespaces", { skip: skipWithoutNode }, ()
     const file = write("stolen-slice", slice);
     const refused = await run("kubectl", ["--kubeconfig", config(), "apply", "-f", file], { timeoutMs: 60_000 });
     assert.match(refused.stderr, /is another tenant's pod \(podNetwork\)/);
+  });
+
+  it("each pod sends by its own address only", async () => {
+    const { guardTable } = networkNames(instanceOf(capstan.dataDir));
+    const { stdout } = await run("nft", ["list", "set", "bridge", guardTable, "addresses"], { timeoutMs: 10_000 });
+    assert.ok(stdout.includes(serverAddress), stdout);
+    assert.equal(stdout.match(/"veth/g)?.length, 4, "one for each pod");
   });
 
   it("a NetworkPolicy lets in whom it selects and nobody else, until it is gone", async () => {

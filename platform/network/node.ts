@@ -113,7 +113,7 @@ export async function startNetwork(options: NetworkOptions): Promise<RunningNetw
     ready: Promise.all([routes.ready, dns.ready, services.ready, policies.ready]).then(() => undefined),
     stopped,
     async place(pod) {
-      if (pod.link !== undefined) guard.attach({ uid: pod.uid, link: pod.link, address: pod.address });
+      if (pod.cable) guard.attach({ uid: pod.uid, ...pod.cable, address: pod.address });
       await policies.place(pod);
     },
     unplace(uid) {

@@ -10,6 +10,7 @@ import type { AttachedPod } from "#platform/network/guard/guard.ts";
 import { sysctlRecordFile } from "#platform/network/host/changes.ts";
 import { networkNames } from "#platform/network/names.ts";
 import { type RunningNetwork, startNetwork } from "#platform/network/node.ts";
+import type { PlacedPod } from "#platform/network/policy/model.ts";
 import { type Agent, startAgent } from "#platform/node/agent.ts";
 import { createComponentRuntime } from "#platform/node/component-runtime.ts";
 import type { Network, NetworkResult } from "#platform/node/ports.ts";
@@ -195,7 +196,7 @@ const placing = (config: Config, calls: Network, network: RunningNetwork): Netwo
         uid,
         tenant,
         address,
-        ...linkOf(config, result),
+        ...cableOf(config, result),
       });
     return result;
   },
@@ -205,11 +206,12 @@ const placing = (config: Config, calls: Network, network: RunningNetwork): Netwo
   },
 });
 
-/** The host's end of the pod's cable: of the interfaces outside of the pod the one that is not the bridge. */
-function linkOf({ instance }: Config, { interfaces = [] }: NetworkResult): { link?: string } {
+/** The pod's cable: of the interfaces outside of the pod the one that is not the bridge, and the one inside. */
+function cableOf({ instance }: Config, { interfaces = [] }: NetworkResult): Pick<PlacedPod, "cable"> {
   const { podBridge } = networkNames(instance);
   const outer = interfaces.find(({ name, sandbox }) => !sandbox && name !== podBridge);
-  return outer ? { link: outer.name } : {};
+  const mac = interfaces.find(({ sandbox }) => sandbox)?.mac;
+  return outer && mac ? { cable: { link: outer.name, mac } } : {};
 }
 
 /** What an earlier process connected, from what the agent keeps of its pods (`pods/UID/network.json`). */
@@ -219,9 +221,9 @@ function attachedPods(config: Config, directory: string): AttachedPod[] {
   return readdirSync(pods).flatMap((uid) => {
     try {
       const { result } = JSON.parse(readFileSync(join(pods, uid, "network.json"), "utf8")) as { result: NetworkResult };
-      const { link } = linkOf(config, result);
+      const { cable } = cableOf(config, result);
       const address = result.ips[0]?.address.split("/")[0];
-      return link !== undefined && address !== undefined ? [{ uid, link, address }] : [];
+      return cable && address !== undefined ? [{ uid, ...cable, address }] : [];
     } catch {
       // On the host's network, or not connected yet.
       return [];

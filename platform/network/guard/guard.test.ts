@@ -8,9 +8,11 @@ import { cannotRunLab, createLab, joinBridge, until } from "../testing/lab.ts";
 import { type RunningGuard, renderPod, startGuard } from "./guard.ts";
 
 test("names and addresses that are none get no rule", () => {
-  assert.equal(renderPod({ uid: "u", link: 'x"; flush ruleset', address: "10.0.0.1" }), undefined);
-  assert.equal(renderPod({ uid: "u", link: "veth1", address: "fe80::1" }), undefined);
-  assert.ok(renderPod({ uid: "u", link: "veth1", address: "10.0.0.1" }));
+  const pod = { uid: "u", link: "veth1", mac: "0a:58:00:00:00:01", address: "10.0.0.1" };
+  assert.equal(renderPod({ ...pod, link: 'x"; flush ruleset' }), undefined);
+  assert.equal(renderPod({ ...pod, address: "fe80::1" }), undefined);
+  assert.equal(renderPod({ ...pod, mac: "1 }; flush ruleset" }), undefined);
+  assert.ok(renderPod(pod));
 });
 
 const skip = await cannotRunLab();
@@ -27,6 +29,8 @@ describe("the guard of pods' addresses", { skip: skip ?? false }, () => {
   let server: RunProgram;
   let guard: RunningGuard;
 
+  const hardware = async (run: RunProgram) =>
+    /link\/ether (\S+)/.exec(await mustRun(run, "ip", ["link", "show", "dev", "eth0"]))?.[1] ?? "";
   const connects = async (from: string, to: string) => {
     const script = `const s = require("node:net").connect({ host: ${JSON.stringify(to)}, port: 80, localAddress: ${JSON.stringify(from)} });
       s.setTimeout(700, () => process.exit(1)); s.on("connect", () => process.exit(0)); s.on("error", () => process.exit(2));`;
@@ -57,7 +61,7 @@ describe("the guard of pods' addresses", { skip: skip ?? false }, () => {
       } else client = pod.run;
     }
     await mustRun(client, "ip", ["address", "add", `${FORGED}/24`, "dev", "eth0"]);
-    const attached = [{ uid: "s", link: "gserver", address: SERVER }];
+    const attached = [{ uid: "s", link: "gserver", mac: await hardware(server), address: SERVER }];
     guard = startGuard({ table: "capstan_test_guard", run: host, log: silentLog, signal: stop.signal, attached });
   });
   after(async () => {
@@ -70,9 +74,14 @@ describe("the guard of pods' addresses", { skip: skip ?? false }, () => {
     const [, local = ""] =
       /inet6 (fe80[0-9a-f:]+)/.exec(await mustRun(server, "ip", ["-6", "address", "show", "eth0"])) ?? [];
     assert.ok(await connects(FORGED, SERVER), "before the pod is attached nothing is known of it");
-    guard.attach({ uid: "c", link: "gclient", address: CLIENT });
+    const mac = await hardware(client);
+    guard.attach({ uid: "c", link: "gclient", mac, address: CLIENT });
     await until("the other address is refused", async () => !(await connects(FORGED, SERVER)));
     assert.ok(await connects(CLIENT, SERVER));
+    await mustRun(client, "ip", ["link", "set", "dev", "eth0", "address", "0a:58:00:00:00:99"]);
+    assert.equal(await connects(CLIENT, SERVER), false, "with another hardware address");
+    await mustRun(client, "ip", ["link", "set", "dev", "eth0", "address", mac]);
+    await until("with its own again", () => connects(CLIENT, SERVER));
     if (local !== "") assert.equal(await connects("::", `${local}%eth0`), false);
   });
 

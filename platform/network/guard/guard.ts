@@ -1,7 +1,7 @@
 /**
- * A pod sends by its own IPv4 address and answers ARP for it, and nothing else leaves its interface: policies know pods by their addresses, so
- * nobody may take a neighbour's, and IPv6 between neighbours on a bridge would pass all rules by. A table of family bridge, before the bridge
- * decides anything. Interfaces that are not known here are others'.
+ * A pod sends by its own hardware and IPv4 addresses and answers ARP for them, and nothing else leaves its interface: policies know pods by their
+ * addresses, so nobody may take a neighbour's, and IPv6 between neighbours on a bridge would pass all rules by. A table of family bridge, before
+ * the bridge learns or decides anything. Interfaces that are not known here are others'.
  */
 import { isIPv4 } from "node:net";
 import type { Log } from "#platform/base/log.ts";
@@ -15,6 +15,8 @@ export interface AttachedPod {
   uid: string;
   /** The host's end of the pod's cable, a port of the bridge. */
   link: string;
+  /** Of the pod's own end: "0a:58:0a:f4:00:02". */
+  mac: string;
   address: string;
 }
 
@@ -36,7 +38,9 @@ export interface RunningGuard {
 
 const sets = {
   ports: { kind: "set", declaration: "type ifname;" },
-  bindings: { kind: "set", declaration: "type ifname . ipv4_addr;" },
+  hardware: { kind: "set", declaration: "type ifname . ether_addr;" },
+  addresses: { kind: "set", declaration: "type ifname . ipv4_addr;" },
+  bindings: { kind: "set", declaration: "type ifname . ether_addr . ipv4_addr;" },
 } as const satisfies Record<string, Omit<NftSet, "elements">>;
 
 function renderBase(): Ruleset {
@@ -47,8 +51,9 @@ function renderBase(): Ruleset {
     hook: "type filter hook prerouting priority -300;",
     rules: [
       "iifname != @ports accept",
-      "ether type ip iifname . ip saddr @bindings accept",
-      "ether type arp iifname . arp saddr ip @bindings accept",
+      "iifname . ether saddr != @hardware drop",
+      "ether type ip iifname . ip saddr @addresses accept",
+      "ether type arp iifname . arp saddr ether . arp saddr ip @bindings accept",
       "drop",
     ],
   });
@@ -56,18 +61,24 @@ function renderBase(): Ruleset {
 }
 
 /** Undefined for what is no name of an interface, or no address. */
-export function renderPod({ link, address }: AttachedPod): Part | undefined {
-  if (!/^[A-Za-z0-9._-]{1,15}$/.test(link) || !isIPv4(address)) return undefined;
+export function renderPod({ link, mac, address }: AttachedPod): Part | undefined {
+  if (!/^[A-Za-z0-9._-]{1,15}$/.test(link) || !/^[0-9a-f]{2}(:[0-9a-f]{2}){5}$/i.test(mac) || !isIPv4(address))
+    return undefined;
   const ruleset = emptyRuleset();
-  ruleset.sets.set("ports", { ...sets.ports, elements: new Map([[`"${link}"`, ""]]) });
-  ruleset.sets.set("bindings", { ...sets.bindings, elements: new Map([[`"${link}" . ${address}`, ""]]) });
+  const port = `"${link}"`;
+  const element = (set: keyof typeof sets, key: string) =>
+    ruleset.sets.set(set, { ...sets[set], elements: new Map([[key, ""]]) });
+  element("ports", port);
+  element("hardware", `${port} . ${mac}`);
+  element("addresses", `${port} . ${address}`);
+  element("bindings", `${port} . ${mac} . ${address}`);
   return { ruleset };
 }
 
 const PROBE = `add table bridge capstan_probe
-add set bridge capstan_probe s { type ifname . ipv4_addr; }
+add set bridge capstan_probe s { type ifname . ether_addr . ipv4_addr; }
 add chain bridge capstan_probe c { type filter hook prerouting priority -300; }
-add rule bridge capstan_probe c ether type ip iifname . ip saddr @s accept
+add rule bridge capstan_probe c ether type arp iifname . arp saddr ether . arp saddr ip @s accept
 `;
 
 export function startGuard(options: GuardOptions): RunningGuard {

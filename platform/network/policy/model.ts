@@ -25,8 +25,8 @@ export interface PlacedPod {
   uid: string;
   tenant: string;
   address: string;
-  /** The host's end of its cable, where that is known. */
-  link?: string;
+  /** Its cable, where that is known: the host's end, and the pod's hardware address. */
+  cable?: { link: string; mac: string };
 }
 
 export class PolicyModel {
