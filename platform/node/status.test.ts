@@ -92,6 +92,18 @@ describe("a pod's status", () => {
     assert.deepEqual(status.containerStatuses?.[0]?.state, { waiting: { reason: "PodInitializing" } });
   });
 
+  it("says what is mounted where, and that no mount is read-only all the way down", () => {
+    const volumeMounts = [
+      { name: "a", mountPath: "/a" },
+      { name: "b", mountPath: "/b", readOnly: true },
+    ];
+    const status = statusOf({ containers: [{ name: "main", image: "i", volumeMounts }] }, [made("main", "RUNNING")]);
+    assert.deepEqual(status.containerStatuses?.[0]?.volumeMounts, [
+      { name: "a", mountPath: "/a" },
+      { name: "b", mountPath: "/b", readOnly: true, recursiveReadOnly: "Disabled" },
+    ]);
+  });
+
   it("says why the node refused a pod", () => {
     const verdict = { reason: "OutOfcpu", message: "Pod was rejected: Node didn't have enough resource: cpu" };
     const status = statusOf({}, [], { verdict });

@@ -1,7 +1,15 @@
 /** A pod's status from what is there, as the kubelet writes it (kubelet_pods.go, status/generate.go). Pure. */
 
 import { timeText } from "#platform/base/clock.ts";
-import type { Container, ContainerState, ContainerStatus, PodCondition, PodStatus } from "#sdk/api/generated/types.ts";
+import type {
+  Container,
+  ContainerState,
+  ContainerStatus,
+  PodCondition,
+  PodStatus,
+  VolumeMount,
+  VolumeMountStatus,
+} from "#sdk/api/generated/types.ts";
 import { isSidecar, qosClass } from "./cgroups.ts";
 import type { NodePod } from "./context.ts";
 import type { Observation, ObservedContainer } from "./observe.ts";
@@ -142,8 +150,16 @@ function containerStatus(input: StatusInput, container: Container, init: boolean
     ...(Object.keys(allocated.requests ?? {}).length === 0 ? {} : { allocatedResources: allocated.requests }),
     resources: actual,
     started,
+    ...(container.volumeMounts?.length ? { volumeMounts: container.volumeMounts.map(mountStatus) } : {}),
   };
 }
+
+/** Recursive read-only mounts are the runtime's to offer, and containerd 1.6 does not. */
+const mountStatus = ({ name, mountPath, readOnly }: VolumeMount): VolumeMountStatus => ({
+  name,
+  mountPath,
+  ...(readOnly === true ? { readOnly, recursiveReadOnly: "Disabled" } : {}),
+});
 
 const defaultWaiting = (input: StatusInput): string =>
   (input.pod.spec.initContainers ?? []).length > 0 ? "PodInitializing" : "ContainerCreating";
