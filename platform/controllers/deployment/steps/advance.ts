@@ -2,7 +2,7 @@
 import { z } from "zod";
 import type { Deployment, ReplicaSet } from "#sdk/api/generated/types.ts";
 import { desired } from "../replicas.ts";
-import { PROMOTE, STATE, type StepPlan, sizeOf } from "./plan.ts";
+import { PROMOTE, STATE, type Step, type StepPlan, sizeOf } from "./plan.ts";
 
 const stateSchema = z.object({
   /** The new version's ReplicaSet. */
@@ -36,12 +36,20 @@ export interface StepInput {
   now: number;
 }
 
+export interface StepEvent {
+  type: "Normal" | "Warning";
+  reason: string;
+  message: string;
+}
+
+const told = (type: StepEvent["type"], reason: string, message: string): StepEvent => ({ type, reason, message });
+
 export interface StepOutcome {
   /** Undefined where there is nothing to remember: the first version comes at once. */
   state: StepState | undefined;
   /** Pods that the new version may have now. */
   target: number;
-  events: { type: "Normal" | "Warning"; reason: string; message: string }[];
+  events: StepEvent[];
   rollBack?: string;
   /** The step is as large as it should be and waits: no lack of progress. */
   waiting?: string;
@@ -54,60 +62,75 @@ export interface StepOutcome {
 const METRIC_MS = 10_000;
 
 export function advance(input: StepInput): StepOutcome {
-  const { deployment, plan, newSet, others, now } = input;
+  const { deployment, plan, newSet, others } = input;
+  const before = stateOf(deployment);
+  if (before?.set !== newSet.metadata.name && others === 0)
+    return { state: before, target: desired(deployment), events: [] };
+  const { state, ...begun } = begin(input, before);
+  const step = plan.steps[state.step];
+  const target = step ? sizeOf(step, deployment) : desired(deployment);
+  if (!step || state.step >= plan.steps.length - 1) return { ...begun, state, target };
+  if (state.failed !== undefined) return { ...begun, state, target, waiting: state.failed };
+  const outcome = judge(input, state, step, target);
+  return { ...begun, ...outcome, events: [...begun.events, ...outcome.events] };
+}
+
+/** The step a rollout stands at, once it has begun and been promoted. */
+function begin(
+  input: StepInput,
+  before: StepState | undefined,
+): { state: StepState; events: StepEvent[]; promoted?: boolean } {
+  const { deployment, plan, newSet, now } = input;
   const name = newSet.metadata.name ?? "";
   const last = plan.steps.length - 1;
-  const before = stateOf(deployment);
-  if (before?.set !== name && others === 0) return { state: before, target: desired(deployment), events: [] };
-  const events: StepOutcome["events"] = [];
-  let state: StepState = before?.set === name ? before : { set: name, step: firstStep(input), since: now };
-  const told = (type: "Normal" | "Warning", reason: string, message: string) => events.push({ type, reason, message });
-  if (state !== before) told("Normal", "RolloutStarted", `Rolling out ${name}: ${describe(plan, state.step)}`);
+  const events: StepEvent[] = [];
+  let state = before?.set === name ? before : undefined;
+  if (!state) {
+    state = { set: name, step: firstStep(input), since: now };
+    events.push(told("Normal", "RolloutStarted", `Rolling out ${name}: ${describe(plan, state.step)}`));
+  }
   const asked = deployment.metadata.annotations?.[PROMOTE];
-  const promoted = asked === undefined ? {} : { promoted: true };
   if (asked !== undefined && state.step < last) {
     state = { set: name, step: asked === "all" ? last : state.step + 1, since: now };
-    told("Normal", "RolloutPromoted", `Promoted ${name}: ${describe(plan, state.step)}`);
+    events.push(told("Normal", "RolloutPromoted", `Promoted ${name}: ${describe(plan, state.step)}`));
   }
-  const step = plan.steps[Math.min(state.step, last)];
-  const target = step ? sizeOf(step, deployment) : desired(deployment);
-  if (!step || state.step >= last) return { state: { ...state, step: last }, target, events, ...promoted };
-  if (state.failed !== undefined) return { state, target, events, waiting: state.failed, ...promoted };
+  // More than there are: a version that was gone back to, or a plan that became shorter.
+  if (state.step > last) state = { ...state, step: last };
+  return { state, events, ...(asked === undefined ? {} : { promoted: true }) };
+}
 
-  const health = healthOf(input, state, target);
-  if (health.failure !== undefined) {
-    if (plan.rollsBack) return { state, target, events, rollBack: health.failure, ...promoted };
-    told("Warning", "RolloutHeld", `${name} is held at ${describe(plan, state.step)}: ${health.failure}`);
-    return { state: { ...state, failed: health.failure }, target, events, waiting: health.failure, ...promoted };
+/** Whether a step that is not the last one fails, waits or is over. */
+function judge(input: StepInput, state: StepState, step: Step, target: number): StepOutcome {
+  const { deployment, plan, now } = input;
+  const name = state.set;
+  const { healthy, failure } = healthOf(input, state, target);
+  if (failure !== undefined && plan.rollsBack) return { state, target, events: [], rollBack: failure };
+  if (failure !== undefined) {
+    const message = `${name} is held at ${describe(plan, state.step)}: ${failure}`;
+    const events = [told("Warning", "RolloutHeld", message)];
+    return { state: { ...state, failed: failure }, target, events, waiting: failure };
   }
-  if (!health.healthy) {
-    const since = state.healthySince === undefined ? state.since : now;
-    const { healthySince: _, ...rest } = state;
-    return { state: { ...rest, since }, target, events, recheckMs: since + plan.deadlineMs - now, ...promoted };
+  if (!healthy) {
+    const { healthySince, ...rest } = state;
+    const since = healthySince === undefined ? state.since : now;
+    return { state: { ...rest, since }, target, events: [], recheckMs: since + plan.deadlineMs - now };
   }
   const healthySince = state.healthySince ?? now;
   const bakeMs = healthySince + step.bakeMs - now;
   const isMeasured = input.metric === undefined || input.metric === "good";
   if (step.hold || bakeMs > 0 || !isMeasured) {
     const waitMs = plan.metric ? Math.min(METRIC_MS, bakeMs > 0 ? bakeMs : METRIC_MS) : bakeMs;
-    return {
-      state: { ...state, healthySince },
-      target,
-      events,
-      waiting: describe(plan, state.step),
-      ...(waitMs > 0 ? { recheckMs: waitMs } : {}),
-      ...promoted,
-    };
+    const recheck = waitMs > 0 ? { recheckMs: waitMs } : {};
+    const waiting = describe(plan, state.step);
+    return { state: { ...state, healthySince }, target, events: [], waiting, ...recheck };
   }
   const next: StepState = { set: name, step: state.step + 1, since: now };
-  told("Normal", "RolloutStep", `${name} goes on: ${describe(plan, next.step)}`);
   const following = plan.steps[next.step];
   return {
     state: next,
     target: following ? sizeOf(following, deployment) : desired(deployment),
-    events,
+    events: [told("Normal", "RolloutStep", `${name} goes on: ${describe(plan, next.step)}`)],
     recheckMs: plan.deadlineMs,
-    ...promoted,
   };
 }
 
