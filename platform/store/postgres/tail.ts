@@ -153,11 +153,17 @@ class Tail {
     const { signal } = this.#stop;
     const { databaseUrl } = this.#options;
     let works = false;
+    let sent = false;
     for (const end = performance.now() + LISTEN_TEST_MS; !works && performance.now() < end; ) {
-      await notify(databaseUrl, token).catch(() => undefined);
+      sent = await notify(databaseUrl, token).then(
+        () => true,
+        () => sent,
+      );
       works = await Promise.race([heard, delay(LISTEN_AGAIN_MS, signal).then(() => false)]);
       if (session.lost || signal.aborted) return;
     }
+    // Without a free connection nothing was tried, and nothing is known.
+    if (!sent) return;
     this.#options.onListening(works);
     if (!works)
       this.#options.log.warn(
