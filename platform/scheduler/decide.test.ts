@@ -79,6 +79,16 @@ test("a node that one filter refuses is not shown to the next, and its reason is
   );
 });
 
+test("what is wrong with the pod itself is said alone, and once", async () => {
+  const first = refusing([0], "Insufficient cpu", { order: 1 });
+  const second = refusing([1, 2], 'pod: persistentvolumeclaim "c" not found', { order: 2 });
+  const decision = await setUp(["a", "b", "c"], [first, second], []).decide();
+  equal(
+    "failures" in decision && fitMessage(3, decision.failures.values()),
+    '0/3 nodes are available: persistentvolumeclaim "c" not found.',
+  );
+});
+
 test("without short-circuit every filter is asked about every node, and all reasons are said", async () => {
   const first = refusing([0, 1], "Insufficient cpu");
   const second = refusing([0, 1], "node(s) were unschedulable");

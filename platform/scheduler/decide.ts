@@ -10,6 +10,7 @@ import type {
   SchedulingPlugins,
   ScorePlugin,
 } from "./framework.ts";
+import { ABOUT_POD } from "./messages.ts";
 import type { SchedulerTable } from "./node-table.ts";
 import { normalized, SCORE_MAX } from "./normalize.ts";
 import type { SchedulingEvent } from "./queue.ts";
@@ -168,6 +169,9 @@ export function createSearch(
       }
       left = left.filter((id) => !failures.has(id));
     }
+    // What is wrong with the pod itself is all there is to say.
+    const about = [...failures.values()].find(({ reasons }) => reasons.some((reason) => reason.startsWith(ABOUT_POD)));
+    if (about) for (const id of failures.keys()) failures.set(id, about);
     return { failures, until: eventsFor(refusing) };
   };
 

@@ -2,7 +2,7 @@
 import type { FilterOutcome } from "./framework.ts";
 
 /** A reason that has nothing to do with the node is said once, without a number. */
-const ABOUT_POD = "pod: ";
+export const ABOUT_POD = "pod: ";
 
 export const NO_NODES = "no nodes available to schedule pods";
 
