@@ -48,12 +48,12 @@ const MESSAGE_CHARACTERS_MAX = 8192;
 const REASON_CHARACTERS_MAX = 64;
 const DETAILS_CHARACTERS_MAX = 65_536;
 
-/** What an engine threw in a call with these limits. */
+/** What an engine threw in a call with these limits. `plugin`: "name" of root's, "tenant/name" of another tenant's. */
 export function callErrorOf(
   plugin: string,
   hook: string,
   error: unknown,
-  limits: { memoryMiB: number; deadlineMs: number },
+  limits: { version: string; memoryMiB: number; deadlineMs: number },
 ): PluginCallError {
   if (error instanceof EngineError && error.kind === "failure") {
     const failure = error.payload as { reason: string; code: number; message: string; details: string };
@@ -66,5 +66,5 @@ export function callErrorOf(
     deadline: `it was stopped at its deadline of ${limits.deadlineMs} ms`,
     memory: `it was stopped at its memory cap of ${limits.memoryMiB} MiB`,
   };
-  return new PluginCallError(plugin, hook, kind, causes[kind] ?? messageOf(error));
+  return new PluginCallError(plugin, hook, kind, `${causes[kind] ?? messageOf(error)} (version ${limits.version})`);
 }

@@ -157,7 +157,7 @@ export class Pool {
       }
       if (error instanceof EngineError && !error.ended) this.#release(slot, true);
       else await this.#stopped(slot, error, hook, deadlineMs);
-      const failed = callErrorOf(this.#o.plugin, hook, error, { ...this.spec.limits, deadlineMs });
+      const failed = callErrorOf(this.#o.plugin, hook, error, this.#limits(deadlineMs));
       this.#o.metrics.failed(failed.kind);
       throw failed;
     } finally {
@@ -196,6 +196,11 @@ export class Pool {
     this.#o.metrics.failed("invalid");
     this.reason = `refused in ${hook}: ${why.slice(0, REASON_CHARACTERS_MAX)}`;
     this.#o.changed();
+  }
+
+  /** What an error tells. */
+  #limits(deadlineMs: number) {
+    return { ...this.spec.limits, version: this.spec.version, deadlineMs };
   }
 
   #unavailable(hook: string, why: string): PluginCallError {
@@ -310,7 +315,7 @@ export class Pool {
     this.#o.metrics.restarts++;
     this.#stopsInARow++;
     const { plugin } = this.#o;
-    const { kind, why } = callErrorOf(plugin, hook, error, { ...this.spec.limits, deadlineMs });
+    const { kind, why } = callErrorOf(plugin, hook, error, this.#limits(deadlineMs));
     this.reason = `stopped in ${hook} (${kind}): ${why.slice(0, REASON_CHARACTERS_MAX)}`;
     this.#o.log.warn("a plugin's instance was stopped", { plugin, hook, kind, error: why });
     await this.#instances.discard(slot);
