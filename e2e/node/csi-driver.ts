@@ -130,7 +130,7 @@ export async function startDriver(name: string, directory: string, nodeDirectory
     NodeGetCapabilities: [
       "NodeGetCapabilitiesRequest",
       "NodeGetCapabilitiesResponse",
-      () => ({ capabilities: [{ rpc: { type: "STAGE_UNSTAGE_VOLUME" } }] }),
+      () => ({ capabilities: [{ rpc: { type: "STAGE_UNSTAGE_VOLUME" } }, { rpc: { type: "EXPAND_VOLUME" } }] }),
     ],
     NodeStageVolume: node("NodeStageVolume", (request) => {
       mkdirSync(volumeOf(request), { recursive: true });
@@ -143,6 +143,7 @@ export async function startDriver(name: string, directory: string, nodeDirectory
       bind(staged === undefined ? volumeOf(request) : String(staged), String(request["targetPath"]));
       return {};
     }),
+    NodeExpandVolume: node("NodeExpandVolume", () => ({})),
     NodeUnpublishVolume: node("NodeUnpublishVolume", (request) => {
       unbind(String(request["targetPath"]));
       rmSync(String(request["targetPath"]), { recursive: true, force: true });

@@ -150,7 +150,7 @@ describe("volumes of a CSI driver, through the volume component", {
 
   it("makes a volume of the pod's own, and tells the driver whose it is", async () => {
     say({ attachRequired: false, podInfoOnMount: true, volumeLifecycleModes: ["Ephemeral"] });
-    // What the cluster says of a driver is kept for ten seconds.
+    // What the cluster says of a driver is kept for a few seconds.
     claim("refused");
     put("inline", [{ name: "data", csi: { driver: DRIVER, volumeAttributes: { size: "1" } } }]);
     await over("inline");
@@ -181,6 +181,33 @@ describe("volumes of a CSI driver, through the volume component", {
     );
     assert.equal(since(begin, "hard").at(-1), "NodeUnstageVolume");
     assert.deepEqual(mounts(), []);
+  });
+
+  it("grows a volume that grew in the driver's store, and tells its claim", async () => {
+    claim("grows");
+    put("grows", of("grows"), "sleep 1000");
+    const pod = await until("grows", (one) => one?.status?.phase === "Running");
+    const volume = node.api.get<PersistentVolume>("persistentvolumes", "", "grows");
+    node.api.put("persistentvolumes", {
+      ...volume,
+      spec: { ...volume?.spec, capacity: { storage: "2Gi" } },
+    } as PersistentVolume);
+    const known = node.api.get<PersistentVolumeClaim>("persistentvolumeclaims", "default", "grows");
+    const conditions = [{ type: "FileSystemResizePending", status: "True" }];
+    node.api.put("persistentvolumeclaims", {
+      ...known,
+      status: { phase: "Bound", conditions },
+    } as PersistentVolumeClaim);
+    node.api.put("pods", { ...pod, metadata: { ...pod.metadata, labels: { looked: "at" } } });
+    const grown = await node.api.until<PersistentVolumeClaim>(
+      "persistentvolumeclaims",
+      "default",
+      "grows",
+      (one) => one?.status?.capacity !== undefined,
+    );
+    assert.deepEqual([grown.status?.capacity, grown.status?.conditions], [{ storage: "2Gi" }, []]);
+    assert.deepEqual(driver.requests.get("NodeExpandVolume")?.["capacityRange"], { requiredBytes: "2147483648" });
+    await remove("grows");
   });
 
   it("undoes what an agent that was killed had done", async () => {

@@ -44,6 +44,8 @@ const OPEN = new Set([
 
 const CSI_NODE_VERBS = new Set(["create", "get", "update", "patch", "delete"]);
 
+const CLAIM_STATUS_VERBS = new Set(["get", "update", "patch"]);
+
 const REFERENCED = new Set(["secrets", "configmaps", "persistentvolumeclaims", "serviceaccounts"]);
 
 /** Names, by kind, that a pod's spec mentions; the claims of its ephemeral volumes are named after the pod. */
@@ -198,6 +200,11 @@ export function nodeAuthorizer(store: Store): Authorizer {
       ) {
         return a.verb === "create" ? ALLOW : noOpinion("");
       }
+      // What a driver made larger is larger on the node now.
+      if (resource === "persistentvolumeclaims" && r.subresource === "status" && CLAIM_STATUS_VERBS.has(a.verb))
+        return (await isReferenced(node, a, r))
+          ? ALLOW
+          : noOpinion(`no relationship found between node '${node}' and this object`);
       if (resource === "csinodes.storage.k8s.io") {
         const may = a.tenant === ROOT_TENANT && r.subresource === "" && CSI_NODE_VERBS.has(a.verb);
         return may && (r.name === node || a.verb === "create")

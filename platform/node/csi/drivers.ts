@@ -15,7 +15,7 @@ import { watchRegistrations } from "./registration.ts";
 const CSI_NODES: GroupVersionResource = { group: "storage.k8s.io", version: "v1", resource: "csinodes" };
 const CSI_DRIVERS: GroupVersionResource = { group: "storage.k8s.io", version: "v1", resource: "csidrivers" };
 /** An object that is read for every pod is kept this long. */
-const KEPT_MS = 10_000;
+const KEPT_MS = 5_000;
 
 export interface VolumeDriver {
   name: string;

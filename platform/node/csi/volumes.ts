@@ -16,6 +16,7 @@ import { isMounted, unmount } from "../volumes/mounts.ts";
 import { applyFsGroup, type MountedVolume } from "../volumes/persistent.ts";
 import type { VolumeRecord } from "../volumes/records.ts";
 import type { VolumeDriver, VolumeDrivers } from "./drivers.ts";
+import { type Expansion, expandOnNode } from "./expand.ts";
 import { accessMode, attachmentName, inlineHandle, volumeCapability } from "./messages.ts";
 
 const ATTACHMENTS: GroupVersionResource = { group: "storage.k8s.io", version: "v1", resource: "volumeattachments" };
@@ -85,6 +86,8 @@ export const recordOf = ({ driver, handle, block, inline }: CsiVolume): NonNulla
 export interface CsiVolumes {
   /** Idempotent; the record is written before. */
   setUp(pod: NodePod, volume: CsiVolume): Promise<MountedVolume>;
+  /** Grows what has grown in the driver's store. */
+  expand(expansion: Expansion): Promise<void>;
   /** `last`: no other pod of this node has the volume. */
   tearDown(uid: string, name: string, record: NonNullable<VolumeRecord["csi"]>, last: boolean): Promise<void>;
 }
@@ -215,6 +218,8 @@ export function createCsiVolumes(context: NodeContext, drivers: VolumeDrivers): 
       if (appliesGroup(volume, spec, driver)) await applyFsGroup(pod, target, volume.readOnly);
       return { path: target, readOnly: volume.readOnly, ...(volume.block ? { device: true } : {}) };
     },
+
+    expand: (expansion) => expandOnNode(context, drivers, expansion),
 
     async tearDown(uid, name, { driver: driverName, handle, block, inline }, last) {
       const target = targetOf(uid, name, block);

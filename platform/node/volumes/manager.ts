@@ -7,7 +7,7 @@ import { tenantOf } from "#sdk/client/port.ts";
 import { type NodeContext, type NodePod, podPaths } from "../context.ts";
 import { type CsiVolume, type CsiVolumes, claimedCsi, inlineCsi, recordOf } from "../csi/volumes.ts";
 import type { References } from "../references.ts";
-import { claimedVolume } from "./claims.ts";
+import { claimedVolume, claimName } from "./claims.ts";
 import { createFileVolumes } from "./files.ts";
 import { ensureEmptyDir, ensureHostPath, hostPathOf } from "./host.ts";
 import { makeShared, unmountBelow } from "./mounts.ts";
@@ -95,10 +95,24 @@ export function createVolumes(
     });
   };
 
+  /** Containers that run go on whatever becomes of it. */
+  const grow = async (pod: NodePod, volume: Volume, mounted: MountedVolume): Promise<void> => {
+    const name = claimName(pod.metadata.name, volume);
+    const driven = records.of(pod.metadata.uid).get(volume.name)?.csi;
+    if (name === undefined || driven === undefined || driven.inline) return;
+    await csi?.expand({ pod, claimName: name, mounted }).catch((error: unknown) => {
+      const message = `MountVolume.NodeExpandVolume failed for volume ${JSON.stringify(name)} : ${messageOf(error)}`;
+      context.recorder.event(pod, "Warning", "VolumeResizeFailed", message);
+    });
+  };
+
   const ensurePersistent = async (pod: NodePod, volume: Volume): Promise<MountedVolume> => {
     const { uid } = pod.metadata;
     const known = held.get(uid)?.get(volume.name);
-    if (known !== undefined) return known;
+    if (known !== undefined) {
+      await grow(pod, volume, known);
+      return known;
+    }
     const inline = inlineCsi(pod, volume);
     if (inline !== undefined)
       return await hold(uid, volume.name, volume.name, () => ensureCsi(pod, inline, inline.handle));
