@@ -21,7 +21,12 @@ const files = (pattern: string) =>
     .map((file) => resolve(root, file));
 
 /** Only for tests; the product's own packages are host.ts's. */
-const testPackages = [{ program: "chromium", name: "chromium" }];
+const testPackages = [
+  { program: "chromium", name: "chromium" },
+  { program: "clang", name: "clang" },
+  { program: "wasm-ld", name: "lld" },
+  { program: "docker-registry", name: "docker-registry" },
+];
 
 /** Everything that tests would skip for: Debian's packages where we may install them, the wasmtime addon, the components. */
 async function prepareMachine(): Promise<void> {
