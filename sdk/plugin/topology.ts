@@ -109,8 +109,8 @@ interface Memory<T extends Labelled, G> {
   /** By counter: domains that changed since nodes were judged. */
   dirty: Set<number>[];
   isDirty: boolean;
-  /** Nodes whose value is another than when `update` last answered; undefined before it ever did. */
-  untold: Set<number> | undefined;
+  /** Nodes whose value changed since `update` last answered, perhaps more than once; undefined before it ever did. */
+  untold: number[] | undefined;
 }
 
 interface Interest<T extends Labelled, G> {
@@ -162,11 +162,8 @@ export class TopologyRules<T extends Labelled, G> {
     const memory = this.#memory(pod);
     this.#settle(memory);
     const { values, untold } = memory;
-    memory.untold = new Set();
-    if (untold) {
-      const nodes = [...untold];
-      return { whole: false, nodes, values: nodes.map((id) => values[id]!) };
-    }
+    memory.untold = [];
+    if (untold) return { whole: false, nodes: untold, values: untold.map((id) => values[id]!) };
     const nodes = this.#table.ids().filter((id) => values[id] !== 0);
     return { whole: true, nodes, values: nodes.map((id) => values[id]!) };
   }
@@ -249,7 +246,7 @@ export class TopologyRules<T extends Labelled, G> {
         const value = rule.judge(id);
         if (value === values[id]) continue;
         values[id] = value;
-        untold?.add(id);
+        untold?.push(id);
       }
     };
     if (look === "all") judge(this.#table.ids());
