@@ -72,11 +72,15 @@ function hostile(engine: EngineName): void {
       rmSync(scratch, { recursive: true, force: true });
     }
     await create("/api/v1/namespaces", { metadata: { name: "quiet" } });
-    for (const { behaviour, policy } of installed) {
-      const name = nameOf(behaviour, policy);
-      await create("/api/v1/namespaces", { metadata: { name } });
-      await install(name, behaviour, policy);
-    }
+    const names = installed.map(({ behaviour, policy }) => nameOf(behaviour, policy));
+    for (const name of names) await create("/api/v1/namespaces", { metadata: { name } });
+    // What the platform itself writes there is written before anybody is in its way.
+    for (const name of names)
+      await eventually(`the root certificate in ${name}`, async () => {
+        const { code } = await api.send("GET", `/api/v1/namespaces/${name}/configmaps/kube-root-ca.crt`);
+        return code === 200;
+      });
+    for (const { behaviour, policy } of installed) await install(nameOf(behaviour, policy), behaviour, policy);
     await eventually("all hostile plugins to serve", async () => {
       const statuses = await Promise.all(installed.map((i) => statusOf(nameOf(i.behaviour, i.policy))));
       return statuses.every((status) => status?.state === "serving");
