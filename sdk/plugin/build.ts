@@ -1,13 +1,12 @@
 /**
  * Builds a plugin. TypeScript: bundle (esbuild) → component (QuickJS by componentize-qjs); Go and C: their compilers' module → component. The
  * same source gives the same bytes and so the same digest; what was built from the same inputs is taken from the index without building.
+ * The tools are loaded when something is built: servers read this module for the index only.
  */
 import { createHash } from "node:crypto";
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
-import { componentize } from "componentize-qjs";
-import { build } from "esbuild";
 import { buildModule, type NativeLanguage } from "./build-native.ts";
 import { ADAPTER_SOURCE, componentOf } from "./component.ts";
 import { type Manifest, parseManifest, type World } from "./manifest.ts";
@@ -90,6 +89,7 @@ function entryText(manifest: Manifest, source: string): string {
 
 /** The bundle, and its source map for who reads a stack. */
 async function bundle(dir: string, manifest: Manifest): Promise<{ source: string; map: string }> {
+  const { build } = await import("esbuild");
   const result = await build({
     stdin: {
       contents: entryText(manifest, resolve(dir, "plugin.ts")),
@@ -185,6 +185,7 @@ async function componentizeText(wit: string, jsSource: string): Promise<Buffer> 
     writeFileSync(witPath, wit);
     const runtimeBytes = await deterministicRuntime();
     const runtime = runtimeBytes ? { runtimeBytes } : { sync: true };
+    const { componentize } = await import("componentize-qjs");
     const { component } = await componentize({ witPath, world: "component", jsSource, stubWasi: true, ...runtime });
     return component;
   } finally {

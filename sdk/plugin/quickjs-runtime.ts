@@ -7,7 +7,6 @@ import { createHash } from "node:crypto";
 import { existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { dirname, join, resolve } from "node:path";
-import { parse, print } from "@bytecodealliance/jco";
 
 const WASM_HEADER = Buffer.from([0, 0x61, 0x73, 0x6d, 1, 0, 0, 0]);
 const CODE_SECTION = 10;
@@ -42,6 +41,7 @@ async function make(): Promise<Buffer | undefined> {
   const path = join(cacheDir, `quickjs-${VERSION}-${digest}.wasm`);
   if (existsSync(path)) return readFileSync(path);
   const interpreter = interpreterIn(bytes);
+  const { parse, print } = await import("@bytecodealliance/jco");
   const changed = interpreter && zeroed(await print(interpreter));
   if (changed === undefined) return undefined;
   const runtime = Buffer.from(await parse(changed));
