@@ -53,7 +53,8 @@ function group(title: string, list: string[], concurrency: number): Promise<void
   if (list.length === 0) return Promise.resolve();
   console.log(`\n${title}: ${list.length} files`);
   return new Promise((done) => {
-    const stream = run({ files: list, concurrency, timeout: 15 * 60_000 });
+    const execArgv = ["--import", join(import.meta.dirname, "support/end.ts")];
+    const stream = run({ files: list, concurrency, timeout: 15 * 60_000, execArgv });
     stream.on("test:pass", (event) => {
       if (event.details.type === "suite") return;
       const where = event.file ? relative(root, event.file) : "";
@@ -68,9 +69,14 @@ function group(title: string, list: string[], concurrency: number): Promise<void
     stream.on("test:fail", (event) => {
       if (event.details.type === "suite") return;
       totals.failed++;
-      const error = event.details.error;
+      const error = event.details.error as typeof event.details.error & { exitCode?: number; signal?: string };
+      const ended = error.signal
+        ? ` (ended by ${error.signal})`
+        : error.exitCode
+          ? ` (exit code ${error.exitCode})`
+          : "";
       console.log(
-        `✖ ${event.file ? relative(root, event.file) : ""}: ${event.name}\n    ${String(error.cause instanceof Error ? error.cause.stack : (error.cause ?? error.message)).replaceAll("\n", "\n    ")}`,
+        `✖ ${event.file ? relative(root, event.file) : ""}: ${event.name}${ended}\n    ${String(error.cause instanceof Error ? error.cause.stack : (error.cause ?? error.message)).replaceAll("\n", "\n    ")}`,
       );
     });
     stream.on("test:stderr", (event) => process.env["VERBOSE"] && process.stderr.write(event.message));
