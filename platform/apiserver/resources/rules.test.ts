@@ -51,6 +51,18 @@ const CREATIONS: [Parameters<typeof strategyOf>[0], string, Record<string, unkno
     { spec: { maxReplicas: 1, scaleTargetRef: { kind: "K", name: "n" } } },
     ["spec.scaleTargetRef.apiVersion"],
   ],
+  [
+    horizontalPodAutoscalerStrategy,
+    "horizontalpodautoscalers",
+    {
+      spec: {
+        maxReplicas: 1,
+        scaleTargetRef: { apiVersion: "apps/v1", kind: "Deployment", name: "n" },
+        behavior: { scaleDown: { policies: [] } },
+      },
+    },
+    ["spec.behavior.scaleDown.policies"],
+  ],
 ];
 
 test("a kind's rules name the fields that upstream's name", () => {

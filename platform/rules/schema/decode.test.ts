@@ -74,6 +74,11 @@ test("nulls and empty values that Go does not write are dropped; pointers and wr
   assert.deepEqual(decode({ data: { a: null } }, CONFIG_MAP).object, { data: { a: "" } });
 });
 
+test("an empty list of scaling policies is not the same as none", () => {
+  const autoscaler = { spec: { behavior: { scaleUp: { policies: [] } } } };
+  assert.deepEqual(decode(autoscaler, "io.k8s.api.autoscaling.v2.HorizontalPodAutoscaler").object, autoscaler);
+});
+
 test("quantities and times come out canonical", () => {
   const { object } = decode(
     { ...container({ resources: { requests: { cpu: 0.5 } } }), status: { startTime: "2024-01-01T02:00:00.5+02:00" } },

@@ -24,6 +24,12 @@ export function usualGoType(schema: Schema): string {
   return schema.type === "boolean" ? "bool" : "string";
 }
 
+/**
+ * Lists of which upstream's defaulting or validation asks whether they are there, not whether they hold something: an empty one that was sent
+ * must be seen.
+ */
+const TOLD_FROM_ABSENT: ReadonlySet<string> = new Set(["io.k8s.api.autoscaling.v2.HPAScalingRules.policies"]);
+
 /** A struct's zero is written as {} and filled by its own fields' zeros. */
 const zeroOf = (zero: Json): Json => (typeof zero === "object" && zero !== null && !Array.isArray(zero) ? {} : zero);
 
@@ -38,7 +44,7 @@ export function addGoFacts(types: Record<string, Schema>, file: string): void {
         field.pointer = true;
         continue;
       }
-      if (facts.pointer) field.pointer = true;
+      if (facts.pointer || TOLD_FROM_ABSENT.has(`${definition}.${name}`)) field.pointer = true;
       if (facts.zero !== undefined) field.zero = zeroOf(facts.zero);
       if (facts.path && facts.path !== "TypeMeta.") field.goPath = facts.path;
       if (facts.type !== usualGoType(field)) field.goType = facts.type;
