@@ -20,8 +20,8 @@ import { oneOf, same, subdomain } from "../checks.ts";
 import { requestNames, validateClaimStatus, validateRequestName } from "./allocation.ts";
 import {
   validateConfiguration,
+  validateFullyQualified,
   validateLabelName,
-  validateQualified,
   validateSelectors,
   validateSet,
   validateToleration,
@@ -92,9 +92,9 @@ function validateClaim(devices: DeviceClaim | undefined, at: string): Causes {
       const { requests, matchAttribute, distinctAttribute } = constraint;
       const causes = references(requests, field);
       if (matchAttribute !== undefined)
-        causes.push(...validateQualified(matchAttribute, `${field}.matchAttribute`, true));
+        causes.push(...validateFullyQualified(matchAttribute, `${field}.matchAttribute`));
       else if (distinctAttribute !== undefined)
-        causes.push(...validateQualified(distinctAttribute, `${field}.distinctAttribute`, true));
+        causes.push(...validateFullyQualified(distinctAttribute, `${field}.distinctAttribute`));
       else
         causes.push(
           required(

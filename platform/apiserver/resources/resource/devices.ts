@@ -16,7 +16,7 @@ import { validateDriverName } from "../storage/csi.ts";
 
 const SELECTORS_MAX = 32;
 const EXPRESSION_BYTES_MAX = 10 * 1024;
-const PARAMETERS_BYTES_MAX = 10 * 1024;
+const DATA_BYTES_MAX = 10 * 1024;
 const POOL_NAME_LENGTH_MAX = 253;
 export const TAINT_EFFECTS = ["NoExecute", "NoSchedule", "None"];
 
@@ -66,17 +66,21 @@ interface Configuration {
   opaque?: { driver?: string; parameters?: unknown };
 }
 
+/** A document of the driver's own: a JSON object, and a short one. */
+export function validateRaw(data: unknown, field: string): Causes {
+  if (data === undefined || data === null) return [required(field)];
+  if (Buffer.byteLength(JSON.stringify(data)) > DATA_BYTES_MAX) return [tooLongValue(field, DATA_BYTES_MAX)];
+  return typeof data === "object" && !Array.isArray(data)
+    ? []
+    : [invalidValue(field, "<value omitted>", "must be a valid JSON object")];
+}
+
 export function validateConfiguration({ opaque }: Configuration, at: string): Causes {
   if (!opaque) return [required(`${at}.opaque`)];
-  const causes = validateDriverName(opaque.driver, `${at}.opaque.driver`);
-  const field = `${at}.opaque.parameters`;
-  const { parameters } = opaque;
-  if (parameters === undefined || parameters === null) causes.push(required(field));
-  else if (typeof parameters !== "object" || Array.isArray(parameters))
-    causes.push(invalidValue(field, "<value omitted>", "parameters must be a valid JSON object"));
-  else if (Buffer.byteLength(JSON.stringify(parameters)) > PARAMETERS_BYTES_MAX)
-    causes.push(tooLongValue(field, PARAMETERS_BYTES_MAX));
-  return causes;
+  return [
+    ...validateDriverName(opaque.driver, `${at}.opaque.driver`),
+    ...validateRaw(opaque.parameters, `${at}.opaque.parameters`),
+  ];
 }
 
 export function validatePoolName(name: string | undefined, field: string): Causes {
@@ -87,31 +91,34 @@ export function validatePoolName(name: string | undefined, field: string): Cause
   ];
 }
 
-/** "domain/name": both parts are needed. */
-export function validateQualified(name: string, field: string, needsDomain: boolean): Causes {
-  if (name === "") return [required(field, "name required")];
-  const parts = name.split("/");
-  if (parts.length === 1 && !needsDomain) return validateIdentifier(name, field);
-  if (parts.length === 1) return [invalidValue(field, name, "must include a domain")];
-  const [domain = "", identifier = ""] = parts;
-  const causes: Causes = domain === "" ? [required(field, "the domain must not be empty")] : subdomain(domain, field);
-  if (identifier === "") return [...causes, required(field, "the name must not be empty")];
-  return [...causes, ...validateIdentifier(parts.slice(1).join("/"), field)];
+const IDENTIFIER_LENGTH_MAX = 32;
+const IDENTIFIER_HINT =
+  "a valid C identifier must start with alphabetic character or '_', followed by a string of alphanumeric characters or '_' (e.g. 'my_name',  or 'MY_NAME',  or 'MyName', regex used for validation is '[A-Za-z_][A-Za-z0-9_]*')";
+
+const validateIdentifier = (name: string, field: string): Causes => [
+  ...(name.length > IDENTIFIER_LENGTH_MAX ? [tooLongValue(field, IDENTIFIER_LENGTH_MAX)] : []),
+  ...(/^[A-Za-z_][A-Za-z0-9_]*$/.test(name) ? [] : [invalidValue(field, name, IDENTIFIER_HINT)]),
+];
+
+/** The name of an attribute or capacity: "name", or "domain/name" when it is not the driver's own. */
+export function validateQualified(name: string, field: string): Causes {
+  const [first = "", second, ...more] = name.split("/");
+  // As the original has it: what has more parts is not looked at.
+  if (more.length > 0) return [];
+  if (second === undefined) return validateIdentifier(first, field);
+  return [
+    ...(first ? validateDriverName(first, field) : [invalidValue(field, "", "the domain must not be empty")]),
+    ...(second ? validateIdentifier(second, field) : [invalidValue(field, "", "the name must not be empty")]),
+  ];
 }
 
-function validateIdentifier(name: string, field: string): Causes {
-  const causes: Causes = name.length > 32 ? [tooLongValue(field, 32)] : [];
-  return /^[A-Za-z_]\w*$/.test(name)
-    ? causes
-    : [
-        ...causes,
-        invalidValue(
-          field,
-          name,
-          "a valid C identifier must start with alphabetic character or '_', followed by a string of alphanumeric characters or '_' (e.g. 'my_name',  or 'MY_NAME',  or 'MyName', regex used for validation is '[A-Za-z_][A-Za-z0-9_]*')",
-        ),
-      ];
-}
+/** The same where no driver is known: the domain is needed. */
+export const validateFullyQualified = (name: string, field: string): Causes => [
+  ...validateQualified(name, field),
+  ...(name.includes("/")
+    ? []
+    : [invalidValue(field, name, "a fully qualified name must be a domain and a name separated by a slash")]),
+];
 
 export function validateToleration(t: DeviceToleration, at: string): Causes {
   const causes: Causes = t.key ? each(isQualifiedName(t.key), `${at}.key`, t.key) : [];
