@@ -6,6 +6,7 @@ import { type AdmissionRule, admissionChain, type ConfiguredAdmission } from "#p
 import { deviceAdminAccess } from "#platform/apiserver/admission/devices.ts";
 import { type ExpectedPlugin, untilLoaded } from "#platform/apiserver/admission/gate.ts";
 import { namespaceLifecycle } from "#platform/apiserver/admission/namespaces.ts";
+import { nodeRules } from "#platform/apiserver/admission/nodes.ts";
 import { ownerReferences } from "#platform/apiserver/admission/owners.ts";
 import {
   defaultTolerations,
@@ -103,6 +104,7 @@ export function serverAdmission({
     ...rule("StorageObjectInUseProtection", storageProtection),
     ...rule("OwnerReferencesPermissionEnforcement", ownerReferences(authorizer, catalog)),
     certificateRules(authorizer, certificates),
+    ...rule("NodeRestriction", nodeRules(store, authorizer)),
     deviceAdminAccess(store),
     pluginRules(authorizer),
     ...rule("PodTopologyLabels", topologyLabels(store)),

@@ -85,9 +85,10 @@ export function requestParts(bytes: Buffer): RequestParts | undefined {
 }
 
 const ORGANIZATION = "55040a";
+const COMMON_NAME = "550403";
 
-/** The organizations of a request's subject; `base64` is the PEM as the API carries it. */
-export function organizationsOf(base64: string): string[] {
+/** Values of one attribute of a request's subject; `base64` is the PEM as the API carries it. */
+function subjectOf(base64: string, attribute: string): string[] {
   const [block] = pemBlocks(Buffer.from(base64, "base64").toString("latin1"));
   const whole = block && element(block.bytes, 0);
   const info = whole && children(whole.der.content)?.[0];
@@ -96,6 +97,10 @@ export function organizationsOf(base64: string): string[] {
   const parts = names.flatMap((set) => children(set.content) ?? []);
   return parts.flatMap((part) => {
     const [type, value] = children(part.content) ?? [];
-    return type?.content.toString("hex") === ORGANIZATION && value ? [value.content.toString("utf8")] : [];
+    return type?.content.toString("hex") === attribute && value ? [value.content.toString("utf8")] : [];
   });
 }
+
+export const organizationsOf = (base64: string): string[] => subjectOf(base64, ORGANIZATION);
+/** The last one stands, as Go reads names. */
+export const commonNameOf = (base64: string): string => subjectOf(base64, COMMON_NAME).at(-1) ?? "";
