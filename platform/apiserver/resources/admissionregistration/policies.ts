@@ -14,7 +14,15 @@ import type { DynamicObject } from "#sdk/api/object.ts";
 import type { ResourceFacts } from "#sdk/api/schema.ts";
 import type { Dialect } from "../../admission/expressions.ts";
 import type { PolicySpec } from "../../admission/policies/policy.ts";
-import { type Causes, duplicate, forbiddenField, invalidValue, notSupported, required } from "../../registry/causes.ts";
+import {
+  type Causes,
+  duplicate,
+  forbiddenField,
+  invalidValue,
+  notSupported,
+  notSupportedInOrder,
+  required,
+} from "../../registry/causes.ts";
 import { genericStrategy } from "../../registry/generic.ts";
 import type { Strategy } from "../../registry/strategy.ts";
 import { chosen, each, oneOf, same, subdomain } from "../checks.ts";
@@ -30,6 +38,7 @@ import {
 const REASONS = ["Forbidden", "Invalid", "RequestEntityTooLarge"];
 const ACTIONS = ["Audit", "Deny", "Warn"];
 const MUTATING_OPERATIONS = ["*", "CONNECT", "CREATE", "UPDATE"];
+const NOT_FOUND_ACTIONS = ["Deny", "Allow"];
 const ANNOTATIONS_MAX = 20;
 const ANNOTATION_EXPRESSION_BYTES_MAX = 5 * 1024;
 const IDENTIFIER = /^[_a-zA-Z][_a-zA-Z0-9]*$/;
@@ -212,7 +221,9 @@ function validateParamRef(ref: ParamRef | undefined, at: string): Causes {
     ...(selector ? validateLabelSelector(selector, `${at}.selector`) : []),
     ...(name && selector ? [forbiddenField(`${at}.selector`, exclusive)] : []),
     ...(!name && !selector ? [required(at, "one of name or selector must be specified")] : []),
-    ...chosen(action, `${at}.parameterNotFoundAction`, ["Allow", "Deny"]),
+    ...(action && !NOT_FOUND_ACTIONS.includes(action)
+      ? [notSupportedInOrder(`${at}.parameterNotFoundAction`, action, NOT_FOUND_ACTIONS)]
+      : chosen(action, `${at}.parameterNotFoundAction`, NOT_FOUND_ACTIONS)),
   ];
 }
 

@@ -19,10 +19,18 @@ function validate({ spec }: Lease): Causes {
   return causes;
 }
 
+/** What belongs to coordinated leader election, which is off, stays away unless it is there from before. */
+function dropDisabled({ spec }: Lease, old?: Lease): void {
+  for (const field of ["strategy", "preferredHolder"] as const)
+    if (old?.spec?.[field] === undefined) delete spec?.[field];
+}
+
 export const leaseStrategy = (facts: ResourceFacts): Strategy =>
   genericStrategy(facts, {
     allowCreateOnUpdate: true,
     allowUnconditionalUpdate: false,
+    prepareForCreate: (object) => dropDisabled(as<Lease>(object)),
+    prepareForUpdate: (next, old) => dropDisabled(as<Lease>(next), as<Lease>(old)),
     validate: (object) => validate(as<Lease>(object)),
     effects: async ({ object }) => (object.metadata.namespace === HEARTBEATS ? { relaxed: true } : {}),
   });

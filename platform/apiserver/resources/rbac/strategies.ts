@@ -8,11 +8,13 @@ import { forbidden, notFound } from "#sdk/api/status.ts";
 import type { Authorizer } from "../../authz/authorizer.ts";
 import { RBAC_GROUP, type Rbac } from "../../authz/rbac.ts";
 import { compacted, type PolicyRule, type Subject, uncovered } from "../../authz/rules.ts";
-import { type Causes, invalidValue, notSupported, required } from "../../registry/causes.ts";
+import { type Causes, invalidValue, notSupported, notSupportedInOrder, required } from "../../registry/causes.ts";
 import { genericStrategy } from "../../registry/generic.ts";
+import { type GoField, goValue } from "../../registry/go-names.ts";
 import { nameIsPathSegment } from "../../registry/names.ts";
 import type { RequestContext, Strategy } from "../../registry/strategy.ts";
 import { sorted } from "../as.ts";
+import { segment, subdomain } from "../checks.ts";
 
 interface Role {
   rules?: PolicyRule[] | null;
@@ -160,28 +162,40 @@ export const roleStrategy =
       },
     });
 
-const SUBJECT_KINDS = ["Group", "ServiceAccount", "User"];
+const SUBJECT_KINDS = ["ServiceAccount", "User", "Group"];
+const ROLE_REF: readonly GoField[] = [
+  { go: "APIGroup", json: "apiGroup", zero: "" },
+  { go: "Kind", json: "kind", zero: "" },
+  { go: "Name", json: "name", zero: "" },
+];
 
-function validateBinding(object: DynamicObject, facts: ResourceFacts): Causes {
+function validateSubject(subject: Subject, at: string, namespaced: boolean): Causes {
+  const causes: Causes = subject.name ? [] : [required(`${at}.name`)];
+  if (!SUBJECT_KINDS.includes(subject.kind))
+    return [...causes, notSupportedInOrder(`${at}.kind`, subject.kind ?? "", SUBJECT_KINDS)];
+  if (subject.kind !== "ServiceAccount")
+    return subject.apiGroup === RBAC_GROUP
+      ? causes
+      : [...causes, notSupported(`${at}.apiGroup`, subject.apiGroup ?? "", [RBAC_GROUP])];
+  if (subject.name) causes.push(...subdomain(subject.name, `${at}.name`));
+  if (subject.apiGroup) causes.push(notSupported(`${at}.apiGroup`, subject.apiGroup, [""]));
+  if (!namespaced && !subject.namespace) causes.push(required(`${at}.namespace`));
+  return causes;
+}
+
+function validateBinding(object: DynamicObject, { namespaced }: ResourceFacts): Causes {
   const { roleRef, subjects } = object as Binding;
   const causes: Causes = [];
   if (roleRef?.apiGroup !== RBAC_GROUP)
     causes.push(notSupported("roleRef.apiGroup", roleRef?.apiGroup ?? "", [RBAC_GROUP]));
-  const kinds = facts.namespaced ? ["Role", "ClusterRole"] : ["ClusterRole"];
-  if (!kinds.includes(roleRef?.kind ?? "")) causes.push(notSupported("roleRef.kind", roleRef?.kind ?? "", kinds));
-  if (!roleRef?.name) causes.push(required("roleRef.name"));
-  for (const [i, subject] of (subjects ?? []).entries()) {
-    const at = `subjects[${i}]`;
-    if (!subject.name) causes.push(required(`${at}.name`));
-    if (!SUBJECT_KINDS.includes(subject.kind))
-      causes.push(notSupported(`${at}.kind`, subject.kind ?? "", SUBJECT_KINDS));
-    else if (subject.kind === "ServiceAccount") {
-      if (subject.apiGroup) causes.push(notSupported(`${at}.apiGroup`, subject.apiGroup, [""]));
-      if (!facts.namespaced && !subject.namespace) causes.push(required(`${at}.namespace`));
-    } else if (subject.apiGroup !== RBAC_GROUP)
-      causes.push(notSupported(`${at}.apiGroup`, subject.apiGroup ?? "", [RBAC_GROUP]));
-  }
-  return causes;
+  const kinds = namespaced ? ["Role", "ClusterRole"] : ["ClusterRole"];
+  if (!kinds.includes(roleRef?.kind ?? ""))
+    causes.push(notSupportedInOrder("roleRef.kind", roleRef?.kind ?? "", kinds));
+  return [
+    ...causes,
+    ...segment(roleRef?.name, "roleRef.name"),
+    ...(subjects ?? []).flatMap((subject, i) => validateSubject(subject, `subjects[${i}]`, namespaced)),
+  ];
 }
 
 export const bindingStrategy =
@@ -204,7 +218,7 @@ export const bindingStrategy =
         ...validateBinding(next, facts),
         ...(same((next as Binding).roleRef, (old as Binding).roleRef)
           ? []
-          : [invalidValue("roleRef", (next as Binding).roleRef, "cannot change roleRef")]),
+          : [invalidValue("roleRef", goValue((next as Binding).roleRef, ROLE_REF), "cannot change roleRef")]),
       ],
       async authorizeWrite(object, old, context) {
         const { roleRef } = object as Binding;

@@ -1,6 +1,7 @@
 /** StorageClasses and VolumeAttributesClasses: what a volume can be asked to be. */
 import type { StorageClass, TopologySelectorTerm, VolumeAttributesClass } from "#sdk/api/generated/types.ts";
 import { isQualifiedName } from "#sdk/api/names.ts";
+import type { DynamicObject } from "#sdk/api/object.ts";
 import type { ResourceFacts } from "#sdk/api/schema.ts";
 import { type Causes, duplicate, forbiddenField, invalidValue, required, tooLongValue } from "../../registry/causes.ts";
 import { genericStrategy } from "../../registry/generic.ts";
@@ -67,6 +68,9 @@ function validateStorageClass(storageClass: StorageClass): Causes {
 
 const FIXED = ["parameters", "provisioner", "reclaimPolicy", "volumeBindingMode"] as const;
 
+const fixed = (object: DynamicObject, field: (typeof FIXED)[number]): unknown =>
+  as<StorageClass>(object)[field] ?? (field === "provisioner" ? "" : undefined);
+
 export const storageClassStrategy = (facts: ResourceFacts): Strategy =>
   genericStrategy(facts, {
     returnsDeletedObject: true,
@@ -78,7 +82,7 @@ export const storageClassStrategy = (facts: ResourceFacts): Strategy =>
     validate: (object) => validateStorageClass(as<StorageClass>(object)),
     validateUpdate: (next, old) => [
       ...validateStorageClass(as<StorageClass>(next)),
-      ...FIXED.flatMap((field) => immutable(field, as<StorageClass>(next)[field], as<StorageClass>(old)[field])),
+      ...FIXED.flatMap((field) => immutable(field, fixed(next, field), fixed(old, field))),
     ],
   });
 

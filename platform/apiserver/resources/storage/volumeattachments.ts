@@ -31,7 +31,7 @@ function validate({ spec }: VolumeAttachment): Causes {
   else if (name !== undefined && inline !== undefined) causes.push(forbiddenField("spec.source", ONE_SOURCE));
   else if (name === "")
     causes.push(required("spec.source.persistentVolumeName", "must specify non empty persistentVolumeName"));
-  else if (inline) causes.push(...validateVolumeSpec(inline, "spec.source.inlineVolumeSpec", true));
+  else if (inline) causes.push(...validateVolumeSpec(inline, "spec.source.inlineVolumeSpec", { inline: true }));
   causes.push(...subdomain(spec?.nodeName, "spec.nodeName"));
   if (name !== undefined) causes.push(...subdomain(name, "spec.source.persistentVolumeName"));
   return causes;
