@@ -58,6 +58,8 @@ export const paths = (dataDir: string) => ({
   node: (name: string) => join(dataDir, "nodes", name),
   logs: join(dataDir, "logs"),
   run: join(dataDir, "run"),
+  /** What Node compiled of the roles' code: only ever a copy, which a start can do without. */
+  compiled: join(dataDir, "cache", "compiled"),
 });
 
 /** Throws UserError where there is no instance, or its file is broken. */

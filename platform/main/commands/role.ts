@@ -1,4 +1,5 @@
 /** Runs one role in this process until it is told to stop. */
+import { enableCompileCache, flushCompileCache } from "node:module";
 import { createLog, messageOf } from "#platform/base/log.ts";
 import type { Command } from "../cli.ts";
 import { paths, readConfig } from "../config.ts";
@@ -31,6 +32,8 @@ export const role: Command = {
       );
     const config = readConfig(options.dataDir);
     const log = createLog("info", { role: process_ });
+    // Stripping types and compiling is more than half of a start (decisions/116).
+    enableCompileCache(paths(config.dataDir).compiled);
     const { start } = await load();
     const running = await start({
       config,
@@ -45,6 +48,8 @@ export const role: Command = {
       () => {
         markReady(paths(config.dataDir).run, process_);
         log.info("ready");
+        // Whoever is killed leaves it, too.
+        flushCompileCache();
       },
       (error: unknown) => {
         log.error("cannot start", { error: messageOf(error) });
