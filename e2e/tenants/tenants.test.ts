@@ -6,8 +6,10 @@ import { after, before, describe, it } from "node:test";
 import { nodeImpossible } from "#platform/main/host.ts";
 import { type Finished, run } from "#platform/main/run.ts";
 import type { Pod } from "#sdk/api/generated/types.ts";
+import { loadKubeconfig } from "#sdk/client/kubeconfig.ts";
 import { eventually, type Instance, skipWithoutKubectl, startInstance } from "../support/instance.ts";
 import { rawApi } from "../support/raw-api.ts";
+import { attemptsOn, caller, discovery, type Holder, holdings, unrefused } from "./attempts.ts";
 
 const NAMES = ["acme", "globex"] as const;
 type Name = (typeof NAMES)[number];
@@ -17,6 +19,29 @@ const podYaml = (name: string, spec: object) =>
   JSON.stringify({ apiVersion: "v1", kind: "Pod", metadata: { name }, spec });
 const container = (more: object = {}) => ({ name: "c", image: "capstan.dev/hello:1", ...more });
 const withoutNode = nodeImpossible() ?? false;
+/** A kind with the subresources that custom ones can have. */
+const widgets = {
+  apiVersion: "apiextensions.k8s.io/v1",
+  kind: "CustomResourceDefinition",
+  metadata: { name: "widgets.example.com" },
+  spec: {
+    group: "example.com",
+    scope: "Namespaced",
+    names: { plural: "widgets", kind: "Widget" },
+    versions: [
+      {
+        name: "v1",
+        served: true,
+        storage: true,
+        schema: { openAPIV3Schema: { type: "object", "x-kubernetes-preserve-unknown-fields": true } },
+        subresources: {
+          status: {},
+          scale: { specReplicasPath: ".spec.replicas", statusReplicasPath: ".status.replicas" },
+        },
+      },
+    ],
+  },
+};
 
 describe("two tenants", { skip: skipWithoutKubectl }, () => {
   let capstan: Instance;
@@ -135,6 +160,49 @@ describe("two tenants", { skip: skipWithoutKubectl }, () => {
     }
     for (const name of NAMES)
       assert.equal(await must(name, "get", "configmap", "mine", "-o", "jsonpath={.data.whose}"), name);
+  });
+
+  it("no verb on any kind or subresource of discovery is open to the other's credentials, nor does one leave a trace", {
+    timeout: 300_000,
+  }, async () => {
+    const { ca = "", cert = "", key = "" } = loadKubeconfig(file("acme"));
+    const root = caller(capstan.apiUrl, loadKubeconfig(capstan.kubeconfig) as Holder);
+    const owner = caller(server("globex"), loadKubeconfig(file("globex")) as Holder);
+    const definition = write("crd.json", JSON.stringify(widgets));
+    await must("globex", "create", "-f", definition);
+    await must("globex", "wait", "--for=condition=Established", "crd/widgets.example.com", "--timeout=30s");
+    // Registered by the server a moment after the definition: no trace of anybody's.
+    await eventually("the group's APIService", () => must("globex", "get", "apiservice", "v1.example.com"));
+    const theirs = await discovery(owner);
+    assert.ok(theirs.some(({ groupVersion }) => groupVersion === "example.com/v1"));
+    const attempts = attemptsOn(theirs);
+    const before = await holdings(owner, theirs);
+    // The paths lead somewhere: their owner is let in everywhere.
+    const reads = attempts.filter(({ method, path }) => method === "GET" && !/watch|\?|mine|proxy/.test(path));
+    assert.deepEqual(await unrefused(owner, reads, [200, 405]), []);
+    const holders: Holder[] = [
+      { ca, cert, key },
+      { ca, token: await token("acme") },
+    ];
+    for (const holder of holders) {
+      for (const [where, tries] of [
+        [server("globex"), attempts],
+        [server("root"), attemptsOn(await discovery(root))],
+        [server("*"), attempts],
+      ] as const) {
+        const intruder = caller(where, holder);
+        assert.deepEqual(
+          await unrefused(intruder, tries, [401, 403]),
+          [],
+          `${holder.token ? "token" : "cert"} at ${where}`,
+        );
+        intruder.close();
+      }
+    }
+    const after = await holdings(owner, theirs);
+    assert.deepEqual([...new Set(before).symmetricDifference(new Set(after))], []);
+    owner.close();
+    root.close();
   });
 
   it("a token or certificate without a prefix finds its own tenant", async () => {
