@@ -15,6 +15,7 @@ const layers: Record<string, readonly string[]> = {
   "sdk/testing": ["sdk"],
   "sdk/cli": ["sdk"],
   "sdk/distribution": ["sdk"],
+  "sdk/pod": ["sdk"],
   "sdk/wit": [],
   db: [],
   "platform/base": [],

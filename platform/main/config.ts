@@ -17,6 +17,8 @@ export interface NodeConfig {
   podCIDR: string;
   /** This node's own containerd: DATA/nodes/NAME/containerd. */
   containerdSocket: string;
+  /** The node runs WebAssembly components and nothing else: no containerd, no rights and no network of its own. */
+  componentsOnly?: boolean;
 }
 
 export interface Config {
@@ -56,6 +58,8 @@ export const paths = (dataDir: string) => ({
   /** Compiled components by digest: sha256-HEX.wasm, with manifests in index.json. */
   components: join(dataDir, "components"),
   node: (name: string) => join(dataDir, "nodes", name),
+  /** Images, sandboxes and containers that are components. */
+  wasm: (name: string) => join(dataDir, "nodes", name, "wasm"),
   logs: join(dataDir, "logs"),
   run: join(dataDir, "run"),
   /** What Node compiled of the roles' code: only ever a copy, which a start can do without. */

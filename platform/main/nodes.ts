@@ -72,7 +72,8 @@ export const freeRange = (ranges: readonly string[], taken: readonly Cidr[]): st
  * keep it. Pure but for the routes it is given.
  */
 export function placeNodes(config: Config, taken: readonly Cidr[] = hostRoutes()): NodeConfig[] {
-  if (config.nodes.length < 2) return config.nodes.map(({ netns: _, ...node }) => node);
+  if (config.nodes.length < 2 || config.nodes[0]?.componentsOnly)
+    return config.nodes.map(({ netns: _, ...node }) => node);
   const names = networkNames(config.instance);
   const placed = config.nodes.find((node) => node.netns !== undefined);
   const range = placed

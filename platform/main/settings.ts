@@ -25,6 +25,8 @@ export interface Options {
   databaseUrl?: string;
   nodes?: number;
   engine?: Engine;
+  /** What nodes run: containers (and components), or components alone. */
+  runtime?: "containers" | "wasm";
   podCIDR?: string;
   serviceCIDR?: string;
   role?: string;
@@ -45,6 +47,7 @@ export const optionHelp = `options:
   --postgres-port N     the embedded PostgreSQL (default 54329)
   --database-url URL    a PostgreSQL of your own instead of the embedded one (or DATABASE_URL); with a standby: …@one:5432,two:5432/…
   --nodes N             node agents on this machine, each in a network namespace of its own when there are several; 0 for none
+  --runtime containers|wasm  wasm: a node for WebAssembly components alone, without root (what there is where containers cannot run)
   --engine wasmtime|jco what runs components (default wasmtime where its addon is built)
   --pod-cidr, --service-cidr  address ranges (default: the first free ones from 10.244.0.0/16 and 10.96.0.0/16)
   --role NAME           run one role in the foreground: apiserver, controllers, scheduler, console, node-NAME
@@ -79,6 +82,7 @@ export function parseOptions(argv: string[]): { options: Options; positionals: s
     "database-url",
     "nodes",
     "engine",
+    "runtime",
     "pod-cidr",
     "service-cidr",
     "role",
@@ -108,8 +112,12 @@ export function parseOptions(argv: string[]): { options: Options; positionals: s
   const engine = value("engine");
   if (engine !== undefined && engine !== "wasmtime" && engine !== "jco")
     throw new UserError(`--engine is wasmtime or jco, not "${engine}"`, "npm run up -- --engine wasmtime");
+  const runtime = value("runtime");
+  if (runtime !== undefined && runtime !== "containers" && runtime !== "wasm")
+    throw new UserError(`--runtime is containers or wasm, not "${runtime}"`, "npm run up -- --runtime wasm");
   return {
     options: {
+      runtime,
       dataDir: resolve(value("data-dir") ?? process.env["CAPSTAN_DATA_DIR"] ?? join(projectDir, ".capstan")),
       apiPort: numberOption("api-port", value("api-port"), 1, 65535),
       consolePort: numberOption("console-port", value("console-port"), 1, 65535),
@@ -185,7 +193,15 @@ export const podRangeOfNode = (podCIDR: string, index: number): string => `${nth
 
 function nodesOf(options: Options, before: Config | undefined, podCIDR: string, dataDir: string): NodeConfig[] {
   const count = options.nodes ?? before?.nodes.length ?? 1;
-  if (before && before.nodes.length === count && options.kubeletPort === undefined) return before.nodes;
+  const wasBefore = before?.nodes[0]?.componentsOnly ? "wasm" : "containers";
+  const componentsOnly = (options.runtime ?? wasBefore) === "wasm";
+  if (componentsOnly && count > 1)
+    throw new UserError(
+      "several nodes on one machine need containers: each has a network of its own",
+      "npm run up -- --runtime wasm --nodes 1",
+    );
+  const same = before?.nodes.length === count && (options.runtime ?? wasBefore) === wasBefore;
+  if (before && same && options.kubeletPort === undefined) return before.nodes;
   return Array.from({ length: count }, (_, index) => {
     const name = `node-${index + 1}`;
     return {
@@ -194,6 +210,7 @@ function nodesOf(options: Options, before: Config | undefined, podCIDR: string, 
       kubeletPort: options.kubeletPort ?? before?.nodes[0]?.kubeletPort ?? 10250,
       podCIDR: podRangeOfNode(podCIDR, index),
       containerdSocket: join(paths(dataDir).node(name), "containerd", "containerd.sock"),
+      ...(componentsOnly ? { componentsOnly } : {}),
     };
   });
 }

@@ -47,6 +47,7 @@ export async function processSpecs(config: Config): Promise<ProcessSpec[]> {
 
 function nodeSpecs(config: Config, role: (name: string, after: string[]) => ProcessSpec): ProcessSpec[] {
   return config.nodes.flatMap((node): ProcessSpec[] => {
+    if (node.componentsOnly) return [role(`node-${node.name}`, ["apiserver"])];
     const { command, args, env } = containerdCommand(config, node);
     const containerd = `containerd-${node.name}`;
     return [

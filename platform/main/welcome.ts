@@ -20,12 +20,25 @@ Capstan is ready (${(tookMs / 1000).toFixed(1)} s).
   kubeconfig  ${kubeconfig}
   console     http://${config.console.host}:${config.console.port}
               sign in with a kubeconfig user: choose the file above
-  engine      ${config.engine}${config.nodes.length ? `    nodes  ${config.nodes.map((n) => n.name).join(" ")}` : "    no node on this machine"}
+  engine      ${config.engine}${nodesText(config)}
 ${kubectl}
 Try:
   export KUBECONFIG=${kubeconfig}
-  kubectl apply -f ${short(`${projectDir}/examples/hello/`)}/
+${example(config, short)}
   kubectl get pods -o wide -w
   kubectl get plugins
 `);
+}
+
+function nodesText({ nodes }: Config): string {
+  if (nodes.length === 0) return "    no node on this machine";
+  const what = nodes[0]?.componentsOnly ? " (WebAssembly components only)" : "";
+  return `    nodes  ${nodes.map(({ name }) => name).join(" ")}${what}`;
+}
+
+/** Of components there is no image before somebody builds one. */
+function example({ nodes }: Config, short: (path: string) => string): string {
+  if (!nodes[0]?.componentsOnly) return `  kubectl apply -f ${short(`${projectDir}/examples/hello/`)}/`;
+  const folder = short(`${projectDir}/examples/wasm`);
+  return `  npx capstan image build ${folder}/hello --name hello-wasm:1\n  kubectl apply -f ${folder}/hello.yaml`;
 }

@@ -27,6 +27,7 @@ import { configurationOf } from "./serving/configuration.ts";
 import { endPods, REFUSAL, SHUTTING_DOWN } from "./shutdown.ts";
 import { createStaticPods, isMirror, isStatic } from "./static-pods.ts";
 import { createStatistics, type Statistics } from "./stats/summary.ts";
+import type { Usage } from "./stats/usage.ts";
 import type { Verdict } from "./status.ts";
 import { PODS } from "./status-writer.ts";
 import { createVolumes } from "./volumes/manager.ts";
@@ -53,6 +54,10 @@ export interface AgentOptions {
   network: Network;
   /** Left out: the node takes no volume drivers. */
   volumeCalls?: VolumeCalls;
+  /** Left out: a pod's address is one that this process can dial. */
+  reach?(address: string): string;
+  /** Usage of what has no cgroup, by the last part of the path that it would have. */
+  usage?(name: string, now: number): Usage | undefined;
   log: Log;
   clock?: Clock;
 }

@@ -104,13 +104,21 @@ export interface CgroupHost {
   remove(pod: Pod): boolean;
 }
 
+const pathBelow = (cgroupRoot: string, pod: Pod): string => {
+  const qos = qosClass(pod);
+  const parent = qos === "Guaranteed" ? [] : [qos.toLowerCase()];
+  return ["", cgroupRoot, ...parent, `pod${pod.metadata.uid}`].join("/");
+};
+
+/** Where nobody may make cgroups: pods have the paths all the same, by which they are told apart. */
+export function withoutCgroups(cgroupRoot: string): CgroupHost {
+  const path = (pod: Pod) => pathBelow(cgroupRoot, pod);
+  return { path, ensure: path, resize: () => undefined, remove: () => true };
+}
+
 export function createCgroups(cgroupRoot: string): CgroupHost {
   const unified = existsSync(join(ROOT, "cgroup.controllers"));
-  const pathOf = (pod: Pod): string => {
-    const qos = qosClass(pod);
-    const parent = qos === "Guaranteed" ? [] : [qos.toLowerCase()];
-    return ["", cgroupRoot, ...parent, `pod${pod.metadata.uid}`].join("/");
-  };
+  const pathOf = (pod: Pod): string => pathBelow(cgroupRoot, pod);
   const write = (path: string, limits: PodLimits) =>
     unified ? limitUnified(join(ROOT, path), limits) : limitSeparate(path, limits);
   const hierarchies = (): string[] => (unified ? [ROOT] : readdirSync(ROOT).map((name) => join(ROOT, name)));

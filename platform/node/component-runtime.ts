@@ -32,8 +32,10 @@ export function createComponentRuntime(call: CallRuntime): Runtime {
   return {
     version: () => ask("version", {}),
     status: async () => (await ask<StatusAnswer>("status", {})).status?.conditions ?? [],
-    runPodSandbox: async (config) =>
-      (await ask<{ podSandboxId: string }>("runPodSandbox", { config }, START_MS)).podSandboxId,
+    runPodSandbox: async (config, runtimeHandler) => {
+      const request = { config, ...(runtimeHandler ? { runtimeHandler } : {}) };
+      return (await ask<{ podSandboxId: string }>("runPodSandbox", request, START_MS)).podSandboxId;
+    },
     stopPodSandbox: async (podSandboxId) => void (await ask("stopPodSandbox", { podSandboxId }, START_MS)),
     removePodSandbox: async (podSandboxId) => void (await ask("removePodSandbox", { podSandboxId }, START_MS)),
     podSandboxStatus: async (podSandboxId) => {

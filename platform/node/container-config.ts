@@ -9,11 +9,18 @@ import { type NodeContext, type NodePod, podPaths } from "./context.ts";
 import type { ContainerConfig, Image, LinuxContainerSecurityContext, Mount, SecurityProfile } from "./cri.ts";
 import { containerHash } from "./decide.ts";
 import { ConfigError, environment, expand } from "./env.ts";
-import { CONTAINER_HASH, CONTAINER_NAME, GRACE_PERIOD, MESSAGE_FILE, MESSAGE_POLICY } from "./observe.ts";
+import {
+  CONTAINER_HASH,
+  CONTAINER_NAME,
+  CONTAINER_PORTS,
+  GRACE_PERIOD,
+  MESSAGE_FILE,
+  MESSAGE_POLICY,
+} from "./observe.ts";
 import type { References } from "./references.ts";
 import { namespaceOptions, POD_NAME, POD_NAMESPACE, POD_UID, TENANT, writeHosts } from "./sandbox.ts";
 import type { MountedVolumes } from "./volumes/manager.ts";
-import { mountSubPath } from "./volumes/subpath.ts";
+import { mountSubPath, plainSubPath } from "./volumes/subpath.ts";
 
 /** procMount Default, as the runtimes agreed with Kubernetes. */
 const MASKED = [
@@ -75,6 +82,7 @@ export async function containerConfig(input: ContainerInput): Promise<ContainerC
       "io.kubernetes.container.terminationMessagePath": container.terminationMessagePath ?? MESSAGE_PATH,
       [MESSAGE_POLICY]: container.terminationMessagePolicy ?? "File",
       [MESSAGE_FILE]: messageFile,
+      [CONTAINER_PORTS]: JSON.stringify(container.ports ?? []),
       [GRACE_PERIOD]: String(pod.spec.terminationGracePeriodSeconds ?? 30),
     },
     logPath: join(container.name, `${attempt}.log`),
@@ -186,7 +194,8 @@ async function mountsOf(
     const subPath = mount.subPathExpr === undefined ? mount.subPath : expand(mount.subPathExpr, lookup);
     const { subPaths } = podPaths(context.settings, pod.metadata.uid);
     const target = join(subPaths, mount.name, container.name, String(index));
-    const hostPath = subPath ? await mountSubPath(volume.path, subPath, target) : volume.path;
+    const part = context.settings.componentsOnly ? plainSubPath : mountSubPath;
+    const hostPath = subPath ? await part(volume.path, subPath, target) : volume.path;
     mounts.push({
       containerPath: mount.mountPath.startsWith("/") ? mount.mountPath : `/${mount.mountPath}`,
       hostPath,

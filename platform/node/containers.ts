@@ -134,7 +134,7 @@ export function createContainers(context: NodeContext, references: References): 
       recorder.event(pod, "Normal", "Started", "Container started", about(name));
       const hook = container.lifecycle?.postStart;
       if (hook === undefined) return;
-      const target = { runtime, container, containerId: id, podIP: podIPs[0] ?? "127.0.0.1" };
+      const target = { runtime, container, containerId: id, podIP: context.reach(podIPs[0] ?? "127.0.0.1") };
       const result = await check(target, hook, HOOK_SECONDS_MAX);
       if (result.ok) return;
       recorder.event(pod, "Warning", "FailedPostStartHook", "PostStartHook failed", about(name));
@@ -150,7 +150,12 @@ export function createContainers(context: NodeContext, references: References): 
       const begun = clock.now();
       const hook = spec?.lifecycle?.preStop;
       if (spec !== undefined && hook !== undefined && graceSeconds > 0) {
-        const target = { runtime, container: spec, containerId: observed.id, podIP: pod.status?.podIP ?? "127.0.0.1" };
+        const target = {
+          runtime,
+          container: spec,
+          containerId: observed.id,
+          podIP: context.reach(pod.status?.podIP ?? "127.0.0.1"),
+        };
         const result = await Promise.race([check(target, hook, graceSeconds), delay(graceSeconds * 1000)]);
         if (result?.ok === false) {
           log.info("a preStop hook failed", { pod: podText(pod), container: observed.name, output: result.output });

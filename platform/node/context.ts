@@ -7,6 +7,7 @@ import { type Client, tenantOf } from "#sdk/client/port.ts";
 import type { Recorder } from "#sdk/client/recorder.ts";
 import type { CgroupHost } from "./cgroups.ts";
 import type { Network, Runtime } from "./ports.ts";
+import type { Usage } from "./stats/usage.ts";
 
 export interface NodeSettings {
   name: string;
@@ -21,6 +22,8 @@ export interface NodeSettings {
   /** The node's pod addresses, where it knows them itself. */
   podCIDR?: string;
   podsMax: number;
+  /** The node has no container runtime and no rights on its machine: no cgroups, no mounts, no interfaces. */
+  componentsOnly?: boolean;
 }
 
 export interface NodeContext {
@@ -33,6 +36,12 @@ export interface NodeContext {
   clock: Clock;
   log: Log;
   machine: { cpuMilli: number; memoryBytes: number };
+  /** Of the RuntimeClass that the pod names; empty where it names none. Rejects where there is no such class. */
+  handlerOf(pod: NodePod): Promise<string>;
+  /** Where this process reaches what the API knows under a pod's address. */
+  reach(address: string): string;
+  /** What is used below a path as in CRI's cgroup_parent; undefined: nothing is there. */
+  usage(path: string, now: number): Usage | undefined;
   /** The services of a tenant's namespace. */
   services(tenant: string, namespace: string): Service[];
   /** Under which the API knows a pod of this node; undefined for one that it does not know yet. */

@@ -22,6 +22,7 @@ function world(t: TestContext) {
     settings: { directory },
     clock: { now: () => 0 },
     recorder: { event: () => undefined },
+    handlerOf: async () => "",
     runtime: {
       imageStatus: async () => (present ? { id: "sha256:1", size: "1" } : undefined),
       async pullImage(_: string, auth: PullAuth | undefined) {

@@ -89,7 +89,8 @@ export function createImagePuller(context: NodeContext, references: References):
         recorder.event(pod, "Warning", "InspectFailed", message, about);
         throw new WaitingError("InvalidImageName", message);
       }
-      const present = await runtime.imageStatus(image);
+      const handler = await context.handlerOf(pod);
+      const present = await runtime.imageStatus(image, handler);
       const policy = container.imagePullPolicy ?? (image.endsWith(":latest") ? "Always" : "IfNotPresent");
       const auth = await credentials(pod, image);
       const mine = present !== undefined && policy !== "Always" && (await held.mayUse(present.id, auth));
@@ -116,7 +117,7 @@ export function createImagePuller(context: NodeContext, references: References):
       }
       recorder.event(pod, "Normal", "Pulling", `Pulling image ${JSON.stringify(asked)}`, about);
       try {
-        await runtime.pullImage(image, auth, sandbox);
+        await runtime.pullImage(image, auth, sandbox, handler);
       } catch (error) {
         const why = messageOf(error);
         backoffs.next(key, context.clock.now());
@@ -127,7 +128,7 @@ export function createImagePuller(context: NodeContext, references: References):
       }
       backoffs.reset(key);
       lastErrors.delete(key);
-      const pulled = await runtime.imageStatus(image);
+      const pulled = await runtime.imageStatus(image, handler);
       if (pulled === undefined) throw new WaitingError("ErrImagePull", `image ${asked} is gone after it was pulled`);
       await held.pulled(pulled.id, auth, present?.id);
       const seconds = ((context.clock.now() - now) / 1000).toFixed(3).replace(/0+$/, "").replace(/\.$/, "");

@@ -1,12 +1,15 @@
 /** Makes what every part of one node's agent shares. */
 import { availableParallelism, totalmem } from "node:os";
+import { basename } from "node:path";
 import { systemClock } from "#platform/base/clock.ts";
 import type { GroupVersionResource, KubeObject } from "#sdk/api/object.ts";
 import { tenantOf } from "#sdk/client/port.ts";
 import { createRecorder } from "#sdk/client/recorder.ts";
 import type { AgentOptions } from "./agent.ts";
-import { createCgroups } from "./cgroups.ts";
+import { createCgroups, withoutCgroups } from "./cgroups.ts";
 import type { NodeContext } from "./context.ts";
+import { createHandlers } from "./runtime-class.ts";
+import { cgroupUsage } from "./stats/usage.ts";
 
 const SERVICE_ACCOUNTS: GroupVersionResource = { group: "", version: "v1", resource: "serviceaccounts" };
 
@@ -21,7 +24,10 @@ export function createContext(options: AgentOptions, own: Pick<NodeContext, "ser
     log,
     ...own,
     recorder: createRecorder({ client, component: "kubelet", host: settings.name, log, perTenant: true }),
-    cgroups: createCgroups(settings.cgroupRoot),
+    cgroups: settings.componentsOnly ? withoutCgroups(settings.cgroupRoot) : createCgroups(settings.cgroupRoot),
+    handlerOf: createHandlers(client, () => clock.now()),
+    reach: options.reach ?? ((address) => address),
+    usage: (path, now) => options.usage?.(basename(path), now) ?? cgroupUsage(path, now),
     machine: { cpuMilli: availableParallelism() * 1000, memoryBytes: totalmem() },
     async token(of, audience, expirationSeconds) {
       const { name = "", namespace, uid = "" } = of.metadata;

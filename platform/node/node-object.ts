@@ -165,6 +165,12 @@ export function saysAlready(known: NodeStatus | undefined, { conditions = [], ..
   );
 }
 
+/** Keeps pods that need a container runtime away; RuntimeClass `wasm` brings the toleration. */
+export const COMPONENTS_ONLY_TAINT = "capstan.dev/components-only";
+
+const taintsOf = ({ componentsOnly }: NodeSettings): { taints?: { key: string; effect: string }[] } =>
+  componentsOnly ? { taints: [{ key: COMPONENTS_ONLY_TAINT, effect: "NoSchedule" }] } : {};
+
 /** Creates the Node, or gives the one that is there its labels back. */
 export async function registerNode(client: Client, settings: NodeSettings, status: NodeStatus): Promise<Node> {
   const { name } = settings;
@@ -174,7 +180,7 @@ export async function registerNode(client: Client, settings: NodeSettings, statu
       apiVersion: "v1",
       kind: "Node",
       metadata: { name, labels },
-      spec: rangeOf(settings),
+      spec: { ...rangeOf(settings), ...taintsOf(settings) },
       status,
     });
   } catch (error) {

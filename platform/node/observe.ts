@@ -6,6 +6,8 @@ import { POD_UID } from "./sandbox.ts";
 
 export const CONTAINER_NAME = "io.kubernetes.container.name";
 export const CONTAINER_HASH = "io.kubernetes.container.hash";
+/** JSON of the container's ports. */
+export const CONTAINER_PORTS = "io.kubernetes.container.ports";
 export const GRACE_PERIOD = "io.kubernetes.pod.terminationGracePeriod";
 export const MESSAGE_FILE = "capstan.dev/termination-message-file";
 export const MESSAGE_POLICY = "io.kubernetes.container.terminationMessagePolicy";

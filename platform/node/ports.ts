@@ -34,7 +34,8 @@ export const isRuntimeNotFound = (error: unknown): boolean => error instanceof R
 export interface Runtime {
   version(): Promise<VersionInfo>;
   status(): Promise<RuntimeCondition[]>;
-  runPodSandbox(config: PodSandboxConfig): Promise<string>;
+  /** `handler`: of the pod's RuntimeClass; empty: the runtime's own choice. So below. */
+  runPodSandbox(config: PodSandboxConfig, handler?: string): Promise<string>;
   stopPodSandbox(sandboxId: string): Promise<void>;
   removePodSandbox(sandboxId: string): Promise<void>;
   /** `netns` is the path of the sandbox's network namespace; undefined for one on the host's network. */
@@ -57,9 +58,9 @@ export interface Runtime {
   portForward(sandboxId: string): Promise<string>;
   listImages(): Promise<Image[]>;
   /** Undefined when the image is not on this node. */
-  imageStatus(image: string): Promise<Image | undefined>;
+  imageStatus(image: string, handler?: string): Promise<Image | undefined>;
   /** Answers the image's reference. */
-  pullImage(image: string, auth: PullAuth | undefined, sandbox: PodSandboxConfig): Promise<string>;
+  pullImage(image: string, auth: PullAuth | undefined, sandbox: PodSandboxConfig, handler?: string): Promise<string>;
   removeImage(image: string): Promise<void>;
 }
 

@@ -84,7 +84,7 @@ export function createProber(context: NodeContext): Prober {
       if (all.has(containerId)) return;
       const probes: Partial<Record<Kind, Running>> = {};
       all.set(containerId, { uid: pod.metadata.uid, probes });
-      const target = { runtime: context.runtime, container, containerId, podIP };
+      const target = { runtime: context.runtime, container, containerId, podIP: context.reach(podIP) };
       const wanted: [Kind, Probe | undefined][] = [
         ["startup", container.startupProbe],
         ["liveness", container.livenessProbe],

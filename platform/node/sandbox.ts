@@ -181,7 +181,8 @@ export async function createSandbox(
   const { runtime, network, settings } = context;
   const config = sandboxConfig(context, pod, attempt);
   await mkdir(config.logDirectory, { recursive: true, mode: 0o755 });
-  const id = await runtime.runPodSandbox(config);
+  const handler = await context.handlerOf(pod);
+  const id = await runtime.runPodSandbox(config, handler);
   if (pod.spec.hostNetwork === true) return { id, ips: [settings.address] };
   try {
     const { netns } = await runtime.podSandboxStatus(id);

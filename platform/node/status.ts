@@ -14,6 +14,7 @@ import { isSidecar, qosClass } from "./cgroups.ts";
 import type { NodePod } from "./context.ts";
 import type { Observation, ObservedContainer } from "./observe.ts";
 import type { ContainerResources } from "./resize.ts";
+import { WASM_ID_PREFIX } from "./wasm/ids.ts";
 
 /** Why a pod is over whatever its containers say. */
 export interface Verdict {
@@ -101,6 +102,9 @@ export function podStatus(input: StatusInput): PodStatus {
   };
 }
 
+/** Ids of containers tell their runtime. */
+const runtimeOf = (id: string): string => (id.startsWith(WASM_ID_PREFIX) ? "wasm" : "containerd");
+
 function terminated(input: StatusInput, container: ObservedContainer): ContainerState {
   const code = container.exitCode ?? 0;
   const message = input.terminationMessage(container);
@@ -111,7 +115,7 @@ function terminated(input: StatusInput, container: ObservedContainer): Container
       ...(message === undefined || message === "" ? {} : { message }),
       startedAt: time(container.startedAt),
       finishedAt: time(container.finishedAt),
-      containerID: `containerd://${container.id}`,
+      containerID: `${runtimeOf(container.id)}://${container.id}`,
     },
   };
 }

@@ -42,15 +42,9 @@ export class Registry {
     this.#o = options;
   }
 
-  /** A manifest by tag or digest; undefined: there is none. Checked where a digest was given. */
-  async manifest(tagOrDigest: string): Promise<Uint8Array | undefined> {
-    const answer = await this.#send(
-      "GET",
-      `manifests/${tagOrDigest}`,
-      { accept: OCI_MANIFEST },
-      undefined,
-      MANIFEST_BYTES_MAX,
-    );
+  /** A manifest by tag or digest, of these media types; undefined: there is none. Checked where a digest was given. */
+  async manifest(tagOrDigest: string, accept: string = OCI_MANIFEST): Promise<Uint8Array | undefined> {
+    const answer = await this.#send("GET", `manifests/${tagOrDigest}`, { accept }, undefined, MANIFEST_BYTES_MAX);
     if (answer.status === 404) return undefined;
     this.#expect(answer, [200], `manifest ${tagOrDigest}`);
     return tagOrDigest.startsWith("sha256:")

@@ -2,9 +2,10 @@
 import { parentPort, workerData } from "node:worker_threads";
 import { transpile } from "@bytecodealliance/jco";
 
-const { files, imports } = await transpile(workerData as Uint8Array, {
+const { bytes, instantiation } = workerData as { bytes: Uint8Array; instantiation: "async" | "sync" };
+const { files, imports } = await transpile(bytes, {
   name: "component",
-  instantiation: "async",
+  instantiation,
   noTypescript: true,
   nodejsCompat: false,
   wasiShim: false,

@@ -54,19 +54,33 @@ export function createJcoEngine(options: EngineOptions): Engine {
   return {
     name: "jco",
     async load(bytes, digest) {
-      const folder = join(options.cacheDir, `${digest.replace(":", "-")}-jco-${jcoVersion}`);
-      if (!existsSync(folder)) await transpile(bytes, folder);
-      return new JcoComponent(digest, folder, options.importPrefixes);
+      return new JcoComponent(digest, await transpiled(bytes, digest, options.cacheDir), options.importPrefixes);
     },
   };
 }
 
+/**
+ * The folder with a component's JavaScript and core modules, made where it is missing; named by the component's digest. "sync": it is
+ * instantiated without waiting.
+ */
+export async function transpiled(
+  bytes: Uint8Array,
+  digest: string,
+  cacheDir: string,
+  instantiation: "async" | "sync" = "async",
+): Promise<string> {
+  const kind = instantiation === "async" ? "jco" : "jco-sync";
+  const folder = join(cacheDir, `${digest.replace(":", "-")}-${kind}-${jcoVersion}`);
+  if (!existsSync(folder)) await transpile(bytes, instantiation, folder);
+  return folder;
+}
+
 /** In a worker, because it takes a second or more of computing. The folder appears whole. */
-async function transpile(bytes: Uint8Array, folder: string): Promise<void> {
+async function transpile(bytes: Uint8Array, instantiation: "async" | "sync", folder: string): Promise<void> {
   const beside = `${folder}.${process.pid}.tmp`;
   rmSync(beside, { recursive: true, force: true });
   const files = await new Promise<[string, Uint8Array | string][]>((resolve, reject) => {
-    const worker = new Worker(transpilerUrl, { workerData: bytes });
+    const worker = new Worker(transpilerUrl, { workerData: { bytes, instantiation } });
     worker.once("message", resolve);
     worker.once("error", reject);
     worker.once("exit", () => reject(new Error("the transpiler ended without an answer")));

@@ -1,6 +1,7 @@
 /** The supervisor's own process. SIGTERM: stop everything in order, pods too. */
 import { createLog, messageOf } from "#platform/base/log.ts";
 import { stopBalancers } from "#platform/network/host/balancer.ts";
+import { stopComponents } from "#platform/node/wasm/runtime.ts";
 import type { Command } from "../cli.ts";
 import { paths, readConfig } from "../config.ts";
 import { releaseHostPorts } from "../host-changes.ts";
@@ -30,9 +31,11 @@ export const supervise: Command = {
     // The agent is gone by then, so nothing starts again what is stopped here; its containerd still answers.
     await supervisor.stopAll(async (name) => {
       const node = config.nodes.find((n) => `node-${n.name}` === name);
-      if (node) await stopPods(node, log);
+      if (!node) return;
+      await stopComponents(paths(config.dataDir).wasm(node.name));
+      if (!node.componentsOnly) await stopPods(node, log);
     });
-    if (config.nodes.length) {
+    if (config.nodes.some((node) => !node.componentsOnly)) {
       await stopBalancers(config.dataDir);
       await releaseHostPorts(config).catch((error: unknown) =>
         log.warn("host ports of stopped pods could not be released", { error: messageOf(error) }),

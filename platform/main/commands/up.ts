@@ -13,6 +13,7 @@ import { ensureNodeNetworks, leaveOtherLayout } from "../nodes.ts";
 import { ensurePki } from "../pki.ts";
 import { installPlugins } from "../plugin-users.ts";
 import { forget, isAlive, launch, readIdentity, writeIdentity } from "../processes.ts";
+import { ensureRuntimeClass } from "../runtime-class.ts";
 import { dataDirWithPort, instanceOf, makeConfig, type Options, writeConfig } from "../settings.ts";
 import { supervisorSpec } from "../specs.ts";
 import { step, UserError } from "../steps.ts";
@@ -44,13 +45,13 @@ export const up: Command = {
 
 async function bringUp(options: Options, running: boolean): Promise<number> {
   const started = Date.now();
-  const withNode = await prepareHost(options);
+  const runtime = await prepareHost(options);
   const engine = await step(
     "component engine",
     (s) => prepareEngine(options.engine, options.dataDir, s),
     (e) => e.describe,
   );
-  const config = makeConfig(withNode ? options : { ...options, nodes: 0 }, engine.engine);
+  const config = makeConfig(runtime === undefined ? options : { ...options, runtime }, engine.engine);
   checkSocketPaths(config);
   if (running) refuseChanges(options);
   else await checkPorts(config);
@@ -60,14 +61,16 @@ async function bringUp(options: Options, running: boolean): Promise<number> {
     (built) => built,
   );
   if (!running) await start(config);
-  const containerds = config.nodes.map((node) => `containerd-${node.name}`);
+  const containers = config.nodes.filter((node) => !node.componentsOnly);
+  const containerds = containers.map((node) => `containerd-${node.name}`);
   await waitReady(config, "API server", ["apiserver", ...containerds]);
   await step(
     "plugins",
     () => installPlugins(config),
     (names) => names.join(" "),
   );
-  if (config.nodes.length) await step("images", () => loadOwnImages(config));
+  if (config.nodes.length) await ensureRuntimeClass(config);
+  if (containers.length) await step("images", () => loadOwnImages(config));
   await waitReady(config, "roles");
   printWelcome(config, Date.now() - started);
   return 0;
@@ -100,13 +103,22 @@ function takeTurn(runDir: string): void {
   writeIdentity(runDir, "up", process.pid);
 }
 
-/** Says what will change on the host, then changes it. False: no node can run here (and why was printed). */
-async function prepareHost(options: Options): Promise<boolean> {
-  const nodes = options.nodes ?? 1;
-  const impossible = nodeImpossible();
-  if (impossible && nodes > 0)
-    process.stdout.write(`! no node: ${impossible}\n  starting the control plane and the console.\n`);
-  const withNode = impossible === undefined && nodes > 0;
+/**
+ * Says what will change on the host, then changes it. Answers what the node has to be where containers cannot run (and says why); undefined: as it
+ * was, or as the options say.
+ */
+async function prepareHost(options: Options): Promise<"wasm" | undefined> {
+  const before = existsSync(paths(options.dataDir).config) ? readConfig(options.dataDir).nodes : undefined;
+  const nodes = options.nodes ?? before?.length ?? 1;
+  const wanted = options.runtime ?? (before?.[0]?.componentsOnly ? "wasm" : "containers");
+  const impossible = wanted === "containers" && nodes > 0 ? nodeImpossible() : undefined;
+  if (impossible && options.runtime === "containers")
+    throw new UserError(`no node: ${impossible}`, "npm run up -- --runtime wasm");
+  if (impossible)
+    process.stdout.write(
+      `! no containers: ${impossible}\n  the node runs WebAssembly components (runtimeClassName: wasm), as you, without root.\n`,
+    );
+  const withNode = impossible === undefined && nodes > 0 && wanted === "containers";
   const first = !existsSync(paths(options.dataDir).config);
   if (first && isRoot()) {
     process.stdout.write("This will change on the host (npm run uninstall takes it back):\n");
@@ -120,7 +132,7 @@ async function prepareHost(options: Options): Promise<boolean> {
       (s) => installPackages(options.dataDir, missing, s),
       () => missing.join(" "),
     );
-  return withNode;
+  return impossible === undefined ? undefined : "wasm";
 }
 
 function refuseChanges(options: Options): void {

@@ -30,6 +30,7 @@ import { pluginLogs } from "../plugins.ts";
 import type { RoleContext, StartRole } from "../role.ts";
 import { whenServed } from "../served.ts";
 import { createVolumeDrivers } from "../volume-drivers.ts";
+import { startComponentsNode } from "./node-components.ts";
 
 const PODS_MAX = 110;
 
@@ -39,6 +40,7 @@ export const start: StartRole = async (context) => {
   if (node === undefined) throw new Error(`config.json names no node "${nodeName ?? ""}"`);
   const directory = paths(config.dataDir).node(node.name);
   mkdirSync(directory, { recursive: true, mode: 0o711 });
+  if (node.componentsOnly) return startComponentsNode(context, node, PODS_MAX);
   const client = nodeClient(config, node);
   const stopping = new AbortController();
   const { signal } = stopping;

@@ -6,7 +6,7 @@ import { promisify } from "node:util";
 import { type NodeContext, type NodePod, podLogDirectory, podPaths } from "../context.ts";
 import type { Observer } from "../observe.ts";
 import { fsStats } from "../stats/summary.ts";
-import { cgroupUsage, machineUsage, processesOf } from "../stats/usage.ts";
+import { machineUsage, processesOf } from "../stats/usage.ts";
 import type { PodUsage } from "./ranking.ts";
 import type { Signal, SignalName } from "./thresholds.ts";
 
@@ -89,7 +89,7 @@ export async function podUsages(
       running.map((one) => [
         one.name,
         {
-          memory: cgroupUsage(join(cgroup, one.id), now)?.workingSetBytes ?? 0,
+          memory: context.usage(join(cgroup, one.id), now)?.workingSetBytes ?? 0,
           disk: (layers.get(one.id) ?? 0) + (used.get(logs(pod, one.name)) ?? 0),
         },
       ]),
@@ -102,7 +102,7 @@ export async function podUsages(
     );
     const sum = (values: Iterable<number>) => [...values].reduce((total, one) => total + one, 0);
     return {
-      memory: cgroupUsage(cgroup, now)?.workingSetBytes ?? 0,
+      memory: context.usage(cgroup, now)?.workingSetBytes ?? 0,
       processes: sum(running.map((one) => processesOf(join(cgroup, one.id)).length)),
       disk: sum([...containers.values()].map((one) => one.disk)) + sum(directories.values()),
       containers,

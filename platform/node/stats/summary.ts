@@ -6,7 +6,7 @@ import type { NodeContext, NodePod } from "../context.ts";
 import { podPaths } from "../context.ts";
 import type { ObservedContainer, Observer } from "../observe.ts";
 import { createSampler, type Sample, type Sampler } from "./sampler.ts";
-import { cgroupUsage, type InterfaceUsage, machineUsage, networkUsage, processesOf } from "./usage.ts";
+import { type InterfaceUsage, machineUsage, networkUsage, processesOf } from "./usage.ts";
 
 const MACHINE = "";
 
@@ -116,7 +116,7 @@ const millis = (nanos: string | number | undefined): number => Number(BigInt(nan
 export function createStatistics({ context, observer, pods }: StatisticsParts): Statistics {
   const { clock, settings } = context;
   const sampler: Sampler = createSampler((key) =>
-    key === MACHINE ? machineUsage(clock.now()) : cgroupUsage(key, clock.now()),
+    key === MACHINE ? machineUsage(clock.now()) : context.usage(key, clock.now()),
   );
   const startTime = timeText(clock.now());
   const running = (pod: NodePod): ObservedContainer[] =>

@@ -30,11 +30,13 @@ export function createFileVolumes(context: NodeContext, references: References):
     async ensure(pod, volume, directory, podIPs) {
       const sources = sourcesOf(volume);
       if (sources === undefined) return false;
-      const group = pod.spec.securityContext?.fsGroup;
+      const { componentsOnly } = context.settings;
+      // Without rights all of the node's files are one user's.
+      const group = componentsOnly ? undefined : pod.spec.securityContext?.fsGroup;
       const secret = sources.list.some(
         (source) => source.secret !== undefined || source.serviceAccountToken !== undefined,
       );
-      if (secret) await makeTmpfs(directory, undefined);
+      if (secret && !componentsOnly) await makeTmpfs(directory, undefined);
       const files: Files = new Map();
       for (const source of sources.list)
         for (const [path, file] of await filesOf(context, references, tokens, pod, source, sources.mode, podIPs))

@@ -65,6 +65,8 @@ export function createVolumes(
   const held = new Map<string, MountedVolumes>();
   let prepared: Promise<unknown> | undefined;
   const prepare = () => {
+    // Nobody could mount anything there.
+    if (settings.componentsOnly) return Promise.resolve([]);
     prepared ??= Promise.all(SHARED.map((name) => makeShared(join(settings.directory, name))));
     return prepared;
   };
@@ -145,7 +147,9 @@ export function createVolumes(
     if (hostPath) return { path: await ensureHostPath(hostPath, hostPathOf(hostPath.path, settings.directory)) };
     if (nfs) return await setUpNfs(nfs, path);
     if (emptyDir) {
-      await ensureEmptyDir(path, emptyDir, pod.spec.securityContext?.fsGroup);
+      const { componentsOnly } = settings;
+      const group = componentsOnly ? undefined : pod.spec.securityContext?.fsGroup;
+      await ensureEmptyDir(path, componentsOnly ? {} : emptyDir, group);
       return { path };
     }
     return (await files.ensure(pod, volume, path, podIPs)) ? { path } : undefined;

@@ -74,13 +74,28 @@ async function resolved(volume: string, subPath: string): Promise<string> {
   }
 }
 
+const refuseLeaving = (subPath: string): void => {
+  if (subPath.startsWith("/") || subPath.split("/").includes(".."))
+    throw refused(`${JSON.stringify(subPath)}: it must not leave the volume`);
+};
+
+/** The part itself, for who may mount nothing: a directory is made where nothing is there. Rejects as `mountSubPath`. */
+export async function plainSubPath(volume: string, subPath: string): Promise<string> {
+  refuseLeaving(subPath);
+  const root = await realpath(volume);
+  const part = join(root, await resolved(root, subPath));
+  await mkdir(part, { recursive: true, mode: 0o750 }).catch((error: unknown) => {
+    if (!isCode(error, "EEXIST")) throw error;
+  });
+  return part;
+}
+
 /**
  * Mounts the part at `target`, a path below the pod's directory that is made as the part is: directory or file. A directory is made
  * in the volume when nothing is there. Rejects with ConfigError for what would leave the volume.
  */
 export async function mountSubPath(volume: string, subPath: string, target: string): Promise<string> {
-  if (subPath.startsWith("/") || subPath.split("/").includes(".."))
-    throw refused(`${JSON.stringify(subPath)}: it must not leave the volume`);
+  refuseLeaving(subPath);
   const root = await realpath(volume);
   const part = await openInside(root, await resolved(root, subPath));
   try {

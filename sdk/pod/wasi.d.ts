@@ -1,0 +1,120 @@
+/** WASI 0.2 as a guest in TypeScript sees it, as much as the modules beside this one use. Calls block; what WIT gives as an error is thrown. */
+declare module "wasi:cli/environment@0.2.12" {
+  const environment: { getEnvironment(): [string, string][]; getArguments(): string[] };
+  export default environment;
+}
+
+declare module "wasi:io/streams@0.2.12" {
+  export class InputStream {
+    blockingRead(length: number): Uint8Array;
+    [Symbol.dispose](): void;
+  }
+  export class OutputStream {
+    blockingWriteAndFlush(bytes: Uint8Array): void;
+    [Symbol.dispose](): void;
+  }
+}
+
+declare module "wasi:cli/stdout@0.2.12" {
+  import type { OutputStream } from "wasi:io/streams@0.2.12";
+
+  const stdout: { getStdout(): OutputStream };
+  export default stdout;
+}
+
+declare module "wasi:cli/stderr@0.2.12" {
+  import type { OutputStream } from "wasi:io/streams@0.2.12";
+
+  const stderr: { getStderr(): OutputStream };
+  export default stderr;
+}
+
+declare module "wasi:cli/exit@0.2.12" {
+  const exit: { exitWithCode?(code: number): never; exit(status: { tag: "ok" | "err" }): never };
+  export default exit;
+}
+
+declare module "wasi:clocks/wall-clock@0.2.12" {
+  const clock: { now(): { seconds: number; nanoseconds: number } };
+  export default clock;
+}
+
+declare module "wasi:clocks/monotonic-clock@0.2.12" {
+  const clock: { now(): number };
+  export default clock;
+}
+
+declare module "wasi:random/random@0.2.12" {
+  const random: { getRandomBytes(length: number): Uint8Array; getRandomU64(): number };
+  export default random;
+}
+
+declare module "wasi:filesystem/types@0.2.12" {
+  interface OpenFlags {
+    create?: boolean;
+    directory?: boolean;
+    exclusive?: boolean;
+    truncate?: boolean;
+  }
+  export class Descriptor {
+    openAt(
+      pathFlags: { symlinkFollow?: boolean },
+      path: string,
+      openFlags: OpenFlags,
+      flags: { read?: boolean; write?: boolean },
+    ): Descriptor;
+    /** The bytes, and whether the file ends with them. */
+    read(length: number, offset: number): [Uint8Array, boolean];
+    write(bytes: Uint8Array, offset: number): number;
+    [Symbol.dispose](): void;
+  }
+}
+
+declare module "wasi:filesystem/preopens@0.2.12" {
+  import type { Descriptor } from "wasi:filesystem/types@0.2.12";
+
+  const preopens: { getDirectories(): [Descriptor, string][] };
+  export default preopens;
+}
+
+declare module "wasi:http/types@0.2.12" {
+  import type { InputStream, OutputStream } from "wasi:io/streams@0.2.12";
+
+  class Fields {
+    static fromList(entries: [string, Uint8Array][]): Fields;
+    entries(): [string, Uint8Array][];
+  }
+  class IncomingBody {
+    stream(): InputStream;
+    [Symbol.dispose](): void;
+  }
+  class IncomingRequest {
+    method(): { tag: string; val?: string };
+    pathWithQuery(): string | null;
+    authority(): string | null;
+    headers(): Fields;
+    consume(): IncomingBody;
+  }
+  class OutgoingBody {
+    write(): OutputStream;
+    static finish(body: OutgoingBody, trailers: null): void;
+  }
+  class OutgoingResponse {
+    constructor(headers: Fields);
+    setStatusCode(code: number): void;
+    body(): OutgoingBody;
+  }
+  interface ResponseOutparam {
+    [Symbol.dispose](): void;
+  }
+  const types: {
+    Fields: typeof Fields;
+    OutgoingResponse: typeof OutgoingResponse;
+    OutgoingBody: typeof OutgoingBody;
+    ResponseOutparam: {
+      set(out: ResponseOutparam, answer: { tag: "ok"; val: OutgoingResponse } | { tag: "err"; val: unknown }): void;
+    };
+  };
+  export default types;
+  export type { Fields, IncomingRequest, OutgoingResponse, ResponseOutparam };
+}
