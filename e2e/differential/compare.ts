@@ -34,11 +34,45 @@ export function named(value: unknown): unknown {
   if (Array.isArray(value)) return value.map(named);
   if (isPlain(value))
     return Object.fromEntries(
-      Object.entries(value).map(([key, v]) => [key, VOLATILE.has(key) && v && v !== "None" ? `<${key}>` : named(v)]),
+      Object.entries(value).map(([key, v]) => [
+        key,
+        VOLATILE.has(key) && v && v !== "None" ? `<${key}>` : key === "managedFields" ? byManager(named(v)) : named(v),
+      ]),
     );
   return typeof value === "string"
-    ? PATTERNS.reduce((text, [pattern, name]) => text.replace(pattern, name), value)
+    ? PATTERNS.reduce((text, [pattern, name]) => text.replace(pattern, name), documentsSorted(value))
     : value;
+}
+
+/** Entries stand in the order of their times, which are whole seconds: two servers need not count the same. */
+function byManager(fields: unknown): unknown {
+  if (!Array.isArray(fields)) return fields;
+  const keyOf = (entry: unknown) =>
+    isPlain(entry) ? `${entry["manager"]} ${entry["operation"]} ${entry["subresource"]}` : "";
+  return [...fields].sort((a, b) => (keyOf(a) < keyOf(b) ? -1 : 1));
+}
+
+const sorted = (value: unknown): unknown =>
+  Array.isArray(value)
+    ? value.map(sorted)
+    : isPlain(value)
+      ? Object.fromEntries(
+          Object.keys(value)
+            .sort()
+            .map((key) => [key, sorted(value[key])]),
+        )
+      : value;
+
+/** Where a message quotes a whole document, its fields stand in the order in which the server keeps them. */
+function documentsSorted(text: string): string {
+  return text.replace(/Invalid value: ("\{(?:[^"\\]|\\.)*\}")/g, (all, quoted: string) => {
+    try {
+      const document = named(JSON.parse(JSON.parse(quoted) as string));
+      return `Invalid value: ${JSON.stringify(JSON.stringify(sorted(document)))}`;
+    } catch {
+      return all; // no document after all
+    }
+  });
 }
 
 /** Causes come in an order of Go's maps where fields are kept in them; the message joins them in the same order. */
