@@ -75,7 +75,11 @@ function parseField(text: string, field: Field): FieldSet {
   const number = (value: string): number => {
     const named = field.names.indexOf(value.toLowerCase());
     if (named >= 0) return named + field.min;
-    if (!/^\d+$/.test(value)) throw new Error(`failed to parse int from ${value}`);
+    if (!/^[+-]?\d+$/.test(value))
+      throw new Error(
+        `failed to parse int from ${value}: strconv.Atoi: parsing ${JSON.stringify(value)}: invalid syntax`,
+      );
+    if (Number(value) < 0) throw new Error(`negative number (${Number(value)}) not allowed: ${value}`);
     return Number(value);
   };
   for (const part of text.split(",")) {

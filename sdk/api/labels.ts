@@ -86,8 +86,15 @@ export function formatLabelSelector(selector: LabelRequirements): string {
 
 const cause = (reason: string, field: string, message: string): StatusCause => ({ reason, message, field });
 
-/** What upstream's ValidateLabelSelector finds, as causes of a 422. `path` is where the selector stands. */
-export function validateLabelSelector(selector: LabelSelector | undefined, path: string): StatusCause[] {
+/**
+ * What upstream's ValidateLabelSelector finds, as causes of a 422. `path` is where the selector stands; with `anyValues` the expressions' values
+ * are not looked at (an older version let them in).
+ */
+export function validateLabelSelector(
+  selector: LabelSelector | undefined,
+  path: string,
+  anyValues = false,
+): StatusCause[] {
   const causes = validateLabels(selector?.matchLabels, `${path}.matchLabels`);
   selector?.matchExpressions?.forEach((expression, i) => {
     const at = `${path}.matchExpressions[${i}]`;
@@ -107,9 +114,8 @@ export function validateLabelSelector(selector: LabelSelector | undefined, path:
       causes.push(cause("FieldValueInvalid", `${at}.operator`, message));
     }
     causes.push(...invalidEach(key, isQualifiedName(key), `${at}.key`));
-    values.forEach((value, j) => {
+    for (const [j, value] of anyValues ? [] : values.entries())
       causes.push(...invalidEach(value, isLabelValue(value), `${at}.values[${j}]`));
-    });
   });
   return causes;
 }

@@ -5,6 +5,8 @@
 
 const DNS1123_LABEL = "[a-z0-9]([-a-z0-9]*[a-z0-9])?";
 const DNS1123_SUBDOMAIN = `${DNS1123_LABEL}(\\.${DNS1123_LABEL})*`;
+const UNDERSCORED_LABEL = "_?[a-z0-9]([-_a-z0-9]*[a-z0-9])?";
+const UNDERSCORED_SUBDOMAIN = `${UNDERSCORED_LABEL}(\\.${UNDERSCORED_LABEL})*`;
 const DNS1035_LABEL = "[a-z]([-a-z0-9]*[a-z0-9])?";
 const QUALIFIED_NAME = "([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]";
 const LABEL_VALUE = `(${QUALIFIED_NAME})?`;
@@ -15,6 +17,7 @@ const CONFIG_MAP_KEY = "[-._a-zA-Z0-9]+";
 const whole = (pattern: string): RegExp => new RegExp(`^${pattern}$`);
 const dns1123Label = whole(DNS1123_LABEL);
 const dns1123Subdomain = whole(DNS1123_SUBDOMAIN);
+const underscoredSubdomain = whole(UNDERSCORED_SUBDOMAIN);
 const dns1035Label = whole(DNS1035_LABEL);
 const qualifiedName = whole(QUALIFIED_NAME);
 const labelValue = whole(LABEL_VALUE);
@@ -54,6 +57,14 @@ export function isDNS1123Subdomain(value: string, unit: "bytes" | "characters" =
   if (dns1123Subdomain.test(value)) return errors;
   const rule = `a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or '.', ${ALPHANUMERIC_ENDS}`;
   return [...errors, regexMessage(rule, DNS1123_SUBDOMAIN, "example.com")];
+}
+
+/** A name in DNS that may have underscores: what resolvers search. */
+export function isDNS1123SubdomainWithUnderscore(value: string): string[] {
+  const errors = tooLong(value, 253);
+  if (underscoredSubdomain.test(value)) return errors;
+  const rule = `a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '_', '-' or '.', ${ALPHANUMERIC_ENDS}`;
+  return [...errors, regexMessage(rule, UNDERSCORED_SUBDOMAIN, "example.com")];
 }
 
 export function isWildcardDNS1123Subdomain(value: string): string[] {

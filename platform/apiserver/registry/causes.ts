@@ -21,6 +21,13 @@ export const invalidValue = (field: string, value: unknown, detail: string): Sta
   field,
 });
 
+/** Where upstream does not show the value. */
+export const invalidOmitted = (field: string, detail: string): StatusCause => ({
+  reason: "FieldValueInvalid",
+  message: `Invalid value: ${detail}`,
+  field,
+});
+
 export const typeInvalid = (field: string, value: unknown, detail: string): StatusCause => ({
   reason: "FieldValueTypeInvalid",
   message: `Invalid value: ${printed(value)}: ${detail}`,
@@ -57,9 +64,9 @@ export const forbiddenField = (field: string, detail: string): StatusCause => ({
   field,
 });
 
-export const notFoundValue = (field: string, value: unknown): StatusCause => ({
+export const notFoundValue = (field: string, value: unknown, detail = ""): StatusCause => ({
   reason: "FieldValueNotFound",
-  message: `Not found: ${printed(value)}`,
+  message: `Not found: ${printed(value)}${detail && `: ${detail}`}`,
   field,
 });
 

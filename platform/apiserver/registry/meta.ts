@@ -111,6 +111,17 @@ export function validateMeta(meta: ObjectMeta, rules: MetaRules): Causes {
   return causes;
 }
 
+const OF_TEMPLATES: ReadonlySet<string> = new Set(["labels", "annotations"]);
+
+/** What is made from a template gets labels and annotations from it. Upstream refuses other fields by Go's names of them. */
+export const validateTemplateMeta = (meta: ObjectMeta | undefined, field: string): Causes => [
+  ...validateAnnotations(meta?.annotations, `${field}.annotations`),
+  ...validateLabels(meta?.labels, `${field}.labels`),
+  ...Object.keys(meta ?? {})
+    .filter((name) => !OF_TEMPLATES.has(name))
+    .map((name) => forbiddenField(`${field}.${name === "uid" ? "uID" : name}`, "cannot be set")),
+];
+
 const same = (a: unknown, b: unknown) => JSON.stringify(a) === JSON.stringify(b);
 const immutable = (field: string, value: unknown) => invalidValue(field, value, "field is immutable");
 

@@ -29,6 +29,10 @@ const isNative = (name: string): boolean => !name.includes("/") || name.includes
 const isExtended = (name: string): boolean =>
   !isNative(name) && !name.startsWith("requests.") && isQualifiedName(`requests.${name}`).length === 0;
 
+export const isHugePages = (name: string): boolean => name.startsWith("hugepages-");
+/** What may be promised more often than it is there. */
+export const isOvercommitted = (name: string): boolean => isNative(name) && !isHugePages(name);
+
 export function validateResourceName(name: string, field: string): Causes {
   const causes = each(isQualifiedName(name), field, name);
   if (causes.length > 0 || name.includes("/") || isStandard(name)) return causes;

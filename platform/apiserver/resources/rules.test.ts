@@ -1,8 +1,10 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { resources } from "#sdk/api/facts.ts";
+import type { JobSpec, PodTemplateSpec } from "#sdk/api/generated/types.ts";
 import type { DynamicObject } from "#sdk/api/object.ts";
 import type { RequestContext, Strategy } from "../registry/strategy.ts";
+import { defaultTemplate } from "./apps/workloads.ts";
 import { horizontalPodAutoscalerStrategy } from "./autoscaling/strategy.ts";
 import { toV1, toV2 } from "./autoscaling/v1.ts";
 import { validateJobSpec } from "./batch/validation.ts";
@@ -80,7 +82,9 @@ test("a kind's rules name the fields that upstream's name", () => {
 });
 
 test("what is only for indexed jobs is refused for others", () => {
-  const spec = { backoffLimitPerIndex: 1, completionMode: "NonIndexed" } as Parameters<typeof validateJobSpec>[0];
+  const template: PodTemplateSpec = { spec: { containers: [{ name: "c", image: "x" }], restartPolicy: "Never" } };
+  const spec: JobSpec = { template, backoffLimitPerIndex: 1, completionMode: "NonIndexed" };
+  defaultTemplate(spec);
   assert.deepEqual(
     validateJobSpec(spec, "spec").map((c) => c.field),
     ["spec.backoffLimitPerIndex"],

@@ -1,12 +1,15 @@
 /** Jobs and CronJobs. */
-import type { CronJob, Job, JobSpec } from "#sdk/api/generated/types.ts";
+import { parseSchedule } from "#platform/rules/cron.ts";
+import type { CronJob, CronJobSpec, Job, JobSpec } from "#sdk/api/generated/types.ts";
 import type { ResourceFacts } from "#sdk/api/schema.ts";
-import { type Causes, invalidValue, notSupported, required } from "../../registry/causes.ts";
+import { type Causes, invalidValue, notSupportedInOrder, required } from "../../registry/causes.ts";
 import { genericStrategy } from "../../registry/generic.ts";
 import type { Strategy } from "../../registry/strategy.ts";
-import { defaultTemplate, immutableField, nonNegative } from "../apps/workloads.ts";
+import { defaultTemplate, nonNegative } from "../apps/workloads.ts";
 import { as } from "../as.ts";
-import { mayResize, validateJobSpec, validateJobTemplate } from "./validation.ts";
+import { dropDisabled } from "../core/pods/prepare.ts";
+import { NAME_LABELS, UID_LABELS, validateJob, validateJobUpdate } from "./jobs.ts";
+import { validateJobTemplate } from "./validation.ts";
 
 function defaultJobSpec(spec: JobSpec): void {
   if (spec.completions === undefined && spec.parallelism === undefined) spec.completions = 1;
@@ -18,28 +21,25 @@ function defaultJobSpec(spec: JobSpec): void {
   spec.manualSelector ??= false;
 }
 
-/** The server's own labels tie pods to their job; a selector is only the user's with manualSelector. */
+/** The server's own labels tie pods to their job; a selector is only the user's with manualSelector. What is there is judged later. */
 function generateSelector(job: Job): void {
   const { spec } = job;
   if (!spec || spec.manualSelector) return;
   const { uid = "", name = "" } = job.metadata;
-  const own: Record<string, string> = {
-    "batch.kubernetes.io/controller-uid": uid,
-    "batch.kubernetes.io/job-name": name,
-    "controller-uid": uid,
-    "job-name": name,
-  };
   spec.template.metadata ??= {};
   spec.template.metadata.labels ??= {};
   // In place: a job that took its template's labels for want of its own gets the server's with them, as upstream's does.
-  Object.assign(spec.template.metadata.labels, own);
-  spec.selector = {
-    ...spec.selector,
-    matchLabels: { ...spec.selector?.matchLabels, "batch.kubernetes.io/controller-uid": uid },
-  };
+  const { labels } = spec.template.metadata;
+  for (const label of UID_LABELS) labels[label] ??= uid;
+  for (const label of NAME_LABELS) labels[label] ??= name;
+  const selected = spec.selector?.matchLabels;
+  spec.selector = { ...spec.selector, matchLabels: { [UID_LABELS[1]]: uid, ...selected } };
 }
 
-const FIXED = ["completionMode", "podFailurePolicy", "backoffLimitPerIndex", "managedBy", "successPolicy"] as const;
+function defaultPatterns(spec: JobSpec | undefined): void {
+  for (const rule of spec?.podFailurePolicy?.rules ?? [])
+    for (const pattern of rule.onPodConditions ?? []) pattern.status ||= "True";
+}
 
 export const jobStrategy = (facts: ResourceFacts): Strategy =>
   genericStrategy(facts, {
@@ -49,78 +49,118 @@ export const jobStrategy = (facts: ResourceFacts): Strategy =>
       job.spec ??= {} as JobSpec;
       defaultJobSpec(job.spec);
       defaultTemplate(job.spec);
+      defaultPatterns(job.spec);
       const labels = job.spec.template?.metadata?.labels;
       if (labels && Object.keys(job.metadata.labels ?? {}).length === 0) job.metadata.labels = labels;
     },
     prepareForCreate(object) {
       const job = as<Job>(object);
       generateSelector(job);
+      dropDisabled(job.spec?.template?.spec);
       // Without labels of its own a job is read with its template's, which are the server's by now.
       job.metadata.labels ??= { ...job.spec?.template?.metadata?.labels };
     },
-    validate: (object) => validateJobSpec(as<Job>(object).spec, "spec"),
-    validateUpdate: (next, old) => {
-      const [spec, before] = [as<Job>(next).spec, as<Job>(old).spec];
-      return [
-        ...validateJobSpec(spec, "spec"),
-        ...immutableField("spec.selector", spec?.selector, before?.selector),
-        ...(before?.suspend ? [] : immutableField("spec.template", spec?.template, before?.template)),
-        ...(spec && before && mayResize(spec, before)
-          ? []
-          : immutableField("spec.completions", spec?.completions, before?.completions)),
-        ...FIXED.flatMap((field) => immutableField(`spec.${field}`, spec?.[field], before?.[field])),
-      ];
-    },
+    prepareForUpdate: (next, old) =>
+      dropDisabled(as<Job>(next).spec?.template?.spec, as<Job>(old).spec?.template?.spec),
+    validate: (object) => validateJob(as<Job>(object)),
+    validateUpdate: (next, old) => validateJobUpdate(as<Job>(next), as<Job>(old)),
     fieldNames: ["status.successful"],
     fields: (object) => ({ "status.successful": String(as<Job>(object).status?.succeeded ?? 0) }),
   });
 
 const CONCURRENCY = ["Allow", "Forbid", "Replace"];
+const CRON_JOB_NAME_MAX = 52;
+const ZONE_PART = /^[A-Za-z._0-9+-]{1,14}$/;
 
-function validateTimeZone(zone: string): Causes {
-  const field = "spec.timeZone";
-  if (zone === "") return [invalidValue(field, zone, "timeZone must be nil or non-empty string")];
-  if (zone.toLowerCase() === "local")
-    return [
-      invalidValue(field, zone, "timeZone must be an explicit time zone as defined in https://www.iana.org/time-zones"),
-    ];
+const isKnownZone = (zone: string): boolean => {
   try {
     new Intl.DateTimeFormat("en", { timeZone: zone });
-    return [];
+    return true;
   } catch {
-    return [invalidValue(field, zone, `unknown time zone ${zone}`)];
+    return false;
   }
+};
+
+function validateTimeZone(zone: string | undefined): Causes {
+  const field = "spec.timeZone";
+  if (zone === undefined) return [];
+  if (zone === "") return [invalidValue(field, zone, "timeZone must be nil or non-empty string")];
+  const unknown = [invalidValue(field, zone, `unknown time zone ${zone}`)];
+  const parts = zone.split("/");
+  if (parts.some((part) => part === "." || part === ".." || part.startsWith("-") || !ZONE_PART.test(part)))
+    return unknown;
+  const detail = "timeZone must be an explicit time zone as defined in https://www.iana.org/time-zones";
+  // Go knows its own machine's zone by this name alone.
+  if (zone.toLowerCase() === "local")
+    return zone === "Local" ? [invalidValue(field, zone, detail)] : [invalidValue(field, zone, detail), ...unknown];
+  return isKnownZone(zone) ? [] : unknown;
 }
 
-function validateCronJob({ spec }: CronJob): Causes {
+/** `zoned`: a schedule that names its zone itself has been let in before. */
+function validateSchedule(schedule: string, zoned: boolean, zone: string | undefined): Causes {
+  const field = "spec.schedule";
+  if (schedule === "") return [required(field)];
   const causes: Causes = [];
-  if (!spec?.schedule) causes.push(required("spec.schedule"));
-  else if (!/^(@\S+( \S+)?|(\S+\s+){4}\S+)$/.test(spec.schedule.trim())) {
-    const { length } = spec.schedule.trim().split(/\s+/);
-    causes.push(
-      invalidValue("spec.schedule", spec.schedule, `expected exactly 5 fields, found ${length}: [${spec.schedule}]`),
-    );
+  try {
+    parseSchedule(schedule);
+  } catch (error) {
+    causes.push(invalidValue(field, schedule, (error as Error).message));
   }
-  if (spec?.timeZone !== undefined) causes.push(...validateTimeZone(spec.timeZone));
-  const policy = spec?.concurrencyPolicy;
-  if (policy && !CONCURRENCY.includes(policy)) causes.push(notSupported("spec.concurrencyPolicy", policy, CONCURRENCY));
-  for (const field of ["startingDeadlineSeconds", "successfulJobsHistoryLimit", "failedJobsHistoryLimit"] as const) {
-    causes.push(...nonNegative(spec?.[field], `spec.${field}`));
-  }
-  causes.push(...validateJobTemplate(spec?.jobTemplate?.spec, "spec.jobTemplate.spec"));
+  if (!schedule.includes("TZ")) return causes;
+  if (!zoned)
+    causes.push(invalidValue(field, schedule, "cannot use TZ or CRON_TZ in schedule, use timeZone field instead"));
+  else if (zone !== undefined)
+    causes.push(invalidValue(field, schedule, "cannot use both timeZone field and TZ or CRON_TZ in schedule"));
   return causes;
 }
+
+function validateConcurrency(policy: string | undefined): Causes {
+  const field = "spec.concurrencyPolicy";
+  if (!policy) return [required(field)];
+  return CONCURRENCY.includes(policy) ? [] : [notSupportedInOrder(field, policy, CONCURRENCY)];
+}
+
+function validateCronJob({ spec }: CronJob, old?: CronJob): Causes {
+  const template = old?.spec?.jobTemplate?.spec?.template;
+  const sameZone = old !== undefined && old.spec?.timeZone === spec?.timeZone;
+  return [
+    ...validateSchedule(spec?.schedule ?? "", (old?.spec?.schedule ?? "").includes("TZ"), spec?.timeZone),
+    ...(sameZone ? [] : validateTimeZone(spec?.timeZone)),
+    ...validateConcurrency(spec?.concurrencyPolicy),
+    ...(["startingDeadlineSeconds", "successfulJobsHistoryLimit", "failedJobsHistoryLimit"] as const).flatMap((field) =>
+      nonNegative(spec?.[field], `spec.${field}`),
+    ),
+    ...validateJobTemplate(spec?.jobTemplate?.spec, "spec.jobTemplate.spec", template),
+  ];
+}
+
+/** Its jobs' names are longer by when they were due. */
+const validateName = (name = ""): Causes =>
+  Buffer.byteLength(name) > CRON_JOB_NAME_MAX
+    ? [invalidValue("metadata.name", name, `must be no more than ${CRON_JOB_NAME_MAX} characters`)]
+    : [];
 
 export const cronJobStrategy = (facts: ResourceFacts): Strategy =>
   genericStrategy(facts, {
     applyDefaults(object) {
-      const { spec } = as<CronJob>(object);
-      if (!spec) return;
+      const job = as<CronJob>(object);
+      job.spec ??= {} as CronJobSpec;
+      const { spec } = job;
       spec.concurrencyPolicy ||= "Allow";
       spec.suspend ??= false;
       spec.successfulJobsHistoryLimit ??= 3;
       spec.failedJobsHistoryLimit ??= 1;
-      if (spec.jobTemplate?.spec) defaultTemplate(spec.jobTemplate.spec);
+      spec.jobTemplate ??= {};
+      spec.jobTemplate.spec ??= {} as JobSpec;
+      defaultTemplate(spec.jobTemplate.spec);
+      defaultPatterns(spec.jobTemplate.spec);
     },
-    validate: (object) => validateCronJob(as<CronJob>(object)),
+    prepareForCreate: (object) => dropDisabled(as<CronJob>(object).spec?.jobTemplate?.spec?.template?.spec),
+    prepareForUpdate: (next, old) =>
+      dropDisabled(
+        as<CronJob>(next).spec?.jobTemplate?.spec?.template?.spec,
+        as<CronJob>(old).spec?.jobTemplate?.spec?.template?.spec,
+      ),
+    validate: (object) => [...validateCronJob(as<CronJob>(object)), ...validateName(object.metadata.name)],
+    validateUpdate: (next, old) => validateCronJob(as<CronJob>(next), as<CronJob>(old)),
   });

@@ -1,11 +1,24 @@
 /** Validation of job specs and their policies (pkg/apis/batch/validation). */
-import type { JobSpec, PodFailurePolicyRule, SuccessPolicyRule } from "#sdk/api/generated/types.ts";
-import { type Causes, forbiddenField, invalidValue, notSupported, required, tooMany } from "../../registry/causes.ts";
-import { validatePodTemplate } from "../apps/workloads.ts";
-import { nonNegative, oneOf } from "../checks.ts";
+import type { JobSpec, PodFailurePolicyRule, PodTemplateSpec, SuccessPolicyRule } from "#sdk/api/generated/types.ts";
+import { isQualifiedName } from "#sdk/api/names.ts";
+import {
+  type Causes,
+  duplicate,
+  invalidOmitted,
+  invalidValue,
+  notSupportedInOrder,
+  required,
+  tooLongValue,
+  tooMany,
+} from "../../registry/causes.ts";
+import { type GoField, goValue } from "../../registry/go-names.ts";
+import { shownSelector, validatePodTemplate } from "../apps/workloads.ts";
+import { each, nonNegative, oneOf } from "../checks.ts";
 import { validateDomainPath } from "../networking/ingresses.ts";
 
-const RESTART = ["Never", "OnFailure"];
+const RESTART = ["OnFailure", "Never"];
+const INDEXES_BYTES_MAX = 64 * 1024;
+const MANAGER_BYTES_MAX = 63;
 const MODES = ["NonIndexed", "Indexed"];
 const FAILURE_ACTIONS = ["Count", "FailIndex", "FailJob", "Ignore"];
 const REPLACEMENTS = ["Failed", "TerminatingOrFailed"];
@@ -57,7 +70,8 @@ function validateExitCodes(
   at: string,
   names: readonly string[],
 ): Causes {
-  const { operator = "", values = [], containerName } = codes;
+  const { operator = "", containerName } = codes;
+  const values = codes.values ?? [];
   const causes = operator
     ? oneOf(operator, `${at}.operator`, ["In", "NotIn"])
     : [required(`${at}.operator`, 'valid values: ["In" "NotIn"]')];
@@ -69,15 +83,16 @@ function validateExitCodes(
         "must be one of the container or initContainer names in the pod template",
       ),
     );
-  if (values.length === 0) causes.push(invalidValue(`${at}.values`, values, "at least one value is required"));
+  if (values.length === 0)
+    causes.push(invalidValue(`${at}.values`, codes.values ?? null, "at least one value is required"));
   if (values.length > EXIT_CODES_MAX) causes.push(tooMany(`${at}.values`, values.length, EXIT_CODES_MAX));
   for (const [i, value] of values.entries()) {
     if (operator === "In" && value === 0)
       causes.push(invalidValue(`${at}.values[${i}]`, value, "must not be 0 for the In operator"));
-    if (values.indexOf(value) !== i)
-      causes.push({ reason: "FieldValueDuplicate", message: `Duplicate value: ${value}`, field: `${at}.values[${i}]` });
-    if (i > 0 && value < (values[i - 1] ?? value)) causes.push(invalidValue(`${at}.values`, values, "must be ordered"));
+    if (values.indexOf(value) !== i) causes.push(duplicate(`${at}.values[${i}]`, value));
   }
+  if (values.some((value, i) => i > 0 && value < (values[i - 1] ?? value)))
+    causes.push(invalidValue(`${at}.values`, values, "must be ordered"));
   return causes;
 }
 
@@ -91,58 +106,101 @@ function validateFailureRule(rule: PodFailurePolicyRule, at: string, spec: JobSp
   if (rule.onExitCodes) causes.push(...validateExitCodes(rule.onExitCodes, `${at}.onExitCodes`, names));
   const patterns = rule.onPodConditions ?? [];
   if (patterns.length > PATTERNS_MAX) causes.push(tooMany(`${at}.onPodConditions`, patterns.length, PATTERNS_MAX));
-  for (const [i, { type, status }] of patterns.entries()) {
+  for (const [i, { type = "", status }] of patterns.entries()) {
     const of = `${at}.onPodConditions[${i}]`;
-    if (!type) causes.push(...(type === undefined || type === "" ? [required(`${of}.type`)] : []));
     causes.push(
+      ...each(isQualifiedName(type), `${of}.type`, type),
       ...(status
         ? oneOf(status, `${of}.status`, ["False", "True", "Unknown"])
         : [required(`${of}.status`, 'valid values: ["False" "True" "Unknown"]')]),
     );
   }
   if (rule.onExitCodes && patterns.length > 0)
-    causes.push(invalidValue(at, rule, "specifying both OnExitCodes and OnPodConditions is not supported"));
+    causes.push(invalidOmitted(at, "specifying both OnExitCodes and OnPodConditions is not supported"));
   if (!rule.onExitCodes && patterns.length === 0)
-    causes.push(invalidValue(at, rule, "specifying one of OnExitCodes and OnPodConditions is required"));
+    causes.push(invalidOmitted(at, "specifying one of OnExitCodes and OnPodConditions is required"));
   return causes;
 }
 
 function validateFailurePolicy(spec: JobSpec, at: string): Causes {
   const rules = spec.podFailurePolicy?.rules ?? [];
-  const { containers = [], initContainers = [] } = spec.template.spec ?? { containers: [] };
-  const names = [...containers, ...initContainers].map((c) => c.name);
+  const { containers, initContainers = [] } = spec.template?.spec ?? {};
+  const names = [...(containers ?? []), ...initContainers].map((c) => c.name);
   return [
     ...(rules.length > RULES_MAX ? [tooMany(`${at}.rules`, rules.length, RULES_MAX)] : []),
     ...rules.flatMap((rule, i) => validateFailureRule(rule, `${at}.rules[${i}]`, spec, names)),
   ];
 }
 
-function validateSuccessRule(
-  { succeededCount: count, succeededIndexes: indexes }: SuccessPolicyRule,
-  at: string,
-  completions: number,
-): Causes {
+/** The last index of an interval and the first, or what is wrong with it. */
+function interval(text: string, completions: number): [number, number] | string {
+  const limits = text.split("-");
+  if (limits.length > 2)
+    return `the fragment ${JSON.stringify(text)} violates the requirement that an index interval can have at most two parts separated by '-'`;
+  const numbers: number[] = [];
+  for (const limit of limits) {
+    if (!/^[+-]?\d+$/.test(limit)) return `cannot convert string to integer for index: ${JSON.stringify(limit)}`;
+    if (Number(limit) >= completions) return `too large index: ${JSON.stringify(limit)}`;
+    numbers.push(Number(limit));
+  }
+  const [first = 0, last = first] = numbers;
+  if (numbers.length === 2 && first >= last) return `non-increasing order, previous: ${first}, current: ${last}`;
+  return [first, last];
+}
+
+/** How many indexes "1,3-5" names, or what is wrong with it. */
+function countIndexes(text: string, completions: number): number | string {
+  if (text === "") return 0;
+  let total = 0;
+  let before: number | undefined;
+  for (const part of text.split(",")) {
+    const found = interval(part, completions);
+    if (typeof found === "string") return found;
+    const [first, last] = found;
+    if (before !== undefined && before >= first) return `non-increasing order, previous: ${before}, current: ${first}`;
+    total += last - first + 1;
+    before = last;
+  }
+  return total;
+}
+
+function validateSuccessRule(rule: SuccessPolicyRule, at: string, completions: number): Causes {
+  const { succeededCount: count, succeededIndexes: indexes } = rule;
   const causes: Causes = [];
   if (count === undefined && indexes === undefined)
     causes.push(required(at, "at least one of succeededCount or succeededIndexes must be specified"));
-  if (indexes !== undefined && !/^(\d+(-\d+)?(,\d+(-\d+)?)*)?$/.test(indexes))
-    causes.push(invalidValue(`${at}.succeededIndexes`, indexes, "error parsing succeededIndexes"));
+  const field = `${at}.succeededIndexes`;
+  const found = indexes === undefined ? 0 : countIndexes(indexes, completions);
+  if (indexes !== undefined && Buffer.byteLength(indexes) > INDEXES_BYTES_MAX)
+    causes.push(tooLongValue(field, INDEXES_BYTES_MAX));
+  if (typeof found === "string") causes.push(invalidValue(field, indexes, `error parsing succeededIndexes: ${found}`));
   if (count === undefined) return causes;
-  causes.push(...nonNegative(count, `${at}.succeededCount`));
-  if (count > completions)
-    causes.push(
-      invalidValue(
-        `${at}.succeededCount`,
-        count,
-        `must be less than or equal to ${completions} (the number of specified completions)`,
-      ),
-    );
+  const countField = `${at}.succeededCount`;
+  causes.push(...nonNegative(count, countField));
+  const atMost = (most: number, what: string) => {
+    if (count > most) causes.push(invalidValue(countField, count, `must be less than or equal to ${most} (${what})`));
+  };
+  atMost(completions, "the number of specified completions");
+  if (indexes !== undefined)
+    atMost(typeof found === "string" ? 0 : found, "the number of indexes in the specified succeededIndexes field");
   return causes;
 }
 
+/** The policy as Go prints it. */
+const SUCCESS_POLICY: readonly GoField[] = [
+  {
+    go: "Rules",
+    json: "rules",
+    of: [
+      { go: "SucceededIndexes", json: "succeededIndexes" },
+      { go: "SucceededCount", json: "succeededCount" },
+    ],
+  },
+];
+
 function validateSuccessPolicy(spec: JobSpec, at: string): Causes {
   if (spec.completionMode !== "Indexed")
-    return [invalidValue(at, spec.successPolicy, "requires indexed completion mode")];
+    return [invalidValue(at, goValue(spec.successPolicy, SUCCESS_POLICY), "requires indexed completion mode")];
   const rules = spec.successPolicy?.rules ?? [];
   if (rules.length === 0)
     return [required(`${at}.rules`, "at least one rules must be specified when the successPolicy is specified")];
@@ -152,45 +210,53 @@ function validateSuccessPolicy(spec: JobSpec, at: string): Causes {
   ];
 }
 
-export function validateJobSpec(spec: JobSpec | undefined, path: string): Causes {
+function validateManager(manager: string, field: string): Causes {
+  const causes = validateDomainPath(manager, field);
+  return Buffer.byteLength(manager) > MANAGER_BYTES_MAX ? [...causes, tooLongValue(field, MANAGER_BYTES_MAX)] : causes;
+}
+
+function validateRestart(spec: JobSpec, field: string): Causes {
+  const policy = spec.template?.spec?.restartPolicy ?? "";
+  // Always is what stands where nothing was chosen: a job has to choose.
+  if (policy === "" || policy === "Always") return [required(field, 'valid values: "OnFailure", "Never"')];
+  if (!RESTART.includes(policy)) return [notSupportedInOrder(field, policy, RESTART)];
+  return spec.podFailurePolicy && policy !== "Never"
+    ? [invalidValue(field, policy, 'only "Never" is supported when podFailurePolicy is specified')]
+    : [];
+}
+
+/** `old` is the template before a change. */
+export function validateJobSpec(spec: JobSpec | undefined, path: string, old?: PodTemplateSpec): Causes {
   if (!spec) return [];
   const causes = COUNTS.flatMap((field) => nonNegative(spec[field], `${path}.${field}`));
-  const mode = spec.completionMode ?? "NonIndexed";
+  const mode = spec.completionMode;
   if (spec.maxFailedIndexes !== undefined && spec.backoffLimitPerIndex === undefined)
     causes.push(required(`${path}.backoffLimitPerIndex`, "when maxFailedIndexes is specified"));
-  if (spec.managedBy !== undefined) causes.push(...validateDomainPath(spec.managedBy, `${path}.managedBy`));
-  if (!MODES.includes(mode)) causes.push(notSupported(`${path}.completionMode`, mode, MODES));
+  if (spec.managedBy !== undefined) causes.push(...validateManager(spec.managedBy, `${path}.managedBy`));
+  if (mode !== undefined && !MODES.includes(mode))
+    causes.push(notSupportedInOrder(`${path}.completionMode`, mode, MODES));
   if (mode === "Indexed") causes.push(...validateIndexed(spec, path));
-  if (mode === "NonIndexed")
+  if (mode === undefined || mode === "NonIndexed")
     for (const field of ["backoffLimitPerIndex", "maxFailedIndexes"] as const)
       if (spec[field] !== undefined)
         causes.push(invalidValue(`${path}.${field}`, spec[field], "requires indexed completion mode"));
   if (spec.podFailurePolicy) causes.push(...validateFailurePolicy(spec, `${path}.podFailurePolicy`));
   if (spec.successPolicy) causes.push(...validateSuccessPolicy(spec, `${path}.successPolicy`));
-  const replacement = spec.podReplacementPolicy;
   const allowed = spec.podFailurePolicy ? ["Failed"] : REPLACEMENTS;
-  causes.push(...oneOf(replacement, `${path}.podReplacementPolicy`, allowed));
-  if (spec.template) causes.push(...validatePodTemplate(spec.template, RESTART, `${path}.template`));
-  const restart = spec.template?.spec?.restartPolicy;
-  if (spec.podFailurePolicy && restart === "OnFailure")
-    causes.push(
-      invalidValue(
-        `${path}.template.spec.restartPolicy`,
-        restart,
-        'only "Never" is supported when podFailurePolicy is specified',
-      ),
-    );
-  return causes;
+  return [
+    ...causes,
+    ...oneOf(spec.podReplacementPolicy, `${path}.podReplacementPolicy`, allowed),
+    ...validatePodTemplate(spec.template ?? {}, `${path}.template`, old),
+    ...validateRestart(spec, `${path}.template.spec.restartPolicy`),
+  ];
 }
 
 /** What a cron job's template may not have: the server chooses its selector. */
-export function validateJobTemplate(spec: JobSpec | undefined, path: string): Causes {
-  const causes = validateJobSpec(spec, path);
-  if (spec?.manualSelector) causes.push(notSupported(`${path}.manualSelector`, spec.manualSelector, ["nil", "false"]));
-  if (spec?.selector) causes.push(forbiddenField(`${path}.selector`, "`selector` will be auto-generated"));
+export function validateJobTemplate(spec: JobSpec | undefined, path: string, old?: PodTemplateSpec): Causes {
+  // Absent it is empty in Go, and told of all that it lacks.
+  const causes = validateJobSpec(spec ?? { template: {} }, path, old);
+  if (spec?.manualSelector) causes.push(notSupportedInOrder(`${path}.manualSelector`, true, ["nil", "false"]));
+  if (spec?.selector)
+    causes.push(invalidValue(`${path}.selector`, shownSelector(spec.selector), "`selector` will be auto-generated"));
   return causes;
 }
-
-/** Indexed jobs may be scaled: both numbers together. */
-export const mayResize = (next: JobSpec, old: JobSpec): boolean =>
-  next.completionMode === "Indexed" && next.completions === next.parallelism && old.completions !== undefined;

@@ -9,7 +9,8 @@ import { type GoField, goValue } from "../../registry/go-names.ts";
 import type { Strategy } from "../../registry/strategy.ts";
 import { as } from "../as.ts";
 import { each, immutable } from "../checks.ts";
-import { validateResources, validateTolerations } from "../core/pods/validation.ts";
+import { validateOverhead } from "../core/pods/resources.ts";
+import { validateTolerations } from "../core/pods/validation.ts";
 
 const TOLERATION: readonly GoField[] = [
   { go: "Key", json: "key", zero: "" },
@@ -21,7 +22,7 @@ const TOLERATION: readonly GoField[] = [
 
 function validate({ handler, overhead, scheduling }: RuntimeClass): Causes {
   const causes = handler ? each(isDNS1123Label(handler), "handler", handler) : [required("handler")];
-  if (overhead) causes.push(...validateResources({ resources: { limits: overhead.podFixed ?? {} } }, "overhead"));
+  causes.push(...validateOverhead(overhead?.podFixed, "overhead"));
   causes.push(...validateLabels(scheduling?.nodeSelector, "scheduling.nodeSelector"));
   const tolerations = scheduling?.tolerations ?? [];
   causes.push(...validateTolerations(tolerations, "scheduling.tolerations"));

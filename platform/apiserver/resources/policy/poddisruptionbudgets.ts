@@ -5,7 +5,7 @@ import type { ResourceFacts } from "#sdk/api/schema.ts";
 import { type Causes, invalidValue } from "../../registry/causes.ts";
 import { genericStrategy, statusView } from "../../registry/generic.ts";
 import type { Strategy } from "../../registry/strategy.ts";
-import { validateShare } from "../apps/deployments/strategy.ts";
+import { validateShare } from "../apps/workloads.ts";
 import { as } from "../as.ts";
 import { nonNegative, oneOf } from "../checks.ts";
 import { validateConditions } from "../conditions.ts";

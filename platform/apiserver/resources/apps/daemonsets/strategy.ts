@@ -1,11 +1,23 @@
 /** DaemonSets. */
 import type { DaemonSet, DaemonSetSpec } from "#sdk/api/generated/types.ts";
 import type { ResourceFacts } from "#sdk/api/schema.ts";
+import { type Causes, invalidValue, notSupportedInOrder, required } from "../../../registry/causes.ts";
 import { genericStrategy } from "../../../registry/generic.ts";
+import { type GoField, goValue } from "../../../registry/go-names.ts";
 import type { Strategy } from "../../../registry/strategy.ts";
 import { as } from "../../as.ts";
 import { same } from "../../checks.ts";
-import { defaultTemplate, immutableField, nonNegative, validateTemplate } from "../workloads.ts";
+import { dropDisabled } from "../../core/pods/prepare.ts";
+import {
+  defaultTemplate,
+  immutableField,
+  nonNegative,
+  shareValue,
+  validateForever,
+  validatePodTemplate,
+  validateSelector,
+  validateShare,
+} from "../workloads.ts";
 
 const TEMPLATE_GENERATION = "deprecated.daemonset.template.generation";
 
@@ -24,11 +36,49 @@ function applyDefaults(set: DaemonSet): void {
   defaultTemplate(spec);
 }
 
-const validate = ({ spec }: DaemonSet) => [
-  ...nonNegative(spec?.minReadySeconds, "spec.minReadySeconds"),
-  ...nonNegative(spec?.revisionHistoryLimit, "spec.revisionHistoryLimit"),
-  ...validateTemplate(spec?.template, spec?.selector, ["Always"], "daemonset"),
+const STRATEGY: readonly GoField[] = [
+  { go: "Type", json: "type", zero: "" },
+  {
+    go: "RollingUpdate",
+    json: "rollingUpdate",
+    of: [
+      { go: "MaxUnavailable", json: "maxUnavailable", zero: 0 },
+      { go: "MaxSurge", json: "maxSurge", zero: 0 },
+    ],
+  },
 ];
+
+function validateStrategy({ updateStrategy = {} }: DaemonSetSpec): Causes {
+  const { type, rollingUpdate } = updateStrategy;
+  const at = "spec.updateStrategy";
+  if (type === "OnDelete") return [];
+  if (type !== "RollingUpdate")
+    return [notSupportedInOrder(at, goValue(updateStrategy, STRATEGY), ["RollingUpdate", "OnDelete"])];
+  const { maxUnavailable, maxSurge } = rollingUpdate ?? {};
+  const field = `${at}.rollingUpdate`;
+  const causes = [
+    ...validateShare(maxUnavailable, `${field}.maxUnavailable`, true),
+    ...validateShare(maxSurge, `${field}.maxSurge`, true),
+  ];
+  const [unavailable, surge] = [shareValue(maxUnavailable) !== 0, shareValue(maxSurge) !== 0];
+  if (unavailable && surge)
+    causes.push(invalidValue(`${field}.maxSurge`, maxSurge, "may not be set when maxUnavailable is non-zero"));
+  if (!unavailable && !surge) causes.push(required(`${field}.maxUnavailable`, "cannot be 0 when maxSurge is 0"));
+  return causes;
+}
+
+function validate({ spec = {} as DaemonSetSpec }: DaemonSet, old?: DaemonSet): Causes {
+  const path = "spec.template";
+  const template = spec.template ?? {};
+  return [
+    ...validateSelector(spec.selector, template, "daemonset").causes,
+    ...validatePodTemplate(template, path, old?.spec?.template),
+    ...validateForever(template, path, "DaemonSet"),
+    ...nonNegative(spec.minReadySeconds, "spec.minReadySeconds"),
+    ...validateStrategy(spec),
+    ...nonNegative(spec.revisionHistoryLimit, "spec.revisionHistoryLimit"),
+  ];
+}
 
 /** The template's own generation, which the first version of the API kept in an annotation. */
 function countTemplate(next: DaemonSet, old: DaemonSet): void {
@@ -41,10 +91,14 @@ function countTemplate(next: DaemonSet, old: DaemonSet): void {
 export const daemonSetStrategy = (facts: ResourceFacts): Strategy =>
   genericStrategy(facts, {
     applyDefaults: (object) => applyDefaults(as<DaemonSet>(object)),
-    prepareForUpdate: (next, old) => countTemplate(as<DaemonSet>(next), as<DaemonSet>(old)),
+    prepareForCreate: (object) => dropDisabled(as<DaemonSet>(object).spec?.template?.spec),
+    prepareForUpdate(next, old) {
+      dropDisabled(as<DaemonSet>(next).spec?.template?.spec, as<DaemonSet>(old).spec?.template?.spec);
+      countTemplate(as<DaemonSet>(next), as<DaemonSet>(old));
+    },
     validate: (object) => validate(as<DaemonSet>(object)),
     validateUpdate: (next, old) => [
-      ...validate(as<DaemonSet>(next)),
+      ...validate(as<DaemonSet>(next), as<DaemonSet>(old)),
       ...immutableField("spec.selector", as<DaemonSet>(next).spec?.selector, as<DaemonSet>(old).spec?.selector),
     ],
   });

@@ -1,13 +1,21 @@
 /** Deployments. */
-import type { Deployment, DeploymentSpec } from "#sdk/api/generated/types.ts";
-import { percentOf } from "#sdk/api/intstr.ts";
+import type { Deployment, DeploymentSpec, DeploymentStrategy } from "#sdk/api/generated/types.ts";
 import type { ResourceFacts } from "#sdk/api/schema.ts";
 import { type Causes, forbiddenField, invalidValue, notSupported } from "../../../registry/causes.ts";
 import { genericStrategy } from "../../../registry/generic.ts";
+import { type GoField, goValue } from "../../../registry/go-names.ts";
 import type { Strategy } from "../../../registry/strategy.ts";
 import { as, sorted } from "../../as.ts";
+import { dropDisabled } from "../../core/pods/prepare.ts";
 import { scaleAction } from "../../scale.ts";
-import { defaultTemplate, immutableField, nonNegative, validateTemplate } from "../workloads.ts";
+import {
+  defaultTemplate,
+  immutableField,
+  nonNegative,
+  shareValue,
+  validateShare,
+  validateTemplate,
+} from "../workloads.ts";
 
 function applyDefaults(deployment: Deployment): void {
   deployment.spec ??= {} as DeploymentSpec;
@@ -25,56 +33,50 @@ function applyDefaults(deployment: Deployment): void {
   defaultTemplate(spec);
 }
 
-/** A count or a percentage that is none of negative, malformed and (where `capped`) above the whole. */
-export function validateShare(value: number | string | undefined, field: string, capped: boolean): Causes {
-  if (value === undefined) return [];
-  if (typeof value === "number") return nonNegative(value, field);
-  const percent = percentOf(value);
-  if (percent === undefined)
-    return [
-      invalidValue(
-        field,
-        value,
-        "a valid percent string must be a numeric string followed by an ending '%' (e.g. '1%',  or '93%', regex used for validation is '[0-9]+%')",
-      ),
-    ];
-  return capped && percent > 100 ? [invalidValue(field, value, "must not be greater than 100%")] : [];
+/** The strategy as Go prints it. */
+const STRATEGY: readonly GoField[] = [
+  { go: "Type", json: "type", zero: "" },
+  {
+    go: "RollingUpdate",
+    json: "rollingUpdate",
+    of: [
+      { go: "MaxUnavailable", json: "maxUnavailable", zero: 0 },
+      { go: "MaxSurge", json: "maxSurge", zero: 0 },
+    ],
+  },
+];
+
+function validateStrategy(strategy: DeploymentStrategy): Causes {
+  const { type, rollingUpdate: rolling } = strategy;
+  const at = "spec.strategy.rollingUpdate";
+  if (type === "Recreate")
+    return rolling ? [forbiddenField(at, "may not be specified when strategy `type` is 'Recreate'")] : [];
+  if (type !== "RollingUpdate")
+    return [notSupported("spec.strategy", goValue(strategy, STRATEGY), ["Recreate", "RollingUpdate"])];
+  const { maxUnavailable, maxSurge } = rolling ?? {};
+  const causes = [
+    ...validateShare(maxUnavailable, `${at}.maxUnavailable`, true),
+    ...validateShare(maxSurge, `${at}.maxSurge`, false),
+  ];
+  if (shareValue(maxUnavailable) === 0 && shareValue(maxSurge) === 0)
+    causes.push(invalidValue(`${at}.maxUnavailable`, maxUnavailable, "may not be 0 when `maxSurge` is 0"));
+  return causes;
 }
 
-const isZero = (value: number | string | undefined) =>
-  value === 0 || (typeof value === "string" && percentOf(value) === 0);
-
-function validate({ spec }: Deployment): Causes {
-  const causes = nonNegative(spec?.replicas, "spec.replicas");
-  causes.push(...validateTemplate(spec?.template, spec?.selector, ["Always"]));
-  const strategy = spec?.strategy;
-  const rolling = strategy?.rollingUpdate;
-  if (strategy?.type === "Recreate") {
-    if (rolling)
-      causes.push(
-        forbiddenField("spec.strategy.rollingUpdate", "may not be specified when strategy `type` is 'Recreate'"),
-      );
-  } else if (strategy?.type === "RollingUpdate") {
-    const at = "spec.strategy.rollingUpdate";
-    causes.push(...validateShare(rolling?.maxUnavailable, `${at}.maxUnavailable`, true));
-    causes.push(...validateShare(rolling?.maxSurge, `${at}.maxSurge`, false));
-    if (isZero(rolling?.maxUnavailable) && isZero(rolling?.maxSurge)) {
-      causes.push(invalidValue(`${at}.maxUnavailable`, rolling?.maxUnavailable, "may not be 0 when `maxSurge` is 0"));
-    }
-  } else causes.push(notSupported("spec.strategy.type", strategy?.type ?? "", ["Recreate", "RollingUpdate"]));
-  causes.push(...nonNegative(spec?.minReadySeconds, "spec.minReadySeconds"));
-  causes.push(...nonNegative(spec?.revisionHistoryLimit, "spec.revisionHistoryLimit"));
-  causes.push(...nonNegative(spec?.progressDeadlineSeconds, "spec.progressDeadlineSeconds"));
-  if (spec?.progressDeadlineSeconds !== undefined && spec.progressDeadlineSeconds <= (spec.minReadySeconds ?? 0)) {
-    causes.push(
-      invalidValue(
-        "spec.progressDeadlineSeconds",
-        spec.progressDeadlineSeconds,
-        "must be greater than minReadySeconds",
-      ),
-    );
-  }
-  return causes;
+function validate({ spec }: Deployment, old?: Deployment): Causes {
+  const deadline = spec?.progressDeadlineSeconds;
+  const at = "spec.progressDeadlineSeconds";
+  return [
+    ...nonNegative(spec?.replicas, "spec.replicas"),
+    ...validateTemplate(spec?.template, spec?.selector, old?.spec?.template),
+    ...validateStrategy(spec?.strategy ?? {}),
+    ...nonNegative(spec?.minReadySeconds, "spec.minReadySeconds"),
+    ...nonNegative(spec?.revisionHistoryLimit, "spec.revisionHistoryLimit"),
+    ...nonNegative(deadline, at),
+    ...(deadline !== undefined && deadline <= (spec?.minReadySeconds ?? 0)
+      ? [invalidValue(at, deadline, "must be greater than minReadySeconds")]
+      : []),
+  ];
 }
 
 export const deploymentStrategy = (facts: ResourceFacts): Strategy =>
@@ -83,9 +85,12 @@ export const deploymentStrategy = (facts: ResourceFacts): Strategy =>
       JSON.stringify(sorted(next.metadata.annotations ?? {})) !==
       JSON.stringify(sorted(old.metadata.annotations ?? {})),
     applyDefaults: (object) => applyDefaults(as<Deployment>(object)),
+    prepareForCreate: (object) => dropDisabled(as<Deployment>(object).spec?.template?.spec),
+    prepareForUpdate: (next, old) =>
+      dropDisabled(as<Deployment>(next).spec?.template?.spec, as<Deployment>(old).spec?.template?.spec),
     validate: (object) => validate(as<Deployment>(object)),
     validateUpdate: (next, old) => [
-      ...validate(as<Deployment>(next)),
+      ...validate(as<Deployment>(next), as<Deployment>(old)),
       ...immutableField("spec.selector", as<Deployment>(next).spec?.selector, as<Deployment>(old).spec?.selector),
     ],
     actions: { scale: scaleAction(facts) },

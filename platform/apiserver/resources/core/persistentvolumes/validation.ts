@@ -1,49 +1,42 @@
 /** Validation of PersistentVolumes and of the inline form in VolumeAttachments (ValidatePersistentVolumeSpec). */
 import { posix } from "node:path";
-import type { PersistentVolumeSpec, SecretReference } from "#sdk/api/generated/types.ts";
-import { isDNS1123Label } from "#sdk/api/names.ts";
-import { parseQuantity } from "#sdk/api/quantity.ts";
+import type { PersistentVolumeSpec } from "#sdk/api/generated/types.ts";
+import { parseQuantity, quantityValue } from "#sdk/api/quantity.ts";
 import { type Causes, forbiddenField, invalidValue, notSupported, required } from "../../../registry/causes.ts";
-import { each, nonNegative, oneOf, subdomain } from "../../checks.ts";
-import { validateDriverName } from "../../storage/csi.ts";
+import { oneOf, subdomain } from "../../checks.ts";
 import { validateNodeSelector } from "../pods/affinity.ts";
+import { OF_VOLUMES, validateInitiator } from "../volumes/sources.ts";
 
 const ACCESS_MODES = ["ReadOnlyMany", "ReadWriteMany", "ReadWriteOnce", "ReadWriteOncePod"];
 const RECLAIM_POLICIES = ["Delete", "Recycle", "Retain"];
 export const VOLUME_MODES = ["Block", "Filesystem"];
 
-/** In upstream's order, with the fields that each must name. The first that is there counts, the others are too many. */
-const SOURCES = {
-  hostPath: ["path"],
-  gcePersistentDisk: ["pdName"],
-  awsElasticBlockStore: ["volumeID"],
-  glusterfs: ["endpoints", "path"],
-  flocker: ["datasetName"],
-  nfs: ["server", "path"],
-  rbd: ["monitors", "image"],
-  quobyte: ["registry", "volume"],
-  cephfs: ["monitors"],
-  iscsi: ["targetPortal", "iqn"],
-  cinder: ["volumeID"],
-  fc: [],
-  flexVolume: ["driver"],
-  azureFile: ["secretName", "shareName"],
-  vsphereVolume: ["volumePath"],
-  photonPersistentDisk: ["pdID"],
-  portworxVolume: ["volumeID"],
-  azureDisk: ["diskName", "diskURI"],
-  scaleIO: ["gateway", "system", "volumeName"],
-  local: ["path"],
-  storageos: ["volumeName"],
-  csi: [],
-} as const;
-
-const SECRETS = [
-  "controllerPublishSecretRef",
-  "controllerExpandSecretRef",
-  "nodePublishSecretRef",
-  "nodeExpandSecretRef",
-] as const;
+/** In upstream's order: the first that is there counts, the others are too many. */
+const SOURCES = [
+  "hostPath",
+  "gcePersistentDisk",
+  "awsElasticBlockStore",
+  "glusterfs",
+  "flocker",
+  "nfs",
+  "rbd",
+  "quobyte",
+  "cephfs",
+  "iscsi",
+  "cinder",
+  "fc",
+  "flexVolume",
+  "azureFile",
+  "vsphereVolume",
+  "photonPersistentDisk",
+  "portworxVolume",
+  "azureDisk",
+  "scaleIO",
+  "local",
+  "storageos",
+  "csi",
+] as const satisfies readonly (keyof PersistentVolumeSpec)[];
+type Kind = (typeof SOURCES)[number];
 
 export function validateAccessModes(modes: readonly string[] | undefined, field: string, detail = ""): Causes {
   if (!modes?.length) return [required(field, detail)];
@@ -54,51 +47,26 @@ export function validateAccessModes(modes: readonly string[] | undefined, field:
   return causes;
 }
 
-function validateSecret(secret: SecretReference | undefined, field: string): Causes {
-  if (!secret) return [];
-  return [
-    ...(secret.name ? subdomain(secret.name, `${field}.name`) : [required(`${field}.name`)]),
-    ...(secret.namespace
-      ? each(isDNS1123Label(secret.namespace), `${field}.namespace`, secret.namespace)
-      : [required(`${field}.namespace`)]),
-  ];
+function validateSource(spec: PersistentVolumeSpec, kind: Kind, at: string): Causes {
+  const check: (source: never, at: string) => Causes = OF_VOLUMES[kind];
+  return check(spec[kind] as never, at);
 }
 
-/** What a hostPath may be asked to be. */
-export const HOST_PATH_TYPES = [
-  "",
-  "BlockDevice",
-  "CharDevice",
-  "Directory",
-  "DirectoryOrCreate",
-  "File",
-  "FileOrCreate",
-  "Socket",
-];
-
-const climbs = (path: string): boolean => path.split("/").includes("..");
-
-function validateSource(spec: PersistentVolumeSpec, kind: keyof typeof SOURCES, at: string): Causes {
-  const source = spec[kind] as unknown as Record<string, unknown>;
-  const absent = SOURCES[kind].filter((f) => !source[f] || (Array.isArray(source[f]) && source[f].length === 0));
-  const causes: Causes = absent.map((f) => required(`${at}.${f}`));
-  if (kind === "hostPath" && typeof source["path"] === "string" && climbs(source["path"]))
-    causes.push(invalidValue(`${at}.path`, source["path"], "must not contain '..'"));
-  if (kind === "hostPath" && source["path"])
-    causes.push(...oneOf(source["type"] as string | undefined, `${at}.type`, HOST_PATH_TYPES));
-  if (kind === "nfs" && typeof source["path"] === "string" && source["path"] && !source["path"].startsWith("/"))
-    causes.push(invalidValue(`${at}.path`, source["path"], "must be an absolute path"));
-  if (kind === "local" && !spec.nodeAffinity)
-    causes.push(required(at.replace(/local$/, "nodeAffinity"), "Local volume requires node affinity"));
-  if (kind === "local" && typeof source["path"] === "string" && climbs(source["path"]))
-    causes.push(invalidValue(`${at}.path`, source["path"], "must not contain '..'"));
-  if (kind === "iscsi") causes.push(...nonNegative(spec.iscsi?.lun, `${at}.lun`));
-  if (kind === "csi") {
-    causes.push(...validateDriverName(spec.csi?.driver, `${at}.driver`));
-    if (!spec.csi?.volumeHandle) causes.push(required(`${at}.volumeHandle`));
-    for (const secret of SECRETS) causes.push(...validateSecret(spec.csi?.[secret], `${at}.${secret}`));
+/** One source; of a volume that a plugin of the user's own provides, upstream never minded a second. */
+function validateSources(spec: PersistentVolumeSpec, at: string, name: string): Causes {
+  const present = SOURCES.filter((kind) => spec[kind] !== undefined);
+  const causes: Causes = [];
+  for (const [i, kind] of present.entries()) {
+    const field = `${at}.${kind === "cephfs" && i > 0 ? "cephFS" : kind}`;
+    if (i > 0 && kind !== "flexVolume") causes.push(forbiddenField(field, "may not specify more than 1 volume type"));
+    else causes.push(...validateSource(spec, kind, field));
+    if (i > 0) continue;
+    if (kind === "local" && !spec.nodeAffinity)
+      causes.push(required(`${at}.nodeAffinity`, "Local volume requires node affinity"));
+    if (kind === "iscsi" && spec.iscsi)
+      causes.push(...validateInitiator(name, spec.iscsi, `${field}.targetportal`, spec.iscsi.targetPortal ?? ""));
   }
-  return causes;
+  return present.length === 0 ? [required(at, "must specify a volume type")] : causes;
 }
 
 function validateInline(spec: PersistentVolumeSpec, at: string): Causes {
@@ -114,13 +82,27 @@ function validateCapacity(capacity: PersistentVolumeSpec["capacity"], at: string
   const names = Object.keys(capacity ?? {});
   const causes: Causes = names.length === 0 ? [required(at)] : [];
   if (names.length > 1 || !names.includes("storage")) causes.push(notSupported(at, capacity ?? null, ["storage"]));
-  for (const [name, amount] of Object.entries(capacity ?? {}))
-    if (parseQuantity(amount).nano <= 0n)
-      causes.push(invalidValue(`${at}[${name}]`, String(amount), "must be greater than zero"));
+  for (const [name, amount] of Object.entries(capacity ?? {})) {
+    const quantity = parseQuantity(amount);
+    const field = `${at}[${name}]`;
+    if (quantity.nano < 0n)
+      causes.push(invalidValue(field, quantityValue(quantity), "must be a valid resource quantity"));
+    if (quantity.nano <= 0n) causes.push(invalidValue(field, String(amount), "must be greater than zero"));
+  }
   return causes;
 }
 
-export function validateVolumeSpec(spec: PersistentVolumeSpec, at: string, inline: boolean): Causes {
+interface VolumeRules {
+  /** Part of another object, which says what the volume does not. */
+  inline: boolean;
+  /** The volume's; an inline one has none. */
+  name?: string;
+  /** Values that are no labels' have been in its affinity before. */
+  anyAffinityValues?: boolean;
+}
+
+export function validateVolumeSpec(spec: PersistentVolumeSpec, at: string, rules: VolumeRules): Causes {
+  const { inline, name = "", anyAffinityValues = false } = rules;
   const causes = inline ? validateInline(spec, at) : [];
   causes.push(...validateAccessModes(spec.accessModes, `${at}.accessModes`));
   if (!inline) causes.push(...validateCapacity(spec.capacity, `${at}.capacity`));
@@ -129,18 +111,16 @@ export function validateVolumeSpec(spec: PersistentVolumeSpec, at: string, inlin
   if (!inline && policy) causes.push(...oneOf(policy, policyField, RECLAIM_POLICIES));
   if (inline && policy && policy !== "Retain")
     causes.push(forbiddenField(policyField, "may only be Retain in the context of inline volumes"));
-  if (spec.nodeAffinity) {
+  if (spec.nodeAffinity && inline)
+    causes.push(forbiddenField(`${at}.nodeAffinity`, "may not be specified in the context of inline volumes"));
+  else if (spec.nodeAffinity) {
     if (spec.nodeAffinity.required)
-      causes.push(...validateNodeSelector(spec.nodeAffinity.required, `${at}.nodeAffinity.required`));
+      causes.push(
+        ...validateNodeSelector(spec.nodeAffinity.required, `${at}.nodeAffinity.required`, anyAffinityValues),
+      );
     else causes.push(required(`${at}.nodeAffinity.required`, "must specify required node constraints"));
   }
-  const present = (Object.keys(SOURCES) as (keyof typeof SOURCES)[]).filter((kind) => spec[kind] !== undefined);
-  for (const [i, kind] of present.entries()) {
-    const field = `${at}.${kind}`;
-    if (i === 0) causes.push(...validateSource(spec, kind, field));
-    else causes.push(forbiddenField(field, "may not specify more than 1 volume type"));
-  }
-  if (present.length === 0) causes.push(required(at, "must specify a volume type"));
+  causes.push(...validateSources(spec, at, name));
   if (spec.hostPath && policy === "Recycle" && posix.normalize(spec.hostPath.path || ".") === "/")
     causes.push(forbiddenField(policyField, "may not be 'recycle' for a hostPath mount of '/'"));
   if (spec.storageClassName)
@@ -168,4 +148,4 @@ export function validateVolumeSpec(spec: PersistentVolumeSpec, at: string, inlin
 
 /** The part of a volume that says where its bytes are. */
 export const sourceOf = (spec: PersistentVolumeSpec | undefined): Record<string, unknown> =>
-  Object.fromEntries(Object.entries(spec ?? {}).filter(([field]) => field in SOURCES));
+  Object.fromEntries(Object.entries(spec ?? {}).filter(([field]) => (SOURCES as readonly string[]).includes(field)));

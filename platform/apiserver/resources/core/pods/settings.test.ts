@@ -1,13 +1,18 @@
 import { deepEqual } from "node:assert/strict";
 import { test } from "node:test";
 import type { PodSpec } from "#sdk/api/generated/types.ts";
+import { defaultPodSpec } from "./defaults.ts";
 import { validatePodSpec } from "./validation.ts";
 
 const container = { name: "c", image: "x" };
-const told = (more: Partial<PodSpec>) =>
-  validatePodSpec({ restartPolicy: "Always", dnsPolicy: "ClusterFirst", containers: [container], ...more }, "spec").map(
+/** With its defaults, as the server sees it. */
+const told = (more: Partial<PodSpec>) => {
+  const spec: PodSpec = structuredClone({ containers: [container], ...more });
+  defaultPodSpec(spec);
+  return validatePodSpec(spec, "spec").map(
     ({ field, reason }) => `${field?.replace("spec.", "")} ${reason?.replace("FieldValue", "")}`,
   );
+};
 
 test("what a pod may be and do on its host is refused by field", () => {
   const sysctls = (...names: string[]) => ({ sysctls: names.map((name) => ({ name, value: "1" })) });
@@ -53,7 +58,7 @@ test("names, resolvers, gates and spreading are refused by field", () => {
       { topologySpreadConstraints: [{ ...spread, maxSkew: 0 }, spread] },
       [
         "topologySpreadConstraints[0].maxSkew Invalid",
-        "topologySpreadConstraints[1].{topologyKey, whenUnsatisfiable} Duplicate",
+        "topologySpreadConstraints[0].{topologyKey, whenUnsatisfiable} Duplicate",
       ],
     ],
     [

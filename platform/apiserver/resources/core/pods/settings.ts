@@ -1,10 +1,22 @@
 /** Validation of a pod's smaller settings: names and resolvers, gates, spreading, host ports, priorities (parts of ValidatePodSpec). */
 import { isIP } from "node:net";
 import type { HostAlias, PodDNSConfig, PodSpec } from "#sdk/api/generated/types.ts";
-import { isDNS1123Subdomain, isQualifiedName } from "#sdk/api/names.ts";
-import { type Causes, duplicate, forbiddenField, invalidValue, required } from "../../../registry/causes.ts";
-import { chosen, each, oneOf } from "../../checks.ts";
-import { validateAttraction, validateSpreading } from "./affinity.ts";
+import {
+  isDNS1123Label,
+  isDNS1123Subdomain,
+  isDNS1123SubdomainWithUnderscore,
+  isQualifiedName,
+} from "#sdk/api/names.ts";
+import {
+  type Causes,
+  duplicate,
+  forbiddenField,
+  invalidValue,
+  notSupportedInOrder,
+  required,
+  tooLongValue,
+} from "../../../registry/causes.ts";
+import { each } from "../../checks.ts";
 
 const NAMESERVERS_MAX = 3;
 const SEARCHES_MAX = 32;
@@ -33,14 +45,22 @@ function validateResolver(config: PodDNSConfig | undefined, policy: string | und
     causes.push(invalidValue(`${at}.searches`, searches, detail));
   }
   for (const [i, search] of searches.entries()) {
-    // Names in searches may have underscores.
     const plain = search.replace(/\.$/, "");
-    if (search !== ".")
-      causes.push(...each(isDNS1123Subdomain(plain.replaceAll("_", "a")), `${at}.searches[${i}]`, plain));
+    if (search !== ".") causes.push(...each(isDNS1123SubdomainWithUnderscore(plain), `${at}.searches[${i}]`, plain));
   }
   for (const [i, { name }] of options.entries())
     if (!name) causes.push(required(`${at}.options[${i}]`, "must not be empty"));
   return causes;
+}
+
+const HOSTNAME_BYTES_MAX = 64;
+const SUBDOMAINS = ["serviceAccountName", "nodeName", "priorityClassName"] as const;
+const LABELS = ["hostname", "subdomain"] as const;
+const PREEMPTION_POLICIES = ["PreemptLowerPriority", "Never"];
+
+function validatePreemption(policy: string | undefined, field: string): Causes {
+  if (policy === undefined || PREEMPTION_POLICIES.includes(policy)) return [];
+  return policy === "" ? [required(field)] : [notSupportedInOrder(field, policy, PREEMPTION_POLICIES)];
 }
 
 const validateAliases = (aliases: readonly HostAlias[], at: string): Causes =>
@@ -64,42 +84,49 @@ function validateGates({ readinessGates = [], schedulingGates = [] }: PodSpec, p
 }
 
 /** On the host's network a port is the host's; a template may leave that to be completed. */
-export function validateHostPorts(spec: PodSpec, path: string): Causes {
+export function validateHostPorts(spec: PodSpec, path: string, pod: boolean): Causes {
   if (!spec.hostNetwork) return [];
+  const detail = "must match `containerPort` when `hostNetwork` is true";
   return (spec.containers ?? []).flatMap(({ ports = [] }, i) =>
-    ports.flatMap(({ hostPort, containerPort }, j) =>
-      hostPort && hostPort !== containerPort
-        ? [
-            invalidValue(
-              `${path}.containers[${i}].ports[${j}].hostPort`,
-              hostPort,
-              "must match `containerPort` when `hostNetwork` is true",
-            ),
-          ]
+    ports.flatMap(({ hostPort = 0, containerPort = 0 }, j) =>
+      (pod || hostPort !== 0) && hostPort !== containerPort
+        ? [invalidValue(`${path}.containers[${i}].ports[${j}].hostPort`, hostPort, detail)]
         : [],
     ),
   );
 }
 
-/** Where it wants to be, how it resolves names, what it waits for. */
-export const validatePlacement = (spec: PodSpec, path: string): Causes => [
-  ...validateAttraction(spec, path),
+/** How it resolves names and what it waits for. */
+export const validateWaits = (spec: PodSpec, path: string): Causes => [
   ...validateResolver(spec.dnsConfig, spec.dnsPolicy, `${path}.dnsConfig`),
   ...validateGates(spec, path),
-  ...validateSpreading(spec, path),
 ];
 
-/** What is checked after names and deadlines. */
-export function validateRest(spec: PodSpec, path: string): Causes {
-  const causes = validateAliases(spec.hostAliases ?? [], `${path}.hostAliases`);
-  const { runtimeClassName: runtimeClass, preemptionPolicy, os } = spec;
-  if (runtimeClass !== undefined)
-    causes.push(...each(isDNS1123Subdomain(runtimeClass), `${path}.runtimeClassName`, runtimeClass));
-  if (preemptionPolicy !== undefined)
-    causes.push(...chosen(preemptionPolicy, `${path}.preemptionPolicy`, ["Never", "PreemptLowerPriority"]));
-  if (os && !os.name) causes.push(required(`${path}.os.name`));
-  else causes.push(...oneOf(os?.name, `${path}.os`, ["linux", "windows"]));
-  return causes;
+const validateGroup = (group: PodSpec["schedulingGroup"], at: string): Causes => {
+  if (!group) return [];
+  const { podGroupName: name } = group;
+  return name === undefined
+    ? [invalidValue(at, null, "must specify one of: `podGroupName`")]
+    : each(isDNS1123Subdomain(name), at, name);
+};
+
+/** Names that it goes by, and other objects' that it names. */
+export function validateNames(spec: PodSpec, path: string): Causes {
+  const { runtimeClassName: runtimeClass, preemptionPolicy } = spec;
+  return [
+    ...SUBDOMAINS.flatMap((field) =>
+      spec[field] ? each(isDNS1123Subdomain(spec[field]), `${path}.${field}`, spec[field]) : [],
+    ),
+    ...LABELS.flatMap((field) =>
+      spec[field] ? each(isDNS1123Label(spec[field]), `${path}.${field}`, spec[field]) : [],
+    ),
+    ...validateAliases(spec.hostAliases ?? [], `${path}.hostAliases`),
+    ...(runtimeClass === undefined
+      ? []
+      : each(isDNS1123Subdomain(runtimeClass), `${path}.runtimeClassName`, runtimeClass)),
+    ...validatePreemption(preemptionPolicy, `${path}.preemptionPolicy`),
+    ...validateGroup(spec.schedulingGroup, `${path}.schedulingGroup.podGroupName`),
+  ];
 }
 
 /** A hostname that overrides all others. */
@@ -110,6 +137,7 @@ export function validateHostname(spec: PodSpec, path: string): Causes {
   return [
     ...(spec.setHostnameAsFQDN ? [forbiddenField(at, "may not be specified when setHostnameAsFQDN is true")] : []),
     ...(spec.hostNetwork ? [forbiddenField(at, "may not be specified when hostNetwork is true")] : []),
+    ...(Buffer.byteLength(name) > HOSTNAME_BYTES_MAX ? [tooLongValue(at, HOSTNAME_BYTES_MAX)] : []),
     ...each(isDNS1123Subdomain(name), at, name),
   ];
 }

@@ -1,103 +1,23 @@
 /** Pods: their life from creation to graceful deletion, and what they take of their node. */
 import type { LedgerChange, Store } from "#platform/store/port.ts";
 import { ROOT_TENANT } from "#platform/store/port.ts";
-import type { Pod, PodSpec, Toleration } from "#sdk/api/generated/types.ts";
+import type { Pod, PodSpec } from "#sdk/api/generated/types.ts";
 import type { ResourceFacts } from "#sdk/api/schema.ts";
 import { badRequest, conflict } from "#sdk/api/status.ts";
-import { type Causes, forbiddenField, invalidValue } from "../../../registry/causes.ts";
+import { forbiddenField, invalidValue } from "../../../registry/causes.ts";
 import { genericStrategy, statusView } from "../../../registry/generic.ts";
 import type { Effects, EffectsRequest, Strategy, ViewStrategy } from "../../../registry/strategy.ts";
-import { as, sorted } from "../../as.ts";
+import { as } from "../../as.ts";
+import { same } from "../../checks.ts";
 import { bindingAction } from "./binding.ts";
 import { defaultPod } from "./defaults.ts";
 import { evictionAction } from "./eviction.ts";
-import { ledgerAmounts, qosClass } from "./quantities.ts";
-import { validatePodSpec } from "./validation.ts";
+import { dropDisabled, preparePod } from "./prepare.ts";
+import { ledgerAmounts } from "./quantities.ts";
+import { validatePodUpdate } from "./update.ts";
+import { validateNewPod } from "./validation.ts";
 
 const FINAL = new Set(["Succeeded", "Failed"]);
-
-const IMMUTABLE =
-  "pod updates may not change fields other than `spec.containers[*].image`,`spec.initContainers[*].image`,`spec.activeDeadlineSeconds`,`spec.tolerations` (only additions to existing tolerations),`spec.terminationGracePeriodSeconds` (allow it to be set to 1 if it was previously negative)";
-
-/** A new spec with everything that may change set back to the old: what is left different may not change. */
-function mutableFieldsReset(next: PodSpec, old: PodSpec): PodSpec {
-  const copy = structuredClone(next);
-  for (const list of ["containers", "initContainers"] as const) {
-    for (const [i, container] of (copy[list] ?? []).entries()) {
-      const before = old[list]?.[i];
-      if (before) container.image = before.image;
-    }
-  }
-  // These three are told of where they stand.
-  copy.activeDeadlineSeconds = old.activeDeadlineSeconds;
-  copy.tolerations = old.tolerations;
-  copy.schedulingGates = old.schedulingGates;
-  if ((old.terminationGracePeriodSeconds ?? 0) < 0 && next.terminationGracePeriodSeconds === 1) {
-    copy.terminationGracePeriodSeconds = old.terminationGracePeriodSeconds;
-  }
-  // Gates may be lifted, and while one holds, the selector may be narrowed (KEP-3521, KEP-3838).
-  if ((old.schedulingGates?.length ?? 0) > 0) {
-    const narrowed = Object.entries(old.nodeSelector ?? {}).every(([k, v]) => next.nodeSelector?.[k] === v);
-    if (narrowed) copy.nodeSelector = old.nodeSelector;
-  }
-  return copy;
-}
-
-const same = (a: unknown, b: unknown) => JSON.stringify(sorted(a)) === JSON.stringify(sorted(b));
-
-const DEADLINE_MAX = 2 ** 31 - 1;
-
-/** A pod may be given less time, and never more. */
-function validateDeadline({ activeDeadlineSeconds: next }: PodSpec, { activeDeadlineSeconds: old }: PodSpec): Causes {
-  const at = "spec.activeDeadlineSeconds";
-  if (next === undefined)
-    return old === undefined ? [] : [invalidValue(at, null, "must not update from a positive integer to nil value")];
-  if (next < 0 || next > DEADLINE_MAX)
-    return [invalidValue(at, next, `must be between 0 and ${DEADLINE_MAX}, inclusive`)];
-  return old !== undefined && old < next
-    ? [invalidValue(at, next, "must be less than or equal to previous value")]
-    : [];
-}
-
-/** Tolerations are only added (the seconds of one may change), gates only lifted. */
-function validateAdditions(next: PodSpec, old: PodSpec): Causes {
-  const bare = ({ tolerationSeconds: _, ...rest }: Toleration) => rest;
-  const kept = (t: Toleration) => (next.tolerations ?? []).some((n) => same(bare(n), bare(t)));
-  const detail = "existing toleration can not be modified except its tolerationSeconds";
-  const lost = (old.tolerations ?? []).every(kept) ? [] : [forbiddenField("spec.tolerations", detail)];
-  const gates = new Set((old.schedulingGates ?? []).map((g) => g.name));
-  const added = (next.schedulingGates ?? []).flatMap(({ name }, i) =>
-    gates.has(name)
-      ? []
-      : [
-          forbiddenField(
-            `spec.schedulingGates[${i}].name`,
-            `only deletion is allowed, but found new scheduling gate '${name}'`,
-          ),
-        ],
-  );
-  return [...lost, ...added];
-}
-
-function validateUpdate(next: Pod, old: Pod): Causes {
-  if (!next.spec || !old.spec) return [];
-  const causes = validatePodSpec(next.spec, "spec");
-  for (const list of ["containers", "initContainers"] as const) {
-    if ((next.spec[list] ?? []).length !== (old.spec[list] ?? []).length)
-      return [...causes, forbiddenField(`spec.${list}`, "pod updates may not add or remove containers")];
-  }
-  causes.push(...validateDeadline(next.spec, old.spec), ...validateAdditions(next.spec, old.spec));
-  const reset = mutableFieldsReset(next.spec, old.spec);
-  if (!same(clean(reset), clean(old.spec))) causes.push(forbiddenField("spec", IMMUTABLE));
-  return causes;
-}
-
-/** Absent and empty lists are the same to Go. */
-function clean(value: unknown): unknown {
-  if (Array.isArray(value)) return value.length === 0 ? undefined : value.map(clean);
-  if (value === null || typeof value !== "object") return value;
-  return Object.fromEntries(Object.entries(value).flatMap(([k, v]) => (clean(v) === undefined ? [] : [[k, clean(v)]])));
-}
 
 const specOnly = (change: (next: Pod, old: Pod) => PodSpec): ViewStrategy => ({
   prepareForUpdate(next, old) {
@@ -220,12 +140,10 @@ export const podStrategy = (facts: ResourceFacts): Strategy =>
   genericStrategy(facts, {
     returnsDeletedObject: true,
     applyDefaults: (object) => defaultPod(as<Pod>(object)),
-    prepareForCreate(object) {
-      const pod = as<Pod>(object);
-      pod.status = { phase: "Pending", qosClass: qosClass(pod) };
-    },
-    validate: (object) => validatePodSpec(as<Pod>(object).spec ?? { containers: [] }, "spec"),
-    validateUpdate: (next, old) => validateUpdate(as<Pod>(next), as<Pod>(old)),
+    prepareForCreate: (object, { now }) => preparePod(as<Pod>(object), now),
+    prepareForUpdate: (next, old) => dropDisabled(as<Pod>(next).spec, as<Pod>(old).spec),
+    validate: (object) => validateNewPod(as<Pod>(object)),
+    validateUpdate: (next, old) => validatePodUpdate(as<Pod>(next), as<Pod>(old)),
     fieldNames: [
       "spec.nodeName",
       "spec.restartPolicy",

@@ -1,8 +1,9 @@
 import { deepEqual } from "node:assert/strict";
 import { test } from "node:test";
-import type { PodSpec } from "#sdk/api/generated/types.ts";
+import type { Container, PodSpec } from "#sdk/api/generated/types.ts";
 import type { DynamicObject } from "#sdk/api/object.ts";
 import type { ResourceFacts } from "#sdk/api/schema.ts";
+import { defaultPodSpec } from "./defaults.ts";
 import { podStrategy } from "./strategy.ts";
 
 const { validateUpdate } = podStrategy({
@@ -13,13 +14,9 @@ const { validateUpdate } = podStrategy({
   verbs: [],
   subresources: [],
 } as unknown as ResourceFacts);
-const container = { name: "c", image: "x" };
-const base: PodSpec = {
-  restartPolicy: "Always",
-  dnsPolicy: "ClusterFirst",
-  containers: [container],
-  tolerations: [{ key: "a", operator: "Exists" }],
-};
+const container: Container = { name: "c", image: "x" };
+const base: PodSpec = { containers: [container], tolerations: [{ key: "a", operator: "Exists" }] };
+defaultPodSpec(base);
 const pod = (spec: object) => ({ metadata: { name: "p" }, spec }) as DynamicObject;
 
 test("of a running pod little may change, and each is told of where it stands", () => {

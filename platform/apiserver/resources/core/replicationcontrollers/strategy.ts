@@ -2,13 +2,14 @@
 import type { ReplicationController } from "#sdk/api/generated/types.ts";
 import { matchesLabels } from "#sdk/api/labels.ts";
 import type { ResourceFacts } from "#sdk/api/schema.ts";
-import { type Causes, forbiddenField, invalidValue, notSupported, required } from "../../../registry/causes.ts";
+import { type Causes, invalidValue, required } from "../../../registry/causes.ts";
 import { genericStrategy, statusView } from "../../../registry/generic.ts";
 import type { Strategy } from "../../../registry/strategy.ts";
-import { defaultTemplate, validatePodTemplate } from "../../apps/workloads.ts";
-import { as, isEmpty } from "../../as.ts";
+import { defaultTemplate, validateForever, validatePodTemplate } from "../../apps/workloads.ts";
+import { as, isEmpty, sorted } from "../../as.ts";
 import { nonNegative } from "../../checks.ts";
 import { scaleAction } from "../../scale.ts";
+import { dropDisabled } from "../pods/prepare.ts";
 
 function applyDefaults(controller: ReplicationController): void {
   controller.spec ??= {};
@@ -23,7 +24,7 @@ function applyDefaults(controller: ReplicationController): void {
   defaultTemplate(spec);
 }
 
-function validate({ spec }: ReplicationController): Causes {
+function validate({ spec }: ReplicationController, old?: ReplicationController): Causes {
   const causes = [
     ...nonNegative(spec?.minReadySeconds, "spec.minReadySeconds"),
     ...(isEmpty(spec?.selector) ? [required("spec.selector")] : []),
@@ -36,19 +37,15 @@ function validate({ spec }: ReplicationController): Causes {
   const requirements = wanted.map(([key, value]) => ({ key, operator: "in" as const, values: [value] }));
   if (!matchesLabels(requirements, labels))
     causes.push(
-      invalidValue("spec.template.metadata.labels", labels ?? null, "`selector` does not match template `labels`"),
-    );
-  causes.push(...validatePodTemplate(template, ["Always", "Never", "OnFailure"], "spec.template"));
-  const policy = template.spec?.restartPolicy;
-  if (policy !== "Always") causes.push(notSupported("spec.template.spec.restartPolicy", policy ?? "", ["Always"]));
-  if (template.spec?.activeDeadlineSeconds !== undefined)
-    causes.push(
-      forbiddenField(
-        "spec.template.spec.activeDeadlineSeconds",
-        "activeDeadlineSeconds in ReplicationController is not Supported",
+      invalidValue(
+        "spec.template.metadata.labels",
+        sorted(labels ?? null),
+        "`selector` does not match template `labels`",
       ),
     );
-  return causes;
+  const path = "spec.template";
+  causes.push(...validatePodTemplate(template, path, old?.spec?.template));
+  return [...causes, ...validateForever(template, path, "ReplicationController")];
 }
 
 const COUNTS = ["replicas", "fullyLabeledReplicas", "readyReplicas", "availableReplicas"] as const;
@@ -74,9 +71,17 @@ export const replicationControllerStrategy = (facts: ResourceFacts): Strategy =>
     propagationPolicy: "Orphan",
     applyDefaults: (object) => applyDefaults(as<ReplicationController>(object)),
     prepareForCreate(object) {
-      as<ReplicationController>(object).status = { replicas: 0 };
+      const controller = as<ReplicationController>(object);
+      controller.status = { replicas: 0 };
+      dropDisabled(controller.spec?.template?.spec);
     },
+    prepareForUpdate: (next, old) =>
+      dropDisabled(
+        as<ReplicationController>(next).spec?.template?.spec,
+        as<ReplicationController>(old).spec?.template?.spec,
+      ),
     validate: (object) => validate(as<ReplicationController>(object)),
+    validateUpdate: (next, old) => validate(as<ReplicationController>(next), as<ReplicationController>(old)),
     fieldNames: ["status.replicas"],
     fields: (object) => ({ "status.replicas": String(as<ReplicationController>(object).status?.replicas ?? 0) }),
     views: {
