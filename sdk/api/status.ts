@@ -110,7 +110,7 @@ export const invalid = (kind: { group: string; kind: string }, name: string, cau
   return new StatusError(422, "Invalid", `${subject} "${name}" is invalid${all ? `: ${all}` : ""}`, {
     ...(name ? { name } : {}),
     ...(kind.group ? { group: kind.group } : {}),
-    kind: kind.kind,
+    ...(kind.kind ? { kind: kind.kind } : {}),
     causes,
   });
 };
