@@ -1,6 +1,8 @@
 /** Replies of two servers, with what must differ taken out. */
 import type { Json } from "#sdk/api/object.ts";
 
+import { dumps } from "./known.ts";
+
 export interface Reply {
   code: number;
   body: unknown;
@@ -75,23 +77,46 @@ function documentsSorted(text: string): string {
   });
 }
 
+/** Without the parts of its message that are known to differ. */
+function withoutDumps(cause: unknown): unknown {
+  if (!isPlain(cause)) return cause;
+  const message = dumps
+    .filter(({ field }) => field.test(String(cause["field"])))
+    .reduce((text, { message, cut }) => text.replace(message, cut), String(cause["message"]));
+  return { ...cause, message };
+}
+
 /** Causes come in an order of Go's maps where fields are kept in them; the message joins them in the same order. */
 function ordered(body: unknown): unknown {
   if (!isPlain(body) || body["kind"] !== "Status" || !isPlain(body["details"])) return body;
   const causes = body["details"]["causes"];
   if (!Array.isArray(causes)) return body;
   const sorted = causes
+    .map(withoutDumps)
     .map((cause) => JSON.stringify(cause))
     .sort()
     .map((text) => JSON.parse(text) as Json);
-  const message = causes.length > 1 ? `<${causes.length} causes>` : body["message"];
+  const [only] = causes.length === 1 ? (causes as { message?: string }[]) : [];
+  const message = only
+    ? String(body["message"]).replace(only.message ?? "", () => "<cause>")
+    : `<${causes.length} causes>`;
   return { ...body, message, details: { ...body["details"], causes: sorted } };
+}
+
+const SHOWN_MAX = 220;
+
+/** Two long texts from shortly before they part. */
+function apart(theirs: string, ours: string): [string, string] {
+  let i = 0;
+  while (i < theirs.length && theirs[i] === ours[i]) i++;
+  const from = Math.max(0, i - SHOWN_MAX / 4);
+  return from === 0 ? [theirs, ours] : [`…${theirs.slice(from)}`, `…${ours.slice(from)}`];
 }
 
 /** Where two values differ first, and how; undefined when they agree. */
 export function firstDifference(theirs: unknown, ours: unknown, path = ""): string | undefined {
   const shown = (value: unknown) =>
-    value === undefined ? "absent" : (JSON.stringify(value) ?? "absent").slice(0, 220);
+    value === undefined ? "absent" : (JSON.stringify(value) ?? "absent").slice(0, SHOWN_MAX);
   if (Array.isArray(theirs) && Array.isArray(ours)) {
     for (let i = 0; i < Math.max(theirs.length, ours.length); i++) {
       const difference = firstDifference(theirs[i], ours[i], `${path}[${i}]`);
@@ -106,7 +131,10 @@ export function firstDifference(theirs: unknown, ours: unknown, path = ""): stri
     }
     return undefined;
   }
-  return theirs === ours ? undefined : `${path || "reply"}: original ${shown(theirs)}, here ${shown(ours)}`;
+  if (theirs === ours) return undefined;
+  const [theirText, ourText] =
+    typeof theirs === "string" && typeof ours === "string" ? apart(theirs, ours) : [theirs, ours];
+  return `${path || "reply"}: original ${shown(theirText)}, here ${shown(ourText)}`;
 }
 
 export function difference(theirs: Reply, ours: Reply): string | undefined {
