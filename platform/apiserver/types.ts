@@ -206,13 +206,15 @@ const RESET: Readonly<Record<string, Readonly<Record<string, string[][]>>>> = {
   },
 };
 
+const [SPEC, STATUS, NONE] = [[["spec"]], [["status"]], [] as string[][]];
+
 /** What the endpoint itself writes is not owned by who calls it. */
 const resetFields = (gvk: GroupVersionKind, subresource: string): string[][] => {
   const own = RESET[gvk.kind]?.[subresource];
   if (own) return own;
-  if (subresource === "status") return [["spec"]];
+  if (subresource === "status") return SPEC;
   const hasStatus = typeOf(gvk)?.properties?.status !== undefined;
-  return subresource === "" && hasStatus ? [["status"]] : [];
+  return subresource === "" && hasStatus ? STATUS : NONE;
 };
 
 const ownership = (gvk: GroupVersionKind, o: { manager: string; subresource: string; time: Date }) => ({

@@ -5,8 +5,19 @@ export interface Clock {
 }
 export const systemClock: Clock = { now: () => Date.now() };
 
+let lastSecond = Number.NaN;
+let lastText = "";
+
 /** RFC 3339 with seconds, as metav1.Time is written. */
-export const timeText = (ms: number): string => `${new Date(ms).toISOString().slice(0, 19)}Z`;
+export function timeText(ms: number): string {
+  const second = Math.floor(ms / 1_000);
+  // Thousands of objects are written in the same second.
+  if (second !== lastSecond) {
+    lastText = `${new Date(ms).toISOString().slice(0, 19)}Z`;
+    lastSecond = second;
+  }
+  return lastText;
+}
 /** RFC 3339 with microseconds, as metav1.MicroTime is written. */
 export const microTimeText = (ms: number): string => `${new Date(ms).toISOString().slice(0, 23)}000Z`;
 

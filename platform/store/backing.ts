@@ -34,8 +34,8 @@ export interface LogHandler {
 }
 
 export interface Follower {
-  /** Look now instead of at the next hint or poll. */
-  poke(): void;
+  /** Look now instead of at the next hint or poll; with a revision, unless it has been read by then. */
+  poke(revision?: Revision): void;
   close(): Promise<void>;
 }
 

@@ -58,7 +58,8 @@ function combine(a: FieldSet | undefined, b: FieldSet | undefined, rule: Rule): 
   return out;
 }
 
-export const union = (a: FieldSet, b: FieldSet): FieldSet => combine(a, b, (x, y) => x || y);
+export const union = (a: FieldSet, b: FieldSet): FieldSet =>
+  isEmpty(a) ? b : isEmpty(b) ? a : combine(a, b, (x, y) => x || y);
 export function intersection(a: FieldSet, b: FieldSet): FieldSet {
   const out: FieldSet = { member: a.member && b.member, children: new Map() };
   const [few, many] = a.children.size <= b.children.size ? [a, b] : [b, a];
@@ -74,6 +75,7 @@ export const difference = (a: FieldSet, b: FieldSet): FieldSet => (isEmpty(b) ? 
 
 /** Takes away b's members and everything below them. */
 export function recursiveDifference(a: FieldSet, b: FieldSet): FieldSet {
+  if (isEmpty(b)) return a;
   const out: FieldSet = { member: a.member, children: new Map() };
   for (const [element, child] of a.children) {
     const other = b.children.get(element);
@@ -151,12 +153,25 @@ function elementText(element: string): string {
 
 export function encodeFields(set: FieldSet): JsonObject {
   const out: JsonObject = {};
-  for (const element of [...set.children.keys()].sort(compareElements)) {
-    const child = set.children.get(element) as FieldSet;
-    const below = encodeFields(child);
-    out[element] = child.member && child.children.size > 0 ? { ".": {}, ...below } : below;
-  }
+  encodeInto(out, set);
   return out;
+}
+
+function encodeInto(out: JsonObject, { children }: FieldSet): void {
+  for (const element of sortedElements(children)) {
+    const child = children.get(element) as FieldSet;
+    const below: JsonObject = {};
+    if (child.member && child.children.size > 0) below["."] = {};
+    encodeInto(below, child);
+    out[element] = below;
+  }
+}
+
+/** Names alone, which most are, are in the order of their texts. */
+function sortedElements(children: FieldSet["children"]): string[] {
+  const elements = [...children.keys()];
+  if (elements.length < 2) return elements;
+  return elements.every((element) => element.startsWith("f:")) ? elements.sort() : elements.sort(compareElements);
 }
 
 /** Throws on what is no FieldsV1; elements of unknown kinds are dropped, as upstream does. */

@@ -2,6 +2,7 @@
  * Server-side apply and the tracking of field owners on every other write (apimachinery, util/managedfields; KEP-555).
  * Pure: the registry hands in the live object and gets the new one; nothing is read or written here.
  */
+import { timeText } from "#platform/base/clock.ts";
 import type { DynamicObject, JsonObject, ManagedFieldsEntry } from "#sdk/api/object.ts";
 import { badRequest, StatusError } from "#sdk/api/status.ts";
 import { deepEqual } from "./equal.ts";
@@ -52,14 +53,13 @@ export function managerName(fieldManager: string | undefined, userAgent: string 
   return name.replace(/[^\p{L}\p{M}\p{N}\p{P}\p{S} ]/gu, "").slice(0, MANAGER_LENGTH_MAX);
 }
 
-/** RFC 3339 in whole seconds, as metav1.Time is written. */
-const timeText = (time: Date): string => `${time.toISOString().slice(0, 19)}Z`;
+const NO_FIELDS = setOf();
 
 const versionsOf = (o: OwnershipOptions): Versions => ({
   apiVersion: o.apiVersion,
   type: o.type,
   convert: o.convert,
-  resetFields: resetFieldsOf(o.resetFields ?? []),
+  resetFields: o.resetFields ? resetFieldsOf(o.resetFields) : NO_FIELDS,
 });
 
 function ownerOf(o: OwnershipOptions, operation: Owner["operation"], manager = o.manager): Omit<Owner, "set"> {
@@ -88,7 +88,7 @@ function updated(o: OwnershipOptions, old: JsonObject, next: JsonObject, owners:
     const identity = identityOf(mine);
     const before = managed.get(identity);
     const owner = withSet(mine, before ? union(before.set, mine.set) : mine.set);
-    managed.set(identity, { ...owner, time: timeText(o.time) });
+    managed.set(identity, { ...owner, time: timeText(o.time.getTime()) });
   }
   capUpdaters(managed);
   return managed;
@@ -183,7 +183,7 @@ function applyAs(live: JsonObject, config: JsonObject, owners: Managed, o: Apply
     const result = apply(versionsOf(o), live, config, owners, self, force);
     stripServerFields(result.managed, self.identity);
     const mine = result.managed.get(self.identity);
-    if (result.object && mine) result.managed.set(self.identity, { ...mine, time: timeText(o.time) });
+    if (result.object && mine) result.managed.set(self.identity, { ...mine, time: timeText(o.time.getTime()) });
     return result;
   };
   try {

@@ -65,33 +65,63 @@ export interface Comparison {
  * Go, where a struct always has them.
  */
 export function compare(type: ApplyType, left: Value, right: Value): Comparison {
-  const result: Comparison = { removed: emptySet(), modified: emptySet(), added: emptySet() };
-  compareAt(type, left, right, [], result);
-  return result;
+  const place = new Place(undefined, "");
+  compareAt(type, left, right, place);
+  return { removed: place.node("removed"), modified: place.node("modified"), added: place.node("added") };
 }
 
-function leaf(left: Value, right: Value, path: string[], out: Comparison): void {
-  if (left === undefined) insert(out.added, path);
-  else if (right === undefined) insert(out.removed, path);
-  else if (!deepEqual(left, right)) insert(out.modified, path);
+/** Where a comparison is: its nodes in the three sets, made when a member at or below it is found. */
+class Place {
+  readonly #up: Place | undefined;
+  readonly #element: string;
+  #removed: FieldSet | undefined;
+  #modified: FieldSet | undefined;
+  #added: FieldSet | undefined;
+
+  constructor(up: Place | undefined, element: string) {
+    this.#up = up;
+    this.#element = element;
+  }
+
+  node(of: keyof Comparison): FieldSet {
+    const known = of === "added" ? this.#added : of === "removed" ? this.#removed : this.#modified;
+    if (known) return known;
+    const made = emptySet();
+    if (of === "added") this.#added = made;
+    else if (of === "removed") this.#removed = made;
+    else this.#modified = made;
+    this.#up?.node(of).children.set(this.#element, made);
+    return made;
+  }
+
+  /** The root is never a member. */
+  mark(of: keyof Comparison): void {
+    if (this.#up) this.node(of).member = true;
+  }
 }
 
-function compareAt(type: ApplyType, left: Value, right: Value, path: string[], out: Comparison): void {
+function leaf(left: Value, right: Value, at: Place): void {
+  if (left === undefined) at.mark("added");
+  else if (right === undefined) at.mark("removed");
+  else if (!deepEqual(left, right)) at.mark("modified");
+}
+
+function compareAt(type: ApplyType, left: Value, right: Value, place: Place): void {
   if (left === right) return;
   const shape = shapeOf(type, right ?? left);
   if (shape === "leaf" || (isNothing(left) && isNothing(right) && !hasZeros(type, left, right))) {
-    leaf(left, right, path, out);
+    leaf(left, right, place);
     return;
   }
   if (shape === "map") {
     if (left !== null && right !== null && !sameShape(left, right)) {
-      leaf(left, right, path, out);
+      leaf(left, right, place);
       return;
     }
-    compareMaps(type, left as JsonObject | null | undefined, right as JsonObject | null | undefined, path, out);
-  } else compareLists(type, left as Json[] | null | undefined, right as Json[] | null | undefined, path, out);
-  if (left === undefined) insert(out.added, path);
-  else if (right === undefined) insert(out.removed, path);
+    compareMaps(type, left as JsonObject | null | undefined, right as JsonObject | null | undefined, place);
+  } else compareLists(type, left as Json[] | null | undefined, right as Json[] | null | undefined, place);
+  if (left === undefined) place.mark("added");
+  else if (right === undefined) place.mark("removed");
 }
 
 const sameShape = (left: Value, right: Value): boolean =>
@@ -108,13 +138,10 @@ function compareMaps(
   type: ApplyType,
   left: JsonObject | null | undefined,
   right: JsonObject | null | undefined,
-  path: string[],
-  out: Comparison,
+  place: Place,
 ): void {
   const at = (key: string, a: Value, b: Value) => {
-    path.push(fieldElement(key));
-    compareAt(childType(type, key), a, b, path, out);
-    path.pop();
+    compareAt(childType(type, key), a, b, new Place(place, fieldElement(key)));
   };
   const valueIn = (map: JsonObject | null | undefined, key: string): Value =>
     map ? (own(map, key) ?? zeroOf(type, key, map)) : undefined;
@@ -162,8 +189,7 @@ function compareLists(
   type: ApplyType,
   left: Json[] | null | undefined,
   right: Json[] | null | undefined,
-  path: string[],
-  out: Comparison,
+  place: Place,
 ): void {
   if (left && right && deepEqual(left, right)) return;
   const lefts = byElement(type, left);
@@ -172,23 +198,22 @@ function compareLists(
   for (const element of new Set([...lefts.keys(), ...rights.keys()])) {
     const ls = lefts.get(element) ?? [];
     const rs = rights.get(element) ?? [];
-    path.push(element);
-    if (ls.length <= 1 && rs.length <= 1) compareAt(itemType, ls[0], rs[0], path, out);
-    else compareDuplicates(itemType, ls, rs, path, out);
-    path.pop();
+    const item = new Place(place, element);
+    if (ls.length <= 1 && rs.length <= 1) compareAt(itemType, ls[0], rs[0], item);
+    else compareDuplicates(itemType, ls, rs, item);
   }
 }
 
 /** Items that share their identity are owned as one leaf. */
-function compareDuplicates(type: ApplyType, ls: Json[], rs: Json[], path: string[], out: Comparison): void {
+function compareDuplicates(type: ApplyType, ls: Json[], rs: Json[], place: Place): void {
   if (ls.length >= 2 && rs.length >= 2) {
-    if (!deepEqual(ls, rs)) insert(out.modified, path);
+    if (!deepEqual(ls, rs)) place.mark("modified");
   } else if (ls.length >= 2) {
-    if (rs.length > 0) compareAt(type, undefined, rs[0], path, out);
-    insert(out.removed, path);
+    if (rs.length > 0) compareAt(type, undefined, rs[0], place);
+    place.mark("removed");
   } else {
-    if (ls.length > 0) compareAt(type, ls[0], undefined, path, out);
-    insert(out.added, path);
+    if (ls.length > 0) compareAt(type, ls[0], undefined, place);
+    place.mark("added");
   }
 }
 

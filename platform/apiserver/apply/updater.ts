@@ -43,8 +43,17 @@ export class ConflictsError extends Error {
   }
 }
 
-export const resetFieldsOf = (fields: readonly (readonly string[])[]): FieldSet =>
-  setOf(...fields.map((path) => path.map((name) => `f:${name}`)));
+const resetSets = new WeakMap<readonly (readonly string[])[], FieldSet>();
+
+/** The same list gives the same set, which nobody changes. */
+export function resetFieldsOf(fields: readonly (readonly string[])[]): FieldSet {
+  let set = resetSets.get(fields);
+  if (!set) {
+    set = setOf(...fields.map((path) => path.map((name) => `f:${name}`)));
+    resetSets.set(fields, set);
+  }
+  return set;
+}
 
 function inVersion(versions: Versions, object: JsonObject, apiVersion: string) {
   if (apiVersion === versions.apiVersion && (object.apiVersion ?? apiVersion) === apiVersion) {

@@ -20,17 +20,31 @@ export const observeBody = (request: AnyRequest, seen: (body: Buffer) => void): 
 export async function readBody(request: AnyRequest, maxBytes = BODY_MAX_BYTES): Promise<Buffer> {
   const declared = Number(request.headers["content-length"] ?? 0);
   if (declared > maxBytes) throw limitError(maxBytes);
-  const chunks: Buffer[] = [];
-  let bytes = 0;
-  for await (const chunk of request as AsyncIterable<Buffer>) {
-    bytes += chunk.length;
-    if (bytes > maxBytes) throw limitError(maxBytes);
-    chunks.push(chunk);
-  }
-  const sent = Buffer.concat(chunks);
+  const sent = await collect(request, maxBytes);
   const body = request.headers["content-encoding"] === "gzip" ? inflate(sent, maxBytes) : sent;
   observers.get(request)?.(body);
   return body;
+}
+
+/** By events: an iterator over the request costs several times as much. */
+function collect(request: AnyRequest, maxBytes: number): Promise<Buffer> {
+  return new Promise((resolve, reject) => {
+    const chunks: Buffer[] = [];
+    let bytes = 0;
+    request.on("data", (chunk: Buffer) => {
+      bytes += chunk.length;
+      if (bytes <= maxBytes) return void chunks.push(chunk);
+      chunks.length = 0;
+      reject(limitError(maxBytes));
+      // So much more is read and forgotten that who sends a little too much gets to read why.
+      if (bytes > 2 * maxBytes) request.destroy();
+    });
+    request.on("end", () => resolve(chunks.length === 1 ? (chunks[0] as Buffer) : Buffer.concat(chunks)));
+    request.on("error", reject);
+    request.on("close", () => {
+      if (!request.readableEnded) reject(badRequest("the request's body was not sent to its end"));
+    });
+  });
 }
 
 export const readText = async (request: AnyRequest): Promise<string> => (await readBody(request)).toString("utf8");

@@ -11,21 +11,49 @@ const isObject = (value: Json | undefined): value is JsonObject =>
 
 /** The fields of a struct that are filled in when absent, by its schema: found once, as every write asks. */
 type Filling = readonly (readonly [name: string, value: Json])[];
-type Fillings = (schema: Schema) => Filling;
 
-function remember(find: (field: Schema) => Json | undefined): Fillings {
-  const known = new Map<Schema, Filling>();
-  return (schema) => {
-    let filling = known.get(schema);
+class Fillings {
+  readonly #find: (field: Schema) => Json | undefined;
+  readonly #known = new Map<Schema, Filling>();
+  readonly #reaching = new Map<Schema, boolean>();
+
+  constructor(find: (field: Schema) => Json | undefined) {
+    this.#find = find;
+  }
+
+  of(schema: Schema): Filling {
+    let filling = this.#known.get(schema);
     if (!filling) {
       filling = Object.entries(schema.properties ?? {}).flatMap(([name, field]) => {
-        const value = find(field);
+        const value = this.#find(field);
         return value === undefined ? [] : [[name, value] as const];
       });
-      known.set(schema, filling);
+      this.#known.set(schema, filling);
     }
     return filling;
-  };
+  }
+
+  /** Whether anything in a value of this (resolved) schema may be filled in: most values need no visit. */
+  reach(schema: Schema): boolean {
+    const known = this.#reaching.get(schema);
+    if (known !== undefined) return known;
+    const seen = new Set<Schema>();
+    const found = this.#search(schema, seen);
+    // What was seen on a search in vain leads nowhere either.
+    if (found) this.#reaching.set(schema, true);
+    else for (const each of seen) this.#reaching.set(each, false);
+    return found;
+  }
+
+  #search(schema: Schema, seen: Set<Schema>): boolean {
+    if (seen.has(schema)) return false;
+    seen.add(schema);
+    if (this.#reaching.get(schema) || this.of(schema).length > 0) return true;
+    const { items, values, properties } = schema;
+    return [items, values, ...Object.values(properties ?? {})].some(
+      (each) => each && this.#search(resolve(each), seen),
+    );
+  }
 }
 
 const copy = (value: Json): Json => (typeof value === "object" && value !== null ? structuredClone(value) : value);
@@ -36,15 +64,18 @@ const isAbsent = (value: Json | undefined, absent: Json): boolean =>
 
 function fill(value: Json | undefined, field: Schema, fillings: Fillings): void {
   const schema = resolve(field);
+  if (!fillings.reach(schema)) return;
   if (Array.isArray(value)) {
     if (schema.items) for (const item of value) fill(item, schema.items, fillings);
   } else if (isObject(value)) {
     const { properties, values } = schema;
     if (properties)
-      for (const [name, absent] of fillings(schema)) if (isAbsent(value[name], absent)) value[name] = copy(absent);
-    for (const [name, item] of Object.entries(value)) {
+      for (const [name, absent] of fillings.of(schema)) if (isAbsent(value[name], absent)) value[name] = copy(absent);
+    for (const name of Object.keys(value)) {
+      const item = value[name];
+      if (typeof item !== "object") continue;
       const child = values ?? (properties && Object.hasOwn(properties, name) ? properties[name] : undefined);
-      if (child && typeof item === "object") fill(item, child, fillings);
+      if (child) fill(item, child, fillings);
     }
   }
 }
@@ -58,10 +89,10 @@ function root(definition: string): Schema {
 const isZero = (value: Json): boolean =>
   value === "" || value === 0 || value === false || (isObject(value) && Object.keys(value).length === 0);
 
-const defaults = remember((field) =>
+const defaults = new Fillings((field) =>
   field.default === undefined || isZero(field.default) ? undefined : field.default,
 );
-const zeros = remember((field) => field.zero);
+const zeros = new Fillings((field) => field.zero);
 
 /**
  * Applies the defaults that OpenAPI tells (a port's protocol, a Plugin's failurePolicy). Most defaulting of upstream's

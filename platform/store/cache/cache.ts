@@ -255,7 +255,7 @@ export class WatchCache implements Store {
   async #reached(revision: Revision, waitMs = FRESHNESS_MS_MAX): Promise<void> {
     if (this.#state === "following" && this.#position.revision >= revision) return;
     if (this.#state === "closed") throw unavailable("the store is closed");
-    this.#follower?.poke();
+    this.#follower?.poke(revision);
     const waiter: Waiter = { revision, resolve: () => undefined };
     let timer: NodeJS.Timeout | undefined;
     const late = new Promise<boolean>((resolve) => {

@@ -91,7 +91,7 @@ export class SealedBacking implements Backing {
       gap: (why) => handler.gap(why),
     });
     return {
-      poke: () => follower.poke(),
+      poke: (revision) => follower.poke(revision),
       close: () => {
         closed = true;
         return follower.close();

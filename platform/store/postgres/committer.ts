@@ -18,8 +18,9 @@ import type { Clock } from "#platform/base/clock.ts";
 import { delay } from "#platform/base/clock.ts";
 import { type Log, messageOf } from "#platform/base/log.ts";
 import { internal, timeout, tooManyRequests, unavailable } from "#sdk/api/status.ts";
-import type { Key, Revision, StoredObject, Write, WriteResult } from "../port.ts";
-import { type Decision, decide, keyText, type LedgerState, ledgerText, type State } from "./decide.ts";
+import type { Key, StoredObject, Write, WriteResult } from "../port.ts";
+import { bigints, booleans, smallints, texts } from "./arrays.ts";
+import { type Accepted, type Decision, decide, keyText, type LedgerState, ledgerText, type State } from "./decide.ts";
 import { type Transaction, wasCommitted } from "./doubt.ts";
 import { isCulprit, MAY_PASS, NO_PARTITION, translate } from "./errors.ts";
 import { CommitMeter } from "./meter.ts";
@@ -42,8 +43,8 @@ export interface CommitterOptions {
   clock: Clock;
   /** Revisions in a partition of the log. */
   partitionRevisions: number;
-  /** After each commit that wrote: the newest revision. */
-  onCommit(revision: Revision): void;
+  /** After each commit that wrote objects: what, in the order of revisions, which follow each other. */
+  onCommit(accepted: readonly Accepted[]): void;
 }
 
 interface Doubt {
@@ -151,8 +152,7 @@ export class Committer {
   }
 
   #settle(batch: Pending[], decision: Decision): void {
-    const last = decision.accepted.at(-1);
-    if (last) this.#options.onCommit(last.revision);
+    if (decision.accepted.length > 0) this.#options.onCommit(decision.accepted);
     decision.results.forEach((result, i) => {
       batch[i]?.resolve(result);
     });
@@ -273,7 +273,10 @@ async function readState(session: Session, writes: readonly Write[], count: numb
     session.query<{ revision: number } & Transaction>(sql.TAKE_REVISIONS, [count]),
     session.query<KeyRow>(sql.READ_KEYS, keyColumns(list)),
     named.length > 0
-      ? session.query<LedgerRowRead>(sql.READ_LEDGERS, [named.map((l) => l.tenant), named.map((l) => l.ledger)])
+      ? session.query<LedgerRowRead>(sql.READ_LEDGERS, [
+          bigints(named.map((l) => l.tenant)),
+          texts(named.map((l) => l.ledger)),
+        ])
       : [],
     relaxed ? session.query({ text: "SET LOCAL synchronous_commit = off" }) : [],
   ] as const);
@@ -303,10 +306,10 @@ function addLedgerRow(ledgers: Map<string, LedgerState>, row: LedgerRowRead): vo
 }
 
 const keyColumns = (keys: readonly Key[]): unknown[] => [
-  keys.map((k) => k.tenant),
-  keys.map((k) => k.resource),
-  keys.map((k) => k.namespace),
-  keys.map((k) => k.name),
+  bigints(keys.map((k) => k.tenant)),
+  texts(keys.map((k) => k.resource)),
+  texts(keys.map((k) => k.namespace)),
+  texts(keys.map((k) => k.name)),
 ];
 
 /** Gives each refused operation the object that it lost to. */
@@ -330,18 +333,18 @@ const KIND_NUMBERS = { create: 0, update: 1, delete: 2 } as const;
 function applyValues({ accepted }: Decision): unknown[] {
   const column = <T>(of: (entry: (typeof accepted)[number]) => T): T[] => accepted.map(of);
   return [
-    column((a) => a.revision),
-    column((a) => KIND_NUMBERS[a.operation.type]),
-    column((a) => a.operation.key.tenant),
-    column((a) => a.operation.key.resource),
-    column((a) => a.operation.key.namespace),
-    column((a) => a.operation.key.name),
-    column((a) => a.operation.object.uid),
-    column((a) => (a.operation.type === "create" ? null : a.operation.expected.revision)),
-    column((a) => a.operation.object.document),
-    column((a) => JSON.stringify(a.operation.object.labels)),
-    column((a) => JSON.stringify(a.operation.object.fields)),
-    column((a) => a.operation.object.terminating),
+    bigints(column((a) => a.revision)),
+    smallints(column((a) => KIND_NUMBERS[a.operation.type])),
+    bigints(column((a) => a.operation.key.tenant)),
+    texts(column((a) => a.operation.key.resource)),
+    texts(column((a) => a.operation.key.namespace)),
+    texts(column((a) => a.operation.key.name)),
+    texts(column((a) => a.operation.object.uid)),
+    bigints(column((a) => (a.operation.type === "create" ? null : a.operation.expected.revision))),
+    texts(column((a) => a.operation.object.document)),
+    texts(column((a) => JSON.stringify(a.operation.object.labels))),
+    texts(column((a) => JSON.stringify(a.operation.object.fields))),
+    booleans(column((a) => a.operation.object.terminating)),
     accepted.length,
     String(accepted.at(-1)?.revision ?? 0),
   ];
@@ -363,15 +366,19 @@ function ledgerFlight(session: Session, before: State, decision: Decision): Prom
       if (empty(resource)) dropped.push({ ...id, resource });
   }
   const names = (rows: { tenant: number; ledger: string; resource: string }[]) => [
-    rows.map((r) => r.tenant),
-    rows.map((r) => r.ledger),
-    rows.map((r) => r.resource),
+    bigints(rows.map((r) => r.tenant)),
+    texts(rows.map((r) => r.ledger)),
+    texts(rows.map((r) => r.resource)),
   ];
   const flight: Promise<unknown>[] = [];
   if (dropped.length > 0) flight.push(session.query(sql.DROP_LEDGERS, names(dropped)));
   if (stored.length > 0)
     flight.push(
-      session.query(sql.STORE_LEDGERS, [...names(stored), stored.map((r) => r.used), stored.map((r) => r.limit)]),
+      session.query(sql.STORE_LEDGERS, [
+        ...names(stored),
+        bigints(stored.map((r) => r.used)),
+        bigints(stored.map((r) => r.limit)),
+      ]),
     );
   return flight;
 }

@@ -26,12 +26,11 @@ export async function readRecent(session: Session, upTo: Revision, limits: Recen
   let whole = false;
   while (!whole && newestFirst.length < limits.entriesMax && bytes < limits.bytesMax) {
     const rows = await session.query<ChangeRow>(BACKWARDS, [at, page.rows]);
-    for (const row of rows) {
-      bytes += row.document.length;
-      newestFirst.push(changeOf(row));
-    }
+    const changes = rows.map(changeOf);
+    for (const { object } of changes) bytes += object.document.length;
+    newestFirst.push(...changes);
     whole = rows.length < page.rows;
-    page.read(rows);
+    page.read(changes.map(({ object }) => object));
     at = (rows.at(-1)?.revision ?? 1) - 1;
   }
   const [row] = await session.query<{ floor: Revision }>(FLOOR);

@@ -1,5 +1,5 @@
 /** Rows of the tables `object` and `change` as the store's own types. */
-import type { Change, StoredObject } from "../port.ts";
+import type { Change, Key, NewDocument, StoredObject } from "../port.ts";
 
 export const OBJECT_COLUMNS = "tenant, resource, namespace, name, uid, revision, document, labels, fields";
 export const CHANGE_COLUMNS = `${OBJECT_COLUMNS}, kind, labels_before, fields_before`;
@@ -22,6 +22,7 @@ export interface ChangeRow extends ObjectRow {
   fields_before: string | null;
 }
 
+type KnownRow = Omit<ChangeRow, "document" | "labels" | "fields">;
 type Strings = Readonly<Record<string, string>>;
 
 const KNOWN_MAX = 20_000;
@@ -49,29 +50,51 @@ function word(text: string): string {
 }
 
 /** What the key has as well is the key's own text. */
-function fieldsOf({ name, namespace, fields: text }: ObjectRow): Record<string, string> {
-  const fields = JSON.parse(text) as Record<string, string>;
+function fieldsOf({ name, namespace }: Key, fields: Record<string, string>): Strings {
   if (fields["metadata.name"] === name) fields["metadata.name"] = name;
-  if (fields["metadata.namespace"] === namespace) fields["metadata.namespace"] = word(namespace);
+  if (fields["metadata.namespace"] === namespace) fields["metadata.namespace"] = namespace;
   return fields;
 }
 
-export const objectOf = (row: ObjectRow): StoredObject => ({
-  key: { tenant: row.tenant, resource: word(row.resource), namespace: word(row.namespace), name: row.name },
-  uid: row.uid,
-  revision: row.revision,
-  document: row.document,
-  labels: shared(row.labels),
-  fields: fieldsOf(row),
+const keyOf = (row: Key): Key => ({
+  tenant: row.tenant,
+  resource: word(row.resource),
+  namespace: word(row.namespace),
+  name: row.name,
 });
+
+export function objectOf(row: ObjectRow): StoredObject {
+  const { uid, revision, document } = row;
+  const key = keyOf(row);
+  const fields = fieldsOf(key, JSON.parse(row.fields) as Record<string, string>);
+  return { key, uid, revision, document, labels: shared(row.labels), fields };
+}
 
 /** The column `kind`, by number. */
 export const KINDS = ["added", "modified", "deleted"] as const;
 
-export function changeOf(row: ChangeRow): Change {
+export const changeOf = (row: ChangeRow): Change => changeTo(row, objectOf(row));
+
+/** The change of an object that need not be read, since it is what was written. */
+export function knownChangeOf(row: KnownRow, written: NewDocument): Change {
+  const { uid, revision } = row;
+  const key = keyOf(row);
+  const { document, labels, fields } = written;
+  const object = {
+    key,
+    uid,
+    revision,
+    document,
+    labels: shared(JSON.stringify(labels)),
+    fields: fieldsOf(key, fields),
+  };
+  return changeTo(row, object);
+}
+
+function changeTo(row: KnownRow, object: StoredObject): Change {
   const type = KINDS[row.kind];
   if (type === undefined) throw new Error(`change ${row.revision} has the unknown kind ${row.kind}`);
-  const change: Change = { type, revision: row.revision, object: objectOf(row) };
+  const change: Change = { type, revision: row.revision, object };
   if (row.labels_before !== null && row.fields_before !== null)
     change.previous = { labels: shared(row.labels_before), fields: JSON.parse(row.fields_before) };
   return change;

@@ -5,9 +5,11 @@ import type { Log } from "#platform/base/log.ts";
 import type { Backing, Follower, LogHandler, Position, Recent, RecentLimits, Snapshot } from "../backing.ts";
 import type { Key, Revision, StoredObject, Write, WriteResult } from "../port.ts";
 import { Committer } from "./committer.ts";
+import type { Accepted } from "./decide.ts";
 import { type Condition, maintain } from "./maintenance.ts";
 import { postgresMetrics } from "./metrics.ts";
 import { revisionBefore } from "./moments.ts";
+import { OwnCommits } from "./own.ts";
 import { dropPartitions, PARTITION_REVISIONS } from "./partitions.ts";
 import { Reader } from "./reader.ts";
 import { Session } from "./session.ts";
@@ -37,6 +39,7 @@ export class PostgresStore implements Backing {
   readonly #options: Required<PostgresStoreOptions>;
   readonly #committer: Committer;
   readonly #reader: Reader;
+  readonly #own = new OwnCommits();
   readonly #followers = new Set<Follower>();
   readonly #stop = new AbortController();
   readonly #maintenance: Promise<void>;
@@ -59,7 +62,7 @@ export class PostgresStore implements Backing {
     };
     const { databaseUrl, log } = this.#options;
     this.#reader = new Reader(databaseUrl, log);
-    this.#committer = new Committer({ ...this.#options, onCommit: (revision) => this.#heard(revision) });
+    this.#committer = new Committer({ ...this.#options, onCommit: (accepted) => this.#heard(accepted) });
     this.tenants = new PostgresTenants({ databaseUrl, log, onWrite: () => this.#poke() });
     this.#maintenance = maintain(
       this.#options,
@@ -133,8 +136,10 @@ export class PostgresStore implements Backing {
     };
     this.#read = from.revision;
     this.#caughtUpAt = performance.now();
+    this.#own.clear();
     const tail = follow(from, reading, {
       ...this.#options,
+      own: this.#own,
       onTenants: (records) => this.tenants.take(records),
       onListening: (works) => {
         this.#listening = works;
@@ -144,7 +149,7 @@ export class PostgresStore implements Backing {
       },
     });
     const follower: Follower = {
-      poke: () => tail.poke(),
+      poke: (revision) => tail.poke(revision),
       close: () => {
         this.#followers.delete(follower);
         return tail.close();
@@ -170,12 +175,14 @@ export class PostgresStore implements Backing {
     await Promise.all([this.#committer.close(), this.#reader.close(), this.#maintenance]);
   }
 
-  #heard(revision: Revision): void {
-    this.#known = Math.max(this.#known, revision);
-    this.#poke();
+  #heard(accepted: readonly Accepted[]): void {
+    const newest = accepted.at(-1)?.revision ?? 0;
+    this.#known = Math.max(this.#known, newest);
+    if (this.#followers.size > 0) this.#own.add(accepted);
+    this.#poke(newest);
   }
 
-  #poke(): void {
-    for (const follower of this.#followers) follower.poke();
+  #poke(revision?: Revision): void {
+    for (const follower of this.#followers) follower.poke(revision);
   }
 }

@@ -12,11 +12,12 @@ import { randomUUID } from "node:crypto";
 import { delay } from "#platform/base/clock.ts";
 import { type Log, messageOf } from "#platform/base/log.ts";
 import type { Follower, LogHandler, Position } from "../backing.ts";
-import type { Revision } from "../port.ts";
+import type { Change, NewDocument, Revision } from "../port.ts";
 import type { TenantRecord } from "../tenants.ts";
 import { raiseAfterCrash } from "./committer.ts";
+import type { OwnCommits } from "./own.ts";
 import { PageSize } from "./page.ts";
-import { CHANGE_COLUMNS, type ChangeRow, changeOf } from "./rows.ts";
+import { type ChangeRow, changeOf, knownChangeOf } from "./rows.ts";
 import { Session } from "./session.ts";
 import { CHANNEL, COUNTER_ROW, LOOKUPS } from "./statements.ts";
 
@@ -33,6 +34,17 @@ export interface TailOptions {
   /** Tests only: without LISTEN the poll must do. */
   listen: boolean;
   onTenants(records: TenantRecord[]): void;
+  own: OwnCommits;
+}
+
+/** Without document, labels and fields where they were said to be known. */
+type ToldRow = ChangeRow | (Omit<ChangeRow, "document" | "labels" | "fields"> & { document: null });
+
+function changeIn(row: ToldRow, find: (revision: Revision) => NewDocument | undefined): Change {
+  if (row.document !== null) return changeOf(row);
+  const known = find(row.revision);
+  if (known?.uid !== row.uid) throw new Error(`revision ${row.revision} is not what was committed here`);
+  return knownChangeOf(row, known);
 }
 
 const LISTEN_TEST_MS = 5_000;
@@ -40,9 +52,17 @@ const LISTEN_AGAIN_MS = 500;
 
 const COUNTER = { name: "tail_counter", text: `SELECT revision, epoch FROM counter WHERE ${COUNTER_ROW}` };
 const COMPACTION = { name: "tail_compaction", text: "SELECT revision FROM compaction WHERE id = 1" };
+/** $3, $4: ranges of revisions whose objects are known here. */
 const LOG = {
   name: "tail_log",
-  text: `SELECT ${CHANGE_COLUMNS} FROM change WHERE revision > $1 ORDER BY revision LIMIT $2`,
+  text: `SELECT tenant, resource, namespace, name, uid, revision, kind, labels_before, fields_before,
+      CASE WHEN known THEN NULL ELSE document END AS document,
+      CASE WHEN known THEN NULL ELSE labels END AS labels,
+      CASE WHEN known THEN NULL ELSE fields END AS fields
+    FROM (SELECT *, EXISTS (SELECT 1 FROM unnest($3::bigint[], $4::bigint[]) AS r (first, last)
+        WHERE revision BETWEEN r.first AND r.last) AS known
+      FROM change WHERE revision > $1 ORDER BY revision LIMIT $2) AS c
+    ORDER BY revision`,
 };
 const TENANTS = {
   name: "tail_tenants",
@@ -53,7 +73,7 @@ export function follow(from: Position, handler: LogHandler, options: TailOptions
   const tail = new Tail(from, handler, options);
   const done = tail.run();
   return {
-    poke: () => tail.poke(),
+    poke: (revision) => tail.poke(revision),
     close: () => {
       tail.close();
       return done;
@@ -81,8 +101,10 @@ class Tail {
   #at: Revision;
   #tenantsAt: Revision = 0;
   #session: Session | undefined;
-  /** Set by hints; cleared before a look, so that a hint during the look leads to another one. */
+  /** Set by hints without a revision; cleared before a look, so that a hint during the look leads to another one. */
   #hinted = true;
+  /** The newest revision that a hint named: what a look has read already needs no other. */
+  #hintedAt: Revision = 0;
   #wake: (() => void) | undefined;
 
   constructor(from: Position, handler: LogHandler, options: TailOptions) {
@@ -92,9 +114,14 @@ class Tail {
     this.#options = options;
   }
 
-  poke(): void {
-    this.#hinted = true;
-    this.#wake?.();
+  poke(revision?: Revision): void {
+    if (revision === undefined) this.#hinted = true;
+    else this.#hintedAt = Math.max(this.#hintedAt, revision);
+    if (this.#isHinted()) this.#wake?.();
+  }
+
+  #isHinted(): boolean {
+    return this.#hinted || this.#hintedAt > this.#at;
   }
 
   close(): void {
@@ -132,7 +159,7 @@ class Tail {
     const direct = await session.isDirect();
     session.onNotification((payload) => {
       if (payload === token && (direct || !this.#looking)) heard.resolve(true);
-      this.poke();
+      this.poke(/^\d+$/.test(payload) ? Number(payload) : undefined);
     });
     session.onLost(() => this.poke());
     await raiseAfterCrash(session, this.#options.partitionRevisions);
@@ -180,9 +207,10 @@ class Tail {
       this.#hinted = false;
       this.#looking = true;
       const asked = this.#page.rows;
+      const own = this.#options.own.view();
       const [counters, rows, tenants, compactions] = await Promise.all([
         session.query<Position>(COUNTER),
-        session.query<ChangeRow>(LOG, [this.#at, asked]),
+        session.query<ToldRow>(LOG, [this.#at, asked, ...own.ranges]),
         session.query<TenantRecord>(TENANTS, [this.#tenantsAt]),
         session.query<{ revision: Revision }>(COMPACTION),
       ]);
@@ -197,13 +225,15 @@ class Tail {
       const full = rows.length === asked;
       const upTo = full ? last : Math.max(last, counter.revision);
       // Awaited only where there is something to wait for: most logs are read without a pause.
-      const taken = upTo > this.#at ? this.#handler.changes(rows.map(changeOf), upTo) : undefined;
+      const changes = rows.map((row) => changeIn(row, own.find));
+      const taken = upTo > this.#at ? this.#handler.changes(changes, upTo) : undefined;
       if (taken) await taken;
       this.#at = upTo;
-      this.#page.read(rows);
+      this.#options.own.read(upTo);
+      this.#page.read(changes.map(({ object }) => object));
       if (full) continue;
       this.#options.onCaughtUp();
-      if (!this.#hinted) return true;
+      if (!this.#isHinted()) return true;
     }
     return false;
   }
@@ -221,7 +251,7 @@ class Tail {
 
   /** Resolves at the next hint, after the poll's time, or when closed. */
   async #nextHint(): Promise<void> {
-    if (this.#hinted || this.#stop.signal.aborted) return;
+    if (this.#isHinted() || this.#stop.signal.aborted) return;
     await new Promise<void>((resolve) => {
       const timer = setTimeout(resolve, this.#options.pollMs);
       this.#wake = () => {
