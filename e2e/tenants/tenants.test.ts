@@ -304,8 +304,21 @@ describe("two tenants", { skip: skipWithoutKubectl }, () => {
         "cat",
         "/var/run/secrets/kubernetes.io/serviceaccount/token",
       );
-      const whose = ["get", "configmap", "mine", "-n", "default", "-o", "jsonpath={.data.whose}"];
-      assert.equal((await withToken(mounted.trim(), "--server", capstan.apiUrl, ...whose)).stdout, name);
+      // As a client in the pod: the host and port of its environment, its token, and the authority it trusts.
+      const said = await must(
+        name,
+        "exec",
+        "web",
+        "--",
+        "sh",
+        "-c",
+        "echo $KUBERNETES_SERVICE_HOST:$KUBERNETES_SERVICE_PORT",
+      );
+      const ca = await must(name, "exec", "web", "--", "cat", "/var/run/secrets/kubernetes.io/serviceaccount/ca.crt");
+      const inside = caller(`https://${said.trim()}`, { ca, token: mounted.trim() });
+      const found = await inside.json<{ data: unknown }>("/api/v1/namespaces/default/configmaps/mine");
+      inside.close();
+      assert.deepEqual(found.data, { whose: name });
     }
     assert.equal(nodes.size, 1);
   });

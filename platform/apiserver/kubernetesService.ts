@@ -1,13 +1,15 @@
 /** The `kubernetes` Service of namespace default, the addresses behind it and the range it is of: how pods reach this API (upstream's controlplane). */
+import { API_SERVICE } from "#platform/rules/api-service.ts";
 import { ROOT_TENANT, type TenantId } from "#platform/store/port.ts";
 import type { DynamicObject } from "#sdk/api/object.ts";
-import { isReason, StatusError } from "#sdk/api/status.ts";
+import { isReason } from "#sdk/api/status.ts";
 import { systemContext } from "./bootstrap.ts";
 import { sorted } from "./registry/meta.ts";
 import type { Registry } from "./registry/registry.ts";
+import type { RequestContext, ResourceEntry } from "./registry/strategy.ts";
 
 export interface ApiAddress {
-  /** The service's own address: the first of the range, in root. Other tenants' services get one of their own. */
+  /** The service's address, in every tenant: the first of the range (platform/rules/api-service.ts). */
   clusterIP: string;
   /** Where the servers listen, as pods reach it. */
   addresses: string[];
@@ -16,21 +18,22 @@ export interface ApiAddress {
   serviceCIDR: string;
 }
 
-const NAME = "kubernetes";
-const NAMESPACE = "default";
+const { namespace: NAMESPACE, name: NAME } = API_SERVICE;
 const LABELS = { component: "apiserver", provider: "kubernetes" };
 
-function documents(
-  tenant: TenantId,
-  { clusterIP, addresses, port, serviceCIDR }: ApiAddress,
-): [group: string, resource: string, object: DynamicObject][] {
+function documents({
+  clusterIP,
+  addresses,
+  port,
+  serviceCIDR,
+}: ApiAddress): [group: string, resource: string, object: DynamicObject][] {
   const metadata = { name: NAME, namespace: NAMESPACE, labels: LABELS };
   const service = {
     kind: "Service",
     apiVersion: "v1",
     metadata,
     spec: {
-      ...(tenant === ROOT_TENANT ? { clusterIP } : {}),
+      clusterIP,
       ports: [{ name: "https", protocol: "TCP", port: 443, targetPort: port }],
       sessionAffinity: "None",
       type: "ClusterIP",
@@ -69,6 +72,19 @@ const KEPT = new Set(["services", "servicecidrs"]);
 const PARTS = ["subsets", "endpoints", "ports"] as const;
 const same = (a: unknown, b: unknown) => JSON.stringify(sorted(a)) === JSON.stringify(sorted(b));
 
+/** It cannot be changed, and what tenants had in older versions is not in the server's certificate. */
+const hasAnotherAddress = ({ spec }: DynamicObject, { clusterIP }: ApiAddress): boolean =>
+  (spec as { clusterIP?: string } | undefined)?.clusterIP !== clusterIP;
+
+const OPTIONS = { dryRun: false, fieldManager: "kube-apiserver" } as const;
+
+/** Another API server may be faster. */
+async function make(registry: Registry, context: RequestContext, entry: ResourceEntry, object: DynamicObject) {
+  await registry.create(context, entry, object.metadata.namespace ?? "", object, OPTIONS).catch((error: unknown) => {
+    if (!isReason(error, "AlreadyExists")) throw error;
+  });
+}
+
 /** Idempotent: writes what is absent and what no longer names this server's addresses. */
 export async function ensureKubernetesService(
   registry: Registry,
@@ -77,13 +93,17 @@ export async function ensureKubernetesService(
   now: number,
 ): Promise<void> {
   const context = systemContext(tenant.id, tenant.name, now);
-  const options = { dryRun: false, fieldManager: "kube-apiserver" };
-  for (const [group, resource, object] of documents(tenant.id, address)) {
+  for (const [group, resource, object] of documents(address)) {
     const entry = registry.catalog.byName(group, resource);
     if (!entry) continue;
     const namespace = object.metadata.namespace ?? "";
     try {
       const present = await registry.read(context, group, resource, namespace, NAME);
+      if (resource === "services" && tenant.id !== ROOT_TENANT && hasAnotherAddress(present, address)) {
+        await registry.delete(context, entry, namespace, NAME, { dryRun: false });
+        await make(registry, context, entry, object);
+        continue;
+      }
       if (KEPT.has(resource) || PARTS.every((p) => same(present[p], object[p]))) continue;
       const produce = (old: DynamicObject) => {
         for (const part of PARTS) if (object[part] !== undefined) old[part] = structuredClone(object[part]);
@@ -93,13 +113,11 @@ export async function ensureKubernetesService(
         context,
         entry,
         { namespace, name: NAME, subresource: "", produce, retries: true },
-        options,
+        OPTIONS,
       );
     } catch (error) {
       if (!isReason(error, "NotFound")) throw error;
-      await registry.create(context, entry, namespace, object, options).catch((e: unknown) => {
-        if (!(e instanceof StatusError && e.reason === "AlreadyExists")) throw e;
-      });
+      await make(registry, context, entry, object);
     }
   }
 }

@@ -5,7 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, test } from "node:test";
 import { type Config, paths } from "./config.ts";
-import { ensurePki, firstAddress } from "./pki.ts";
+import { ensurePki } from "./pki.ts";
 
 const dataDir = mkdtempSync(join(tmpdir(), "capstan-pki-"));
 after(() => rmSync(dataDir, { recursive: true, force: true }));
@@ -46,8 +46,4 @@ test("a second run changes nothing; a certificate close to its end is renewed un
   assert.notEqual(pem("apiserver.crt"), server);
   assert.equal(pem("ca.crt"), ca);
   assert.equal(pem("sa.key"), key);
-});
-
-test("the first address of a range is the API's own service's", () => {
-  assert.equal(firstAddress("10.96.0.0/16"), "10.96.0.1");
 });

@@ -15,6 +15,7 @@ import { stringify } from "yaml";
 import { FRONT_PROXY_NAME } from "#platform/apiserver/aggregation/authentication-config.ts";
 import { type SigningKey, signingKey } from "#platform/apiserver/authn/jwt.ts";
 import { authorityName, TenantKeys } from "#platform/apiserver/authn/tenantKeys.ts";
+import { firstAddress } from "#platform/rules/api-service.ts";
 import { ROOT_TENANT } from "#platform/store/port.ts";
 import { loadKubeconfig } from "#sdk/client/kubeconfig.ts";
 import { type Config, paths } from "./config.ts";
@@ -184,13 +185,7 @@ export function clientKubeconfig(server: string, ca: string, user: string, clien
   });
 }
 
-/** The first address of a range, which the `kubernetes` service has. */
-export function firstAddress(cidr: string): string {
-  const [base = ""] = cidr.split("/");
-  const parts = base.split(".").map(Number);
-  const value = parts.reduce((n, part) => n * 256 + part, 0) + 1;
-  return [24, 16, 8, 0].map((shift) => Math.floor(value / 2 ** shift) % 256).join(".");
-}
+export { firstAddress };
 
 function servingNames(config: Config): string[] {
   const { domain } = config.dns;

@@ -6,6 +6,7 @@ import { join } from "node:path";
 import { after, before, test } from "node:test";
 import { freePort, type TestDatabase, withTestDatabase } from "#db/testing.ts";
 import { silentLog } from "#platform/base/log.ts";
+import type { Service } from "#sdk/api/generated/types.ts";
 import type { DynamicObject } from "#sdk/api/object.ts";
 import { isReason } from "#sdk/api/status.ts";
 import { createClient } from "#sdk/client/client.ts";
@@ -21,6 +22,7 @@ const PODS = { group: "", version: "v1", resource: "pods" };
 const NODES = { group: "", version: "v1", resource: "nodes" };
 const PLUGINS = { group: "capstan.dev", version: "v1", resource: "plugins" };
 const TENANTS = { group: "capstan.dev", version: "v1", resource: "tenants" };
+const SERVICES = { group: "", version: "v1", resource: "services" };
 const ACCOUNTS = { group: "", version: "v1", resource: "serviceaccounts" };
 
 let database: TestDatabase;
@@ -212,6 +214,14 @@ test("a tenant is a whole API of its own, and the wildcard tells whose an object
     all.items.map((o) => o.metadata.annotations?.["capstan.dev/tenant"]),
     ["acme"],
   );
+  const api = { namespace: "default", name: "kubernetes" };
+  const addressIn = async (tenant: string) =>
+    (await client().tenant(tenant).get<Service>(SERVICES, api)).spec?.clusterIP;
+  assert.equal(await addressIn("acme"), await addressIn("root"));
+  // The address is lent, not given: no other service of the tenant can have it.
+  const grab = { apiVersion: "v1", kind: "Service", metadata: { name: "grab", namespace: "default" } };
+  const spec = { clusterIP: await addressIn("root"), ports: [{ port: 443 }] };
+  await assert.rejects(acme.create(SERVICES, { ...grab, spec }), (e) => isReason(e, "Invalid"));
   await assert.rejects(client("scheduler").tenant("nobody").list(PODS), (e) => isReason(e, "NotFound"));
 });
 

@@ -10,7 +10,8 @@
  */
 import { createHash } from "node:crypto";
 import { isIPv4 } from "node:net";
-import { keyOf } from "#sdk/client/port.ts";
+import { borrowsApiAddress } from "#platform/rules/api-service.ts";
+import { keyOf, tenantOf } from "#sdk/client/port.ts";
 import { parseCidr } from "../host/addresses.ts";
 import { emptyRuleset, type NftSet, type Ruleset } from "../nft/ruleset.ts";
 import { PRESENCE } from "../nft/table.ts";
@@ -106,8 +107,11 @@ export interface Fragment {
 /** Of the node: any address that it has. */
 export const ANY_ADDRESS = "*";
 
-const ignored = (service: Service) =>
+const ROOT = "root";
+
+const ignored = (service: Service, { serviceCIDR }: ProxySettings) =>
   service.spec?.type === "ExternalName" ||
+  borrowsApiAddress(service, tenantOf(service) === ROOT, serviceCIDR) ||
   !isIPv4(service.spec?.clusterIP ?? "") ||
   service.metadata.labels?.[PROXY_NAME_LABEL] !== undefined;
 
@@ -125,7 +129,7 @@ export function renderService(
   settings: ProxySettings,
   where: Where = { zone: "", usable: () => true },
 ): Fragment | undefined {
-  if (ignored(service)) return undefined;
+  if (ignored(service, settings)) return undefined;
   const ruleset = emptyRuleset();
   for (const [name, set] of Object.entries(shared)) ruleset.sets.set(name, { ...set, elements: new Map() });
   const fragment: Fragment = { ruleset, udp: new Map() };

@@ -146,3 +146,13 @@ test("an endpoint that is another tenant's pod is as if it were not there", () =
   assert.match(rules, /dnat to 10\.244\.0\.5:8080/);
   assert.doesNotMatch(rules, /10\.244\.0\.6/);
 });
+
+test("a tenant's kubernetes service has root's address and no rules of its own, whatever the tenant makes of it", () => {
+  const annotations = { "capstan.dev/tenant": "acme" };
+  const ofTenant = (one: Service): Service => ({ ...one, metadata: { ...one.metadata, annotations } });
+  const mine = service("kubernetes", "10.96.0.1", { type: "NodePort", ports: [{ port: 443, nodePort: 30_443 }] });
+  const endpoints = [slice(["10.244.0.5"])];
+  assert.equal(renderService(ofTenant(mine), endpoints, settings), undefined);
+  assert.notEqual(renderService(mine, endpoints, settings), undefined);
+  assert.notEqual(renderService(ofTenant(service("web", "10.96.7.7")), endpoints, settings), undefined);
+});

@@ -1,4 +1,5 @@
 /** Services: defaults, validation, and addresses and node ports from their ranges. */
+import { borrowsApiAddress } from "#platform/rules/api-service.ts";
 import type { LedgerChange } from "#platform/store/port.ts";
 import { ROOT_TENANT } from "#platform/store/port.ts";
 import type { Service, ServicePort, ServiceSpec } from "#sdk/api/generated/types.ts";
@@ -79,9 +80,11 @@ const addressLedger = (address: string) => `ip/${address}`;
 const portLedger = (port: ServicePort) => `nodeport/${port.protocol ?? "TCP"}/${port.nodePort}`;
 const choosePort = () => NODE_PORT_MIN + Math.floor(Math.random() * (NODE_PORT_MAX - NODE_PORT_MIN + 1));
 
-function addressesOf(service: Service | undefined): Set<string> {
+/** The addresses that a service holds, for itself alone. */
+function addressesOf(service: Service | undefined, isRoots: boolean, serviceCIDR: string): Set<string> {
   const spec = service?.spec;
-  return new Set(spec && hasAddress(spec) && spec.clusterIP ? [spec.clusterIP] : []);
+  const own = spec && hasAddress(spec) && !borrowsApiAddress(service, isRoots, serviceCIDR);
+  return new Set(own && spec.clusterIP ? [spec.clusterIP] : []);
 }
 
 function portsOf(service: Service | undefined): Map<string, ServicePort> {
@@ -89,13 +92,14 @@ function portsOf(service: Service | undefined): Map<string, ServicePort> {
 }
 
 /** Addresses and node ports are ledgers with room for one: whoever writes first has them. */
-async function effects(request: EffectsRequest, range: Range): Promise<Effects> {
+async function effects(request: EffectsRequest, serviceCIDR: string): Promise<Effects> {
   const service = request.operation === "delete" ? undefined : as<Service>(request.object);
   const old = request.old && as<Service>(request.old);
   const chosen = new Set<string>();
-  if (service?.spec && request.subresource === "") allocate(service.spec, range, chosen);
+  if (service?.spec && request.subresource === "") allocate(service.spec, rangeOf(serviceCIDR), chosen);
   const ledgers: LedgerChange[] = [];
-  const [had, has] = [addressesOf(old), addressesOf(service)];
+  const isRoots = request.context.tenant === ROOT_TENANT;
+  const [had, has] = [addressesOf(old, isRoots, serviceCIDR), addressesOf(service, isRoots, serviceCIDR)];
   for (const address of has) if (!had.has(address)) ledgers.push(hold(addressLedger(address), true));
   for (const address of had) if (!has.has(address)) ledgers.push(hold(addressLedger(address), false));
   const [hadPorts, hasPorts] = [portsOf(old), portsOf(service)];
@@ -173,9 +177,8 @@ function keepAllocated(next: ServiceSpec, old: ServiceSpec): void {
 
 export const serviceStrategy =
   (serviceCIDR: string) =>
-  (facts: ResourceFacts): Strategy => {
-    const range = rangeOf(serviceCIDR);
-    return genericStrategy(facts, {
+  (facts: ResourceFacts): Strategy =>
+    genericStrategy(facts, {
       validateName: nameIsDNSLabel,
       allowCreateOnUpdate: true,
       generation: false,
@@ -202,6 +205,5 @@ export const serviceStrategy =
         const { spec } = as<Service>(object);
         return { "spec.clusterIP": spec?.clusterIP ?? "", "spec.type": spec?.type ?? "" };
       },
-      effects: (request) => effects(request, range),
+      effects: (request) => effects(request, serviceCIDR),
     });
-  };

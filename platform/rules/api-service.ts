@@ -1,0 +1,26 @@
+/**
+ * The `kubernetes` service, by which pods reach their own tenant's API. In every tenant it has the first address of the services' range,
+ * which the server's certificate names: which tenant a request belongs to follows from its credential. The address is root's, and root's
+ * service is the one that is proxied.
+ */
+export const API_SERVICE = { namespace: "default", name: "kubernetes" } as const;
+
+/** The first address of an IPv4 range. */
+export function firstAddress(cidr: string): string {
+  const [base = ""] = cidr.split("/");
+  const parts = base.split(".").map(Number);
+  const value = parts.reduce((n, part) => n * 256 + part, 0) + 1;
+  return [24, 16, 8, 0].map((shift) => Math.floor(value / 2 ** shift) % 256).join(".");
+}
+
+interface Named {
+  metadata: { namespace?: string; name?: string };
+  spec?: { clusterIP?: string };
+}
+
+/** Whether a service of a tenant other than root has root's address, as its `kubernetes` service may. */
+export const borrowsApiAddress = ({ metadata, spec }: Named, isRoots: boolean, serviceCIDR: string): boolean =>
+  !isRoots &&
+  metadata.namespace === API_SERVICE.namespace &&
+  metadata.name === API_SERVICE.name &&
+  spec?.clusterIP === firstAddress(serviceCIDR);
