@@ -1,6 +1,6 @@
 /** Starts the process of a container (sdk/engine/wasi/main.ts), which outlives the agent. */
 import { spawn } from "node:child_process";
-import { closeSync, openSync, readFileSync, statSync } from "node:fs";
+import { closeSync, openSync, readFileSync, realpathSync, statSync } from "node:fs";
 import { dirname, join, resolve } from "node:path";
 import type { GuestSpec } from "#sdk/engine/wasi/spec.ts";
 import { writeWhole } from "./files.ts";
@@ -33,7 +33,10 @@ function permissions(spec: GuestSpec, specFile: string): string[] {
   const { component, mounts, log, exitFile } = spec;
   const own = "folder" in component ? component.folder : component.module;
   const below = (path: string) => (statSync(path).isDirectory() ? join(path, "*") : path);
-  const read = [join(project, "node_modules", "*"), join(project, "sdk", "*"), join(project, "package.json")];
+  const packages = join(project, "node_modules");
+  // The packages may be a link to another clone's.
+  const read = [...new Set([packages, realpathSync(packages)])].map((path) => join(path, "*"));
+  read.push(join(project, "sdk", "*"), join(project, "package.json"));
   read.push(below(own), specFile, ...mounts.map(({ host }) => below(host)));
   const write = [
     join(dirname(log), "*"),

@@ -3,7 +3,7 @@
  * writes what Node's permission flags leave it, and ends with the guest, whose end is in the spec's exit file.
  */
 import { readFileSync, renameSync, writeFileSync } from "node:fs";
-import { prepareGuest } from "./guest.ts";
+import { type Guest, prepareGuest } from "./guest.ts";
 import { importsOf } from "./imports.ts";
 import { openLog } from "./log-file.ts";
 import { runModule } from "./module.ts";
@@ -36,9 +36,16 @@ async function run(): Promise<void> {
   }
   const shim = await loadShim();
   const giveUp = answerErrors(shim, (error) => say(`a request failed: ${messageOf(error)}`));
-  const imports = importsOf(shim, spec, log, { exit: end });
+  let guest: Guest | undefined;
+  const exit = (code: number): never => {
+    // A program that could not go on for want of memory says so in its own way, if at all.
+    if (code !== 0) check(guest?.memoryBytes() ?? 0);
+    end(code);
+  };
+  const imports = importsOf(shim, spec, log, { exit });
   const make = await prepareGuest(spec.component.folder, spec.memoryBytesMax, imports);
   const first = make();
+  guest = first;
   if (first.find(INCOMING_HANDLER)) {
     const trapped = (error: unknown, bytes: number) => {
       say(`a request trapped: ${messageOf(error)}`);
