@@ -43,7 +43,12 @@ test("a definition is refused by field and reason as upstream refuses it", () =>
     [(d) => Object.assign(d.spec, { scope: "World" }), ["spec.scope NotSupported"]],
     [
       (d) => Object.assign(d.spec, { versions: [version("No Such!")] }),
-      ["spec.versions[0].name Invalid", "spec.version Invalid", "status.storedVersions[0] Invalid"],
+      [
+        "spec.versions[0].name Invalid",
+        "spec.version Invalid",
+        "status.storedVersions Invalid",
+        "status.storedVersions[0] Invalid",
+      ],
     ],
     [
       (d) => Object.assign(d.spec, { versions: [version("v1"), version("v2")] }),
@@ -65,6 +70,38 @@ test("a definition is refused by field and reason as upstream refuses it", () =>
     [
       (d) => Object.assign(d.spec.versions[0] ?? {}, { deprecationWarning: "old" }),
       ["spec.versions[0].deprecationWarning Invalid"],
+    ],
+    [(d) => Object.assign(d.spec, { preserveUnknownFields: true }), ["spec.preserveUnknownFields Invalid"]],
+    [
+      (d) => {
+        d.spec.group = "x.k8s.io";
+        d.metadata.name = "foos.x.k8s.io";
+      },
+      ["metadata.annotations[api-approved.kubernetes.io] Required"],
+    ],
+    [
+      (d) =>
+        Object.assign(d.spec.versions[0] ?? {}, {
+          selectableFields: [{ jsonPath: ".spec" }, { jsonPath: ".spec.x" }, { jsonPath: "spec" }],
+        }),
+      [0, 1, 2].map((i) => `spec.selectableFields[${i}].jsonPath Invalid`),
+    ],
+    [
+      (d) => {
+        const scale = { specReplicasPath: "spec.n", statusReplicasPath: ".spec.n" };
+        d.spec.versions = [version("v1", { subresources: { scale } }), version("v2", { storage: false })];
+      },
+      [
+        "spec.versions[0].subresources.scale.specReplicasPath Invalid",
+        "spec.versions[0].subresources.scale.statusReplicasPath Invalid",
+      ],
+    ],
+    [
+      (d) =>
+        Object.assign(d.spec, {
+          conversion: { strategy: "Webhook", webhook: { clientConfig: {}, conversionReviewVersions: ["v9"] } },
+        }),
+      ["spec.conversion.webhookClientConfig Required", "spec.conversion.conversionReviewVersions Invalid"],
     ],
   ];
   for (const [change, expected] of cases) deepEqual(told(validateDefinition(definition(change))), expected);

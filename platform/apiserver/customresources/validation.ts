@@ -1,80 +1,157 @@
-/** Validation of CustomResourceDefinitions, in upstream's order and words. */
-
+/** Validation of CustomResourceDefinitions, in upstream's words (apiextensions-apiserver's apis/apiextensions/validation). */
 import type { StructuralSchema } from "#platform/rules/structural/schema.ts";
 import { isDNS1035Label, isDNS1123Subdomain } from "#sdk/api/names.ts";
-import { type Causes, forbiddenField, invalidValue, notSupported, required } from "../registry/causes.ts";
+import { type Causes, invalidValue, notSupportedInOrder, required } from "../registry/causes.ts";
+import { immutable, same } from "../resources/checks.ts";
 import { validateCosts } from "./costs.ts";
-import type { Definition, DefinitionVersion } from "./definition.ts";
-import { parsePath } from "./json-path.ts";
+import { type Definition, type DefinitionVersion, holds } from "./definition.ts";
+import { type Internal, internalOf, type Parts, shownVersions } from "./internal.ts";
+import {
+  validateColumns,
+  validateConversion,
+  validateNames,
+  validateSelectable,
+  validateSubresources,
+} from "./parts.ts";
 import { validateStructural } from "./structural.ts";
 
-const COLUMN_TYPES = ["boolean", "date", "integer", "number", "string"];
-const COLUMN_FORMATS = ["binary", "bool", "byte", "date", "date-time", "double", "float", "int32", "int64", "password"];
-
-/** The internal form that upstream prints when it refuses the list of versions: what all versions share stands elsewhere. */
-function shownVersions(versions: readonly DefinitionVersion[] | undefined): unknown {
-  return (
-    versions?.map((v) => ({
-      Name: v.name ?? "",
-      Served: v.served ?? false,
-      Storage: v.storage ?? false,
-      Deprecated: v.deprecated ?? false,
-      DeprecationWarning: v.deprecationWarning ?? null,
-      Schema: null,
-      Subresources: null,
-      AdditionalPrinterColumns: null,
-      SelectableFields: null,
-    })) ?? null
-  );
-}
-
-const same = (parts: readonly unknown[]) => parts.every((p) => JSON.stringify(p) === JSON.stringify(parts[0]));
-
-/** Internally what is equal in all versions is kept once: its errors are told there. */
-function placeOf(
-  versions: readonly DefinitionVersion[],
-  part: keyof DefinitionVersion,
-  shared: string,
-  i: number,
-): string | undefined {
-  if (!same(versions.map((v) => v[part]))) return `spec.versions[${i}].${part}`;
-  return i === 0 ? shared : undefined;
-}
+const SCOPES = ["Cluster", "Namespaced"];
+const WARNING_BYTES_MAX = 256;
+const APPROVED = "api-approved.kubernetes.io";
+const PULL_REQUEST = "see https://github.com/kubernetes/enhancements/pull/1111";
 
 /** Rules are held to what they may cost where the schema is new: what was accepted before stays. */
 function validateSchema(
-  schema: StructuralSchema,
-  path: string,
+  { schema: held, subresources }: Parts,
+  at: string,
   version: string | undefined,
   old: Definition | undefined,
 ): Causes {
-  const causes = validateStructural(schema, path);
+  const schema = held?.openAPIV3Schema;
+  if (!schema) return [];
+  const path = `${at}.openAPIV3Schema`;
+  const causes = [...(subresources?.status ? validateRoot(schema, path) : []), ...validateStructural(schema, path)];
   const before = old?.spec.versions?.find(({ name }) => name === version)?.schema?.openAPIV3Schema;
-  if (causes.length > 0 || (before && same([before, schema]))) return causes;
+  if (causes.length > 0 || (before && same(before, schema))) return causes;
   return validateCosts(schema, path);
 }
 
-/** `old`: of an update. */
-export function validateDefinition(d: Definition, old?: Definition): Causes {
-  const { spec } = d;
-  const names = spec.names ?? {};
+/** In the order in which upstream lists them. */
+const AT_ROOT = {
+  description: "Description",
+  type: "Type",
+  format: "Format",
+  title: "Title",
+  maximum: "Maximum",
+  exclusiveMaximum: "ExclusiveMaximum",
+  minimum: "Minimum",
+  exclusiveMinimum: "ExclusiveMinimum",
+  maxLength: "MaxLength",
+  minLength: "MinLength",
+  pattern: "Pattern",
+  maxItems: "MaxItems",
+  minItems: "MinItems",
+  uniqueItems: "UniqueItems",
+  multipleOf: "MultipleOf",
+  required: "Required",
+  items: "Items",
+  properties: "Properties",
+  externalDocs: "ExternalDocs",
+  example: "Example",
+  "x-kubernetes-preserve-unknown-fields": "XPreserveUnknownFields",
+  "x-kubernetes-validations": "XValidations",
+} as const;
+const WITH_STATUS = "root of the schema if the status subresource is enabled";
+
+function validateRoot(schema: StructuralSchema, path: string): Causes {
+  if (schema.type && schema.type !== "object")
+    return [invalidValue(`${path}.type`, schema.type, `only "object" is allowed as the type at the ${WITH_STATUS}`)];
+  if (Object.keys(schema).every((field) => Object.hasOwn(AT_ROOT, field))) return [];
+  const allowed = Object.values(AT_ROOT).join(" ");
+  return [invalidValue(path, schema, `only [${allowed}] fields are allowed at the ${WITH_STATUS}`)];
+}
+
+/** What stands once for all versions, or in one of them. `status`: whose schema it is has a status subresource. */
+function validateParts(
+  parts: Parts,
+  at: string,
+  schemaAt: string,
+  version: { name: string | undefined; status: boolean },
+  old: Definition | undefined,
+): Causes {
+  const { selectableFields, schema } = parts;
+  const root = schema?.openAPIV3Schema;
+  const before = old?.spec.versions?.find(({ name }) => name === version.name)?.selectableFields;
+  const selectable = `${at}.selectableFields`;
+  const causes = [
+    ...validateSchema(
+      { ...parts, subresources: version.status ? { status: {} } : {} },
+      `${at}.${schemaAt}`,
+      version.name,
+      old,
+    ),
+    ...validateSubresources(parts, `${at}.subresources`),
+    ...validateColumns(parts, `${at}.additionalPrinterColumns`),
+  ];
+  if (!selectableFields?.length) return causes;
+  // Fields of one version only cannot be looked up in a schema that is everybody's.
+  const missing =
+    schemaAt === "schema"
+      ? "may only be set when `version.schema.openAPIV3Schema` is not included"
+      : "may only be set when validations.schema is included";
+  const unchanged = before !== undefined && same(before, selectableFields);
+  return [
+    ...causes,
+    ...(root ? validateSelectable(parts, root, selectable, unchanged) : [invalidValue(selectable, "", missing)]),
+  ];
+}
+
+function validateWarning(
+  { deprecated, deprecationWarning: warning }: Partial<DefinitionVersion>,
+  field: string,
+): Causes {
+  const wrong = (why: string) => invalidValue(field, warning, why);
+  if (warning === undefined) return [];
+  if (!deprecated) return [wrong("can only be set for deprecated versions")];
   const causes: Causes = [];
-  if (d.metadata.name !== `${names.plural ?? ""}.${spec.group ?? ""}`) {
-    causes.push(invalidValue("metadata.name", d.metadata.name, 'must be spec.names.plural+"."+spec.group'));
+  if (Buffer.byteLength(warning) > WARNING_BYTES_MAX)
+    causes.push(wrong(`must be <= ${WARNING_BYTES_MAX} characters long`));
+  if (warning === "") causes.push(wrong("must not be an empty string"));
+  const odd = /[^\P{C}]|[^\P{Z} ]/u.exec(warning);
+  if (odd) {
+    const at = Buffer.byteLength(warning.slice(0, odd.index));
+    const why = "must only contain printable UTF-8 characters; non-printable character found at index";
+    causes.push(wrong(`${why} ${at}`));
   }
-  causes.push(...validateGroup(spec.group ?? ""));
-  if (!spec.scope) causes.push(required("spec.scope"));
-  else if (spec.scope !== "Cluster" && spec.scope !== "Namespaced")
-    causes.push(notSupported("spec.scope", spec.scope, ["Cluster", "Namespaced"]));
-  const versions = spec.versions ?? [];
-  causes.push(...validateVersions(spec.versions, old));
-  for (const field of ["plural", "singular", "kind", "listKind"] as const) {
-    if (!names[field]) causes.push(required(`spec.names.${field}`));
+  return causes;
+}
+
+function validateVersions({ spec }: Definition, internal: Internal, old: Definition | undefined): Causes {
+  const given = spec.versions ?? [];
+  const { shared, versions } = internal;
+  const status = (parts: Parts) =>
+    parts.subresources?.status !== undefined || shared.subresources?.status !== undefined;
+  const causes = given.flatMap((v, i) =>
+    v.schema?.openAPIV3Schema ? [] : [required(`spec.versions[${i}].schema.openAPIV3Schema`)],
+  );
+  for (const [i, version] of versions.entries()) {
+    const at = `spec.versions[${i}]`;
+    const wrong = isDNS1035Label(version.name ?? "");
+    if (wrong.length > 0) causes.push(invalidValue(`${at}.name`, version.name ?? "", wrong.join(",")));
+    causes.push(
+      ...validateWarning(version, `${at}.deprecationWarning`),
+      ...validateParts(version, at, "schema", { name: version.name, status: status(version) }, old),
+    );
   }
-  causes.push(...validateNames(d));
-  causes.push(...sharedParts(versions, old));
-  causes.push(...validateConversion(d));
-  causes.push(...validateStored(d));
+  const refuse = (why: string) =>
+    causes.push(invalidValue("spec.versions", shownVersions(spec.versions, internal), why));
+  if (new Set(given.map(({ name }) => name)).size !== given.length) refuse("must contain unique version names");
+  if (given.filter(({ storage }) => storage).length !== 1)
+    refuse("must have exactly one version marked as storage version");
+  // Inside, the first version stands alone too, and is told of there again.
+  const first = given[0]?.name;
+  const odd = first ? isDNS1035Label(first) : [];
+  if (odd.length > 0) causes.push(invalidValue("spec.version", first, odd.join(",")));
   return causes;
 }
 
@@ -85,173 +162,101 @@ function validateGroup(group: string): Causes {
   return group.includes(".") ? [] : [invalidValue("spec.group", group, "should be a domain with at least one dot")];
 }
 
-function validateVersions(given: readonly DefinitionVersion[] | undefined, old: Definition | undefined): Causes {
-  const versions = given ?? [];
-  const causes: Causes = [];
-  for (const [i, v] of versions.entries()) {
-    if (!v.schema?.openAPIV3Schema) causes.push(required(`spec.versions[${i}].schema.openAPIV3Schema`));
-  }
-  for (const [i, v] of versions.entries()) {
-    const wrong = isDNS1035Label(v.name ?? "");
-    if (wrong.length > 0) causes.push(invalidValue(`spec.versions[${i}].name`, v.name ?? "", wrong.join(",")));
-    if (v.deprecationWarning !== undefined && !v.deprecated) {
-      causes.push(
-        invalidValue(
-          `spec.versions[${i}].deprecationWarning`,
-          v.deprecationWarning,
-          "can only be set for deprecated versions",
-        ),
-      );
-    }
-    const schema = v.schema?.openAPIV3Schema;
-    const place = placeOf(versions, "schema", "", i);
-    // What all have alike is checked once, with the other shared parts.
-    if (schema && place) causes.push(...validateSchema(schema, `${place}.openAPIV3Schema`, v.name, old));
-  }
-  const listed = new Set(versions.map((v) => v.name));
-  if (listed.size !== versions.length)
-    causes.push(invalidValue("spec.versions", shownVersions(given), "must contain unique version names"));
-  if (versions.filter((v) => v.storage).length !== 1)
-    causes.push(
-      invalidValue("spec.versions", shownVersions(given), "must have exactly one version marked as storage version"),
-    );
-  // Internally the first version stands alone too, and is told of there again.
-  const first = versions[0]?.name;
-  const odd = first ? isDNS1035Label(first) : [];
-  if (odd.length > 0) causes.push(invalidValue("spec.version", first, odd.join(",")));
-  return causes;
+function validateScope(scope: string | undefined): Causes {
+  if (!scope) return [required("spec.scope")];
+  return SCOPES.includes(scope) ? [] : [notSupportedInOrder("spec.scope", scope, SCOPES)];
 }
 
-function validateNames({ spec }: Definition): Causes {
-  const causes: Causes = [];
-  const { plural, singular, kind, listKind, shortNames = [], categories = [] } = spec.names ?? {};
-  const label = (field: string, value: string | undefined, prefix = "") => {
-    const wrong = value ? isDNS1035Label(prefix ? value.toLowerCase() : value) : [];
-    if (wrong.length > 0) causes.push(invalidValue(`spec.names.${field}`, value, prefix + wrong.join(",")));
-  };
-  const mixed = "may have mixed case, but should otherwise match: ";
-  label("plural", plural);
-  label("singular", singular);
-  label("kind", kind, mixed);
-  label("listKind", listKind, mixed);
-  for (const [i, name] of shortNames.entries()) label(`shortNames[${i}]`, name);
-  if (kind && kind === listKind)
-    causes.push(invalidValue("spec.names.listKind", listKind, "kind and listKind may not be the same"));
-  for (const [i, name] of categories.entries()) label(`categories[${i}]`, name);
-  return causes;
+type Approval = "missing" | "bypassed" | "approved" | "invalid";
+
+function approvalOf({ metadata }: Definition): Approval {
+  const text = metadata.annotations?.[APPROVED] ?? "";
+  if (text === "") return "missing";
+  if (text.startsWith("unapproved")) return "bypassed";
+  return URL.canParse(text) && new URL(text).host !== "" ? "approved" : "invalid";
 }
 
-/** Schemas, columns and subresources that all versions have alike. */
-function sharedParts(versions: readonly DefinitionVersion[], old: Definition | undefined): Causes {
-  const causes: Causes = [];
-  const [first] = versions;
-  const schema = first?.schema?.openAPIV3Schema;
-  if (schema && same(versions.map((v) => v.schema)))
-    causes.push(...validateSchema(schema, "spec.validation.openAPIV3Schema", first?.name, old));
-  for (const [i, v] of versions.entries()) {
-    const scale = placeOf(versions, "subresources", "spec.subresources", i);
-    if (scale) causes.push(...validateScale(v, `${scale}.scale`));
-    const columns = placeOf(versions, "additionalPrinterColumns", "spec.additionalPrinterColumns", i);
-    if (columns) causes.push(...validateColumns(v, columns));
-  }
-  return causes;
-}
-
-function validateScale({ subresources }: DefinitionVersion, at: string): Causes {
-  const scale = subresources?.scale;
-  if (!scale) return [];
-  const causes: Causes = [];
-  const check = (
-    field: "specReplicasPath" | "statusReplicasPath" | "labelSelectorPath",
-    under: string[],
-    why: string,
-  ) => {
-    const path = scale[field];
-    if (!path) {
-      if (field !== "labelSelectorPath") causes.push(required(`${at}.${field}`));
-    } else if (!parsePath(path)) causes.push(invalidValue(`${at}.${field}`, path, "should be a simple json path"));
-    else if (!under.some((prefix) => path.startsWith(prefix))) causes.push(invalidValue(`${at}.${field}`, path, why));
-  };
-  check("specReplicasPath", [".spec."], "should be a json path under .spec");
-  check("statusReplicasPath", [".status."], "should be a json path under .status");
-  check("labelSelectorPath", [".spec.", ".status."], "should be a json path under either .status or .spec");
-  return causes;
-}
-
-function validateColumns({ additionalPrinterColumns = [] }: DefinitionVersion, at: string): Causes {
-  const causes: Causes = [];
-  for (const [i, c] of additionalPrinterColumns.entries()) {
-    const where = `${at}[${i}]`;
-    if (!c.name) causes.push(required(`${where}.name`));
-    if (!c.type) causes.push(required(`${where}.type`, `must be one of ${COLUMN_TYPES.join(",")}`));
-    else if (!COLUMN_TYPES.includes(c.type))
-      causes.push(invalidValue(`${where}.type`, c.type, `must be one of ${COLUMN_TYPES.join(",")}`));
-    if (c.format && !COLUMN_FORMATS.includes(c.format))
-      causes.push(invalidValue(`${where}.format`, c.format, `must be one of ${COLUMN_FORMATS.join(",")}`));
-    if (!c.jsonPath) causes.push(required(`${where}.JSONPath`));
-    else if (!parsePath(c.jsonPath)) causes.push(invalidValue(`${where}.JSONPath`, c.jsonPath, "illegal JSON path"));
-  }
-  return causes;
-}
-
-function validateConversion({ spec }: Definition): Causes {
-  const { conversion } = spec;
-  if (!conversion) return [];
-  const at = "spec.conversion";
-  const { strategy, webhook } = conversion;
-  if (!strategy) return [required(`${at}.strategy`)];
-  if (strategy !== "None" && strategy !== "Webhook")
-    return [notSupported(`${at}.strategy`, strategy, ["None", "Webhook"])];
-  if (strategy === "None") {
-    return webhook
-      ? [forbiddenField(`${at}.webhookClientConfig`, "should not be set when strategy is not set to Webhook")]
-      : [];
-  }
-  const client = webhook?.clientConfig;
-  if (!client) return [required(`${at}.webhookClientConfig`, "required when strategy is set to Webhook")];
-  const causes: Causes = [];
-  if ((client.url === undefined) === (client.service === undefined))
-    causes.push(required(`${at}.webhookClientConfig`, "exactly one of url or service is required"));
-  if ((webhook?.conversionReviewVersions ?? []).length === 0) causes.push(required(`${at}.conversionReviewVersions`));
-  else if (!webhook?.conversionReviewVersions.some((v) => v === "v1" || v === "v1beta1"))
-    causes.push(
-      invalidValue(
-        `${at}.conversionReviewVersions`,
-        webhook?.conversionReviewVersions,
-        "must include at least one of v1, v1beta1",
-      ),
-    );
-  return causes;
+/** Groups of Kubernetes' own need to say where they were approved (KEP-1111). */
+function validateApproval(next: Definition, old: Definition | undefined): Causes {
+  if (!/(^|\.)(k8s|kubernetes)\.io$/.test(next.spec.group ?? "")) return [];
+  const approval = approvalOf(next);
+  if (approval === "approved" || approval === "bypassed" || (old && approvalOf(old) === approval)) return [];
+  const field = `metadata.annotations[${APPROVED}]`;
+  const needed = `protected groups must have approval annotation ${JSON.stringify(APPROVED)}`;
+  if (approval === "missing") return [required(field, `${needed}, ${PULL_REQUEST}`)];
+  const how = `${needed} with either a URL or a reason starting with "unapproved", ${PULL_REQUEST}`;
+  return [invalidValue(field, next.metadata.annotations?.[APPROVED], how)];
 }
 
 function validateStored({ spec, status }: Definition): Causes {
   const at = "status.storedVersions";
   const stored = status?.storedVersions ?? [];
   if (stored.length === 0) return [invalidValue(at, null, "must have at least one stored version")];
-  const causes: Causes = [];
   const versions = spec.versions ?? [];
-  const storage = versions.filter((v) => v.storage).at(-1)?.name;
-  for (const [i, name] of stored.entries()) {
-    if (versions.some((v) => (v.name ?? "") === name)) continue;
-    const why = `missing from spec.versions; ${name} was previously a storage version, and must remain in spec.versions until a storage migration ensures no data remains persisted in ${name} and removes ${name} from status.storedVersions`;
-    causes.push(invalidValue(`${at}[${i}]`, name, why));
-  }
-  if (causes.length === 0 && storage !== undefined && !stored.includes(storage))
-    causes.push(invalidValue(at, stored, `must have the storage version ${storage}`));
-  return causes;
+  return [
+    ...versions
+      .filter(({ name, storage }) => storage && !stored.includes(name ?? ""))
+      .map(({ name }) => invalidValue(at, stored, `must have the storage version ${name ?? ""}`)),
+    ...stored.flatMap((name, i) => {
+      if (versions.some((v) => (v.name ?? "") === name)) return [];
+      const why = `missing from spec.versions; ${name} was previously a storage version, and must remain in spec.versions until a storage migration ensures no data remains persisted in ${name} and removes ${name} from status.storedVersions`;
+      return [invalidValue(`${at}[${i}]`, name, why)];
+    }),
+  ];
+}
+
+function validateSpec(d: Definition, old: Definition | undefined): Causes {
+  const { spec } = d;
+  const internal = internalOf(d);
+  const { shared, versions } = internal;
+  const first = versions[0]?.name;
+  const hasStatus = [shared, ...versions].some(({ subresources }) => subresources?.status !== undefined);
+  return [
+    ...validateGroup(spec.group ?? ""),
+    ...validateScope(spec.scope),
+    ...validateVersions(d, internal, old),
+    ...(["plural", "singular", "kind", "listKind"] as const).flatMap((field) =>
+      spec.names?.[field] ? [] : [required(`spec.names.${field}`)],
+    ),
+    ...validateNames(spec.names, "spec.names"),
+    ...validateParts(shared, "spec", "validation", { name: first, status: hasStatus }, old),
+    ...validateConversion(d, old),
+  ];
+}
+
+const KEEPS_UNKNOWN =
+  "cannot set to true, set x-kubernetes-preserve-unknown-fields to true in spec.versions[*].schema instead";
+
+const validateRest = (d: Definition, old?: Definition): Causes => [
+  ...validateNames(d.status?.acceptedNames, "status.acceptedNames"),
+  ...validateStored(d),
+  ...validateApproval(d, old),
+  ...(d.spec.preserveUnknownFields && !old?.spec.preserveUnknownFields
+    ? [invalidValue("spec.preserveUnknownFields", true, KEEPS_UNKNOWN)]
+    : []),
+];
+
+export function validateDefinition(d: Definition): Causes {
+  const wanted = `${d.spec.names?.plural ?? ""}.${d.spec.group ?? ""}`;
+  const named =
+    d.metadata.name === wanted
+      ? []
+      : [invalidValue("metadata.name", d.metadata.name, 'must be spec.names.plural+"."+spec.group')];
+  return [...named, ...validateSpec(d, undefined), ...validateRest(d)];
 }
 
 export function validateDefinitionUpdate(next: Definition, old: Definition): Causes {
-  const causes = validateDefinition(next, old).filter((c) => c.field !== "metadata.name");
-  const fixed = (field: string, a: unknown, b: unknown) => {
-    if (a !== b) causes.push(invalidValue(field, a, "field is immutable"));
-  };
-  const established = old.status?.conditions?.some((c) => c.type === "Established" && c.status === "True") === true;
-  if (established) {
-    fixed("spec.scope", next.spec.scope, old.spec.scope);
-    fixed("spec.names.kind", next.spec.names.kind, old.spec.names.kind);
-  }
-  fixed("spec.group", next.spec.group, old.spec.group);
-  fixed("spec.names.plural", next.spec.names.plural, old.spec.names.plural);
-  return causes;
+  const [names, before] = [next.spec.names, old.spec.names];
+  return [
+    ...validateSpec(next, old),
+    ...(holds(old, "Established")
+      ? [
+          ...immutable("spec.scope", next.spec.scope ?? "", old.spec.scope),
+          ...immutable("spec.names.kind", names?.kind ?? "", before.kind),
+        ]
+      : []),
+    ...immutable("spec.group", next.spec.group ?? "", old.spec.group),
+    ...immutable("spec.names.plural", names?.plural ?? "", before.plural),
+    ...validateRest(next, old),
+  ];
 }

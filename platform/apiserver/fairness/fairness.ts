@@ -3,12 +3,12 @@
  * all tenants, whose flows are kept apart; what is exempt in root is so for root's own users only, since anybody may be system:masters of
  * a tenant. Seats are this server's (upstream's --max-requests-inflight and its mutating sibling, together).
  */
-import { delay } from "#platform/base/clock.ts";
-import { type Log, messageOf } from "#platform/base/log.ts";
-import { ROOT_TENANT, type Store, type StoredObject } from "#platform/store/port.ts";
+import type { Log } from "#platform/base/log.ts";
+import { ROOT_TENANT, type Store } from "#platform/store/port.ts";
 import { bootstrap } from "#sdk/api/facts.ts";
 import { tooManyRequests } from "#sdk/api/status.ts";
 import type { UserInfo } from "../registry/admission.ts";
+import { followed } from "./follow.ts";
 import { Level, type LevelSpec } from "./level.ts";
 import { type FlowRequest, type FlowSchema, flowOf, inOrder, isSubject, ruleFits } from "./schemas.ts";
 
@@ -16,7 +16,6 @@ const GROUP = "flowcontrol.apiserver.k8s.io";
 const SEATS = 600;
 /** A quarter of a request's time, as upstream. */
 const WAIT_MS = 15_000;
-const RETRY_MS = 500;
 const KNOWN_USERS_MAX = 2000;
 
 interface SchemaObject {
@@ -97,40 +96,24 @@ export class Fairness {
 
   /** Follows the objects until the signal aborts; upstream's defaults hold until they are read. */
   start(store: Store, signal: AbortSignal): void {
-    void this.#follow(store, "flowschemas", signal, (object, gone) => {
+    this.#follow(store, "flowschemas", signal, (object, gone) => {
       const schema = schemaOf(object as SchemaObject);
       if (gone) this.#schemas.delete(schema.name);
       else this.#schemas.set(schema.name, schema);
     });
-    void this.#follow(store, "prioritylevelconfigurations", signal, (object, gone) => {
+    this.#follow(store, "prioritylevelconfigurations", signal, (object, gone) => {
       const spec = levelOf(object as LevelObject);
       if (gone) this.#levels.delete(spec.name);
       else this.#putLevel(spec);
     });
   }
 
-  async #follow(
-    store: Store,
-    resource: string,
-    signal: AbortSignal,
-    put: (object: unknown, gone: boolean) => void,
-  ): Promise<void> {
+  #follow(store: Store, resource: string, signal: AbortSignal, put: (object: unknown, gone: boolean) => void): void {
     const scope = { tenant: ROOT_TENANT, resource: `${resource}.${GROUP}` };
-    const read = (stored: StoredObject): unknown => JSON.parse(stored.document);
-    while (!signal.aborted) {
-      try {
-        for await (const events of store.watch({ scope, after: 0, initial: true, signal })) {
-          for (const event of events) {
-            if (event.type === "change") put(read(event.change.object), event.change.type === "deleted");
-          }
-          this.#changed();
-        }
-      } catch (error) {
-        if (signal.aborted) return;
-        this.#log.warn("flow control's objects could not be watched", { resource, error: messageOf(error) });
-        await delay(RETRY_MS, signal);
-      }
-    }
+    void followed({ store, scope, signal, log: this.#log }, (changes) => {
+      for (const { object, type } of changes) put(JSON.parse(object.document), type === "deleted");
+      this.#changed();
+    });
   }
 
   #putLevel(spec: LevelSpec): void {

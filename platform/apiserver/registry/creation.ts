@@ -1,6 +1,7 @@
 /** Creation of an object (the generic registry's Create). */
 import { randomUUID } from "node:crypto";
 import { timeText } from "#platform/base/clock.ts";
+import type { StoredObject } from "#platform/store/port.ts";
 import type { DynamicObject } from "#sdk/api/object.ts";
 import { alreadyExists, badRequest, forbidden, internal, invalid, notFound, StatusError } from "#sdk/api/status.ts";
 import { encode, type Written } from "./document.ts";
@@ -113,7 +114,8 @@ export class Creation {
       });
       const document = encode(await this.#pipeline.toStorage(context, entry, object), entry.strategy);
       if (options.dryRun) {
-        if (await this.#pipeline.store.get(key, { type: "consistent" })) throw alreadyExists(entry.facts, name);
+        const taken = await this.#pipeline.store.get(key, { type: "consistent" });
+        if (taken) throw nameTaken(entry, taken);
         return { document: document.document, revision: 0, created: true };
       }
       const guards = entry.facts.namespaced
@@ -128,7 +130,8 @@ export class Creation {
         this.#pipeline.transaction({ type: "create", key, object: document }, effects, guards),
       );
       if (result.ok) return { document: document.document, revision: result.revisions[0] ?? 0, created: true };
-      if (result.why === "exists") throw alreadyExists(entry.facts, name);
+      if (result.why === "exists")
+        throw nameTaken(entry, (await this.#pipeline.store.get(key, { type: "consistent" })) ?? { key });
       if (result.why === "guard" && result.guard < guards.length)
         throw await this.#namespaceRefusal(context, entry, name, key.namespace);
       const refusal = effects.refused?.(result);
@@ -151,6 +154,14 @@ export class Creation {
       ? namespaceTerminating(entry.facts, name, namespace)
       : notFound({ group: "", resource: "namespaces" }, namespace);
   }
+}
+
+/** Whoever makes an object of a name that is going should know that waiting helps. */
+function nameTaken({ facts }: ResourceEntry, { key, document }: Pick<StoredObject, "key"> & Partial<StoredObject>) {
+  const error = alreadyExists(facts, key.name);
+  const { metadata } = JSON.parse(document ?? '{"metadata":{}}') as DynamicObject;
+  if (metadata.deletionTimestamp) error.status.message = `object is being deleted: ${error.status.message}`;
+  return error;
 }
 
 export function namespaceTerminating(

@@ -15,6 +15,7 @@ import { Rbac } from "#platform/apiserver/authz/rbac.ts";
 import { ensureTenant, reconcileTenant } from "#platform/apiserver/bootstrap.ts";
 import { CustomResources } from "#platform/apiserver/customresources/manager.ts";
 import { discoveryResponse, versionInfo } from "#platform/apiserver/discovery/discovery.ts";
+import { FlowConditions } from "#platform/apiserver/fairness/conditions.ts";
 import { Fairness } from "#platform/apiserver/fairness/fairness.ts";
 import { FeatureGates } from "#platform/apiserver/features/features.ts";
 import type { Exchange } from "#platform/apiserver/http/exchange.ts";
@@ -252,10 +253,12 @@ export const start: StartRole = async ({ config, log }) => {
   await Promise.all([rbac.start(stop.signal), admissionLife.start(stop.signal)]);
   const fairness = new Fairness(log);
   fairness.start(store, stop.signal);
+  const flowConditions = new FlowConditions({ store, registry: () => registry, patcher, tenants, clock, log });
   const audit = auditOf(config.dataDir, serverOptions, clock, log);
   await completeAll(tenants.all(), complete);
   await custom.start(stop.signal);
   await aggregation.start(stop.signal);
+  flowConditions.start(stop.signal);
 
   const nodeCredentials = {
     ca: pem("ca.crt"),

@@ -105,8 +105,14 @@ function fullyQualified(name: string | undefined, field: string): Causes {
     : [];
 }
 
-function validateReviewVersions(versions: readonly string[] | undefined, field: string, known: boolean): Causes {
-  if (!versions?.length) return [required(field, `must specify one of ${REVIEW_VERSIONS.join(", ")}`)];
+/** `missing`: what is said where there are none; `known`: one at least must be of those that the server speaks. */
+export function validateReviewVersions(
+  versions: readonly string[] | undefined,
+  field: string,
+  known: boolean,
+  missing = `must specify one of ${REVIEW_VERSIONS.join(", ")}`,
+): Causes {
+  if (!versions?.length) return [required(field, missing)];
   const causes = versions.flatMap((version, i) =>
     versions.indexOf(version) < i
       ? [invalidValue(`${field}[${i}]`, version, "duplicate version")]

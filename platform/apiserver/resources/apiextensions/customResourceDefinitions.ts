@@ -5,8 +5,9 @@ import type { StructuralSchema } from "#platform/rules/structural/schema.ts";
 import type { DynamicObject } from "#sdk/api/object.ts";
 import type { ResourceFacts } from "#sdk/api/schema.ts";
 import { CLEANUP_FINALIZER, type Definition, setCondition } from "../../customresources/definition.ts";
+import { validateNames } from "../../customresources/parts.ts";
 import { validateDefinition, validateDefinitionUpdate } from "../../customresources/validation.ts";
-import { genericStrategy } from "../../registry/generic.ts";
+import { genericStrategy, statusView } from "../../registry/generic.ts";
 import type { Strategy } from "../../registry/strategy.ts";
 
 const of = (object: DynamicObject) => object as unknown as Definition;
@@ -38,6 +39,12 @@ function unknownFormats(schema: StructuralSchema | undefined, found: Set<string>
   unknownFormats(schema.items, found);
 }
 
+function formatsOf(object: DynamicObject): Set<string> {
+  const found = new Set<string>();
+  for (const version of of(object).spec?.versions ?? []) unknownFormats(version.schema?.openAPIV3Schema, found);
+  return found;
+}
+
 export const customResourceDefinitionStrategy = (facts: ResourceFacts): Strategy =>
   genericStrategy(facts, {
     allowUnconditionalUpdate: false,
@@ -51,10 +58,16 @@ export const customResourceDefinitionStrategy = (facts: ResourceFacts): Strategy
     prepareForUpdate: (next) => rememberStored(of(next)),
     validate: (object) => validateDefinition(of(object)),
     validateUpdate: (next, old) => validateDefinitionUpdate(of(next), of(old)),
-    warnings(object) {
-      const found = new Set<string>();
-      for (const version of of(object).spec?.versions ?? []) unknownFormats(version.schema?.openAPIV3Schema, found);
-      return [...found].sort().map((format) => `unrecognized format ${JSON.stringify(format)}`);
+    views: {
+      status: {
+        ...statusView,
+        validateUpdate: (object) => validateNames(of(object).status?.acceptedNames, "status.acceptedNames"),
+      },
+    },
+    warnings(object, old) {
+      const [found, before] = [formatsOf(object), old ? formatsOf(old) : new Set()];
+      const added = [...found].filter((format) => !before.has(format));
+      return added.sort().map((format) => `unrecognized format ${JSON.stringify(format)}`);
     },
     // Until the mark is set nothing may remove it; afterwards its finalizer holds it.
     holdsDeletion: (object) => object.metadata.deletionTimestamp === undefined,
