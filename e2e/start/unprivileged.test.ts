@@ -92,15 +92,26 @@ describe("up without root", { skip }, () => {
     rmSync(base, { recursive: true, force: true });
   });
 
-  it("says that a node needs root and how to get one, and starts all the rest", async () => {
+  it("says that containers need root and how to get them, and starts all the rest", async () => {
     assert.equal(started?.code, 0, started?.stderr ?? "");
-    assert.match(started?.stdout ?? "", /! no node: a node needs root .*; run `sudo npm run up` for one/);
-    assert.match(started?.stdout ?? "", /starting the control plane and the console/);
-    assert.match(started?.stdout ?? "", /Capstan is ready[\s\S]*no node on this machine/);
+    assert.match(started?.stdout ?? "", /! no containers: a node needs root .*; run `sudo npm run up` for one/);
+    assert.match(started?.stdout ?? "", /the node runs WebAssembly components .*, without root/);
+    assert.match(started?.stdout ?? "", /Capstan is ready[\s\S]*nodes {2}node-1 \(WebAssembly components only\)/);
     assert.doesNotMatch(started?.stdout ?? "", /change on the host/);
     const { stdout } = await capstan("status");
-    for (const name of ["postgres", "apiserver", "controllers", "scheduler", "console"])
+    for (const name of ["postgres", "apiserver", "controllers", "scheduler", "console", "node-node-1"])
       assert.match(stdout, new RegExp(`^${name} +ready`, "m"));
+  });
+
+  it("runs a pod that is a component", async () => {
+    const built = await capstan("image", "build", join(clone, "examples/wasm/hello"), "--name", "hello-wasm:1");
+    assert.equal(built.code, 0, built.stderr);
+    const applied = await kubectl("apply", "-f", join(clone, "examples/wasm/hello.yaml"));
+    assert.equal(applied.code, 0, applied.stderr);
+    const rolled = await kubectl("rollout", "status", "deployment/hello-wasm", "--timeout=90s");
+    assert.equal(rolled.code, 0, rolled.stdout + rolled.stderr);
+    assert.match(await (await fetch("http://127.0.0.1:30088")).text(), /^Hello from hello-wasm-/);
+    await kubectl("delete", "-f", join(clone, "examples/wasm/hello.yaml"));
   });
 
   it("answers kubectl and serves the console", async () => {

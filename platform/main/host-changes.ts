@@ -13,6 +13,7 @@ import { isRoot, missingPackages } from "./host.ts";
 import { removeNodeNetworks } from "./nodes.ts";
 import { run } from "./run.ts";
 import { otherClaims, releaseClaim } from "./settings.ts";
+import { removeComponentNamespaces } from "./wasm-namespaces.ts";
 
 const CGROUPS = "/sys/fs/cgroup";
 /** Where containerd's CNI library remembers the placeholder network of each sandbox. */
@@ -49,6 +50,7 @@ export async function undoHost(config: Config): Promise<string[]> {
     ? [
         ...((await releaseHostPorts(config)) ? ["iptables rules for host ports of pods are removed"] : []),
         ...forgetSandboxes(config),
+        ...(await removeComponentNamespaces(instance)),
         ...(await removeNodeNetworks(config)),
         ...(await undoNetworkChanges({ instance, dataDir })),
         ...(await unmountBelow(dataDir)),

@@ -14,7 +14,9 @@ import type { PlacedPod } from "#platform/network/policy/model.ts";
 import { type Agent, startAgent } from "#platform/node/agent.ts";
 import { createComponentRuntime } from "#platform/node/component-runtime.ts";
 import type { Network, NetworkResult } from "#platform/node/ports.ts";
+import { routeRuntimes } from "#platform/node/runtimes.ts";
 import { type NodeServer, startServer } from "#platform/node/server.ts";
+import { createWasmRuntime, type WasmRuntime } from "#platform/node/wasm/runtime.ts";
 import { createPluginHost } from "#platform/plugin-host/host.ts";
 import { createNetworkCalls } from "#platform/plugin-host/worlds/v1/network.ts";
 import { createRuntimeCalls } from "#platform/plugin-host/worlds/v1/runtime.ts";
@@ -30,6 +32,7 @@ import { pluginLogs } from "../plugins.ts";
 import type { RoleContext, StartRole } from "../role.ts";
 import { whenServed } from "../served.ts";
 import { createVolumeDrivers } from "../volume-drivers.ts";
+import { componentNamespaces } from "../wasm-namespaces.ts";
 import { startComponentsNode } from "./node-components.ts";
 
 const PODS_MAX = 110;
@@ -44,7 +47,7 @@ export const start: StartRole = async (context) => {
   const client = nodeClient(config, node);
   const stopping = new AbortController();
   const { signal } = stopping;
-  const parts: { agent?: Agent; server?: NodeServer } = {};
+  const parts: { agent?: Agent; server?: NodeServer; components?: WasmRuntime } = {};
 
   const plugins = createInformer<Plugin>(client, PLUGINS, { log });
   const host = pluginHost(context, node, client, plugins);
@@ -68,6 +71,13 @@ export const start: StartRole = async (context) => {
     volumeCalls.start();
     await plugins.start(signal);
     await host.ready();
+    const components = createWasmRuntime({
+      directory: paths(config.dataDir).wasm(node.name),
+      now: Date.now,
+      listenAddress: () => undefined,
+      namespaces: componentNamespaces(config.instance),
+    });
+    parts.components = components;
     const agent = startAgent({
       settings: {
         name: node.name,
@@ -80,7 +90,8 @@ export const start: StartRole = async (context) => {
         podsMax: PODS_MAX,
       },
       client,
-      runtime: createComponentRuntime(createRuntimeCalls(host)),
+      runtime: routeRuntimes(components, createComponentRuntime(createRuntimeCalls(host))),
+      usage: components.usage,
       network: placing(config, createNetworkCalls<NetworkResult>(host), network),
       volumeCalls,
       log,
@@ -103,6 +114,7 @@ export const start: StartRole = async (context) => {
       stopping.abort();
       await parts.server?.close();
       await parts.agent?.stop();
+      parts.components?.close();
       await volumeCalls.close();
       await host.close().catch((error: unknown) => log.warn("a component did not end", { error: messageOf(error) }));
       client.close();

@@ -4,11 +4,11 @@
  * that starts again finds what runs.
  */
 import { randomBytes } from "node:crypto";
-import { mkdirSync, readFileSync, statSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync, statSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { delay } from "#platform/base/clock.ts";
 import { EXIT_KILLED, type GuestExit, type GuestSpec } from "#sdk/engine/wasi/spec.ts";
-import type { ContainerConfig, ContainerState, ContainerStatus, LinuxContainerResources } from "../cri.ts";
+import type { ContainerConfig, ContainerState, ContainerStatus, LinuxContainerResources, PodSandbox } from "../cri.ts";
 import { CONTAINER_PORTS } from "../observe.ts";
 import { type Runtime, RuntimeError } from "../ports.ts";
 import { POD_UID } from "../sandbox.ts";
@@ -18,7 +18,7 @@ import { WASM_ID_PREFIX } from "./ids.ts";
 import { openImages, type WasmImage, type WasmImages } from "./images.ts";
 import { launch } from "./launch.ts";
 import { isAlive, processUsage, signal } from "./process.ts";
-import { type ContainerRecord, openRecords } from "./records.ts";
+import { type ContainerRecord, openRecords, type SandboxRecord } from "./records.ts";
 import { createThrottle } from "./throttle.ts";
 
 /** The handler that RuntimeClass `wasm` names. */
@@ -99,6 +99,10 @@ export function createWasmRuntime(options: WasmRuntimeOptions): WasmRuntime {
 
   /** Of containers that were made and not started: an agent that starts again makes them anew. */
   const specs = new Map<string, GuestSpec>();
+
+  /** Not ready any more when the machine was started anew: its namespace went with it. */
+  const sandboxState = ({ ready, netns }: SandboxRecord): PodSandbox["state"] =>
+    ready && (netns === undefined || existsSync(netns)) ? "SANDBOX_READY" : "SANDBOX_NOTREADY";
 
   const container = (id: string): ContainerRecord => {
     const record = records.containers.get(id);
@@ -235,18 +239,19 @@ export function createWasmRuntime(options: WasmRuntimeOptions): WasmRuntime {
       records.removeSandbox(id);
     },
     async podSandboxStatus(id) {
-      const { metadata, labels, annotations, createdAt, ready, netns = "" } = sandbox(id);
-      const state = ready ? "SANDBOX_READY" : "SANDBOX_NOTREADY";
+      const record = sandbox(id);
+      const { metadata, labels, annotations, createdAt, netns = "" } = record;
+      const state = sandboxState(record);
       return { status: { id, metadata, labels, annotations, createdAt: nanos(createdAt), state }, netns };
     },
     listPodSandboxes: async () =>
-      [...records.sandboxes.values()].map(({ id, metadata, labels, annotations, createdAt, ready }) => ({
-        id,
-        metadata,
-        labels,
-        annotations,
-        createdAt: nanos(createdAt),
-        state: ready ? "SANDBOX_READY" : "SANDBOX_NOTREADY",
+      [...records.sandboxes.values()].map((record) => ({
+        id: record.id,
+        metadata: record.metadata,
+        labels: record.labels,
+        annotations: record.annotations,
+        createdAt: nanos(record.createdAt),
+        state: sandboxState(record),
       })),
 
     async createContainer(sandboxId, config) {
