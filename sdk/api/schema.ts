@@ -8,6 +8,8 @@ export interface Schema {
   format?: string;
   /** Name of a definition in `facts.types`. */
   ref?: string;
+  /** A document of this type, or a boolean, a list of such documents, a list of strings; anything else is dropped, or an error beside a boolean. */
+  either?: { ref: string; or: "boolean" | "list" | "strings" };
   /** Element of an array. */
   items?: Schema;
   /** Value of a map with free keys. */

@@ -15,9 +15,43 @@ type Level = "root" | "item" | "field";
 export function validateStructural(schema: StructuralSchema, path: string): Causes {
   const causes: Causes = [];
   if (schema.nullable) causes.push(forbiddenField(`${path}.nullable`, "nullable cannot be true at the root"));
-  shape(schema, path, "root", causes);
+  // What cannot be structural at all is not judged as if it could.
+  if (!hasUnsupported(schema)) shape(schema, path, "root", causes);
   extensions(schema, path, true, causes);
   return causes;
+}
+
+/** Parts of JSON Schema that Kubernetes does not speak, by the field, and why. */
+const UNSUPPORTED = ["id", "additionalItems", "patternProperties", "definitions", "dependencies", "$ref"] as const;
+
+/** A schema as it was sent: with what the type leaves out. */
+type Sent = Readonly<Partial<Record<(typeof UNSUPPORTED)[number], unknown>>> & { items?: unknown };
+
+const isSet = (value: unknown): boolean =>
+  value !== undefined && !(typeof value === "object" && value !== null && Object.keys(value).length === 0);
+
+function unsupported(s: StructuralSchema, path: string): Causes {
+  const sent = s as Sent;
+  const causes = UNSUPPORTED.filter((field) => isSet(sent[field])).map((field) =>
+    forbiddenField(`${path}.${field}`, `${field} is not supported`),
+  );
+  if (Array.isArray(sent.items))
+    causes.push(forbiddenField(`${path}.items`, "items must be a schema object and not an array"));
+  if (s.type === "null")
+    causes.push(forbiddenField(`${path}.type`, "type cannot be set to null, use nullable as an alternative"));
+  return causes;
+}
+
+/** Anywhere in it. */
+function hasUnsupported(s: StructuralSchema): boolean {
+  const sent = s as Sent;
+  if (Array.isArray(sent.items) || UNSUPPORTED.some((field) => isSet(sent[field]))) return true;
+  const parts = [
+    ...Object.values(s.properties ?? {}),
+    ...[s.additionalProperties, s.items, s.not].filter((part) => typeof part === "object"),
+    ...[s.allOf, s.anyOf, s.oneOf].flatMap((list) => list ?? []),
+  ];
+  return parts.some(hasUnsupported);
 }
 
 const MISSING: Record<Level, string> = {
@@ -151,7 +185,8 @@ function extensions(s: StructuralSchema, path: string, root: boolean, causes: Ca
     extensions(property, `${path}.properties[${name}]`, false, causes);
   if (typeof s.additionalProperties === "object")
     extensions(s.additionalProperties, `${path}.additionalProperties`, false, causes);
-  if (s.items) extensions(s.items, `${path}.items`, false, causes);
+  if (s.items && !Array.isArray(s.items)) extensions(s.items, `${path}.items`, false, causes);
+  causes.push(...unsupported(s, path));
   defaults(s, path, causes);
   if (s.type && !TYPES.includes(s.type)) causes.push(notSupported(`${path}.type`, s.type, TYPES));
   if (s["x-kubernetes-preserve-unknown-fields"] === false)

@@ -79,6 +79,28 @@ test("an empty list of scaling policies is not the same as none", () => {
   assert.deepEqual(decode(autoscaler, "io.k8s.api.autoscaling.v2.HorizontalPodAutoscaler").object, autoscaler);
 });
 
+test("a schema inside a schema is read as one, or is what may stand in its place", () => {
+  const CRD = "io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1.CustomResourceDefinition";
+  const crd = (schema: JsonObject): JsonObject => ({
+    spec: { group: "g", versions: [{ name: "v1", schema: { openAPIV3Schema: schema } }] },
+  });
+  const schemaOf = (schema: JsonObject) => {
+    const { spec } = decode(crd(schema), CRD).object as { spec: { versions: { schema: JsonObject }[] } };
+    return spec.versions[0]?.schema["openAPIV3Schema"];
+  };
+  assert.deepEqual(schemaOf({ items: { type: "string", odd: 1 }, additionalProperties: false }), {
+    items: { type: "string" },
+    additionalProperties: false,
+  });
+  assert.deepEqual(schemaOf({ items: 5, dependencies: { a: ["b"] } }), { dependencies: { a: ["b"] } });
+  refused(crd({ additionalProperties: "no" }), CRD, "boolean or JSON schema expected");
+  refused(
+    crd({ items: { type: 5 } }),
+    CRD,
+    "json: cannot unmarshal number into Go struct field JSONSchemaProps.type of type string",
+  );
+});
+
 test("quantities and times come out canonical", () => {
   const { object } = decode(
     { ...container({ resources: { requests: { cpu: 0.5 } } }), status: { startTime: "2024-01-01T02:00:00.5+02:00" } },

@@ -94,6 +94,7 @@ class Decoder {
   /** Undefined: nothing is kept of the value. */
   value(value: Json, place: Place): Json | undefined {
     const schema = resolve(place.schema);
+    if (schema.either) return either(value, schema.either);
     if (schema.properties) return isObject(value) ? this.struct(value, schema, place) : this.mismatch(value, place);
     if (schema.items) return this.array(value, schema.items, place);
     if (schema.values) return this.map(value, schema.values, place);
@@ -170,6 +171,22 @@ class Decoder {
     }
     return out;
   }
+}
+
+/** Types that read themselves: what is wrong inside ends the decoding, what is unknown inside is dropped unsaid. */
+function either(value: Json, { ref, or }: NonNullable<Schema["either"]>): Json | undefined {
+  if (isObject(value)) return decode(value, ref).object;
+  if (or === "boolean") {
+    if (typeof value === "boolean") return value;
+    throw new DecodeError("boolean or JSON schema expected");
+  }
+  if (!Array.isArray(value)) return undefined;
+  return value.map((item) => {
+    if (or === "list" && isObject(item)) return decode(item, ref).object;
+    if (or === "strings" && typeof item === "string") return item;
+    const wanted = or === "list" ? goNameOf(ref) : "string";
+    throw new DecodeError(`json: cannot unmarshal ${jsonType(item)} into Go value of type ${wanted}`);
+  });
 }
 
 const isObject = (value: Json): value is JsonObject =>

@@ -9,6 +9,8 @@ const REF = "#/components/schemas/";
 const isObject = (value: Json | undefined): value is JsonObject =>
   typeof value === "object" && value !== null && !Array.isArray(value);
 
+const JSON_SCHEMA = "io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1.JSONSchemaProps";
+
 /** Types whose JSON form is not what their schema says: named by format, so that nobody compares names. */
 const SPECIAL: Record<string, Schema> = {
   "io.k8s.apimachinery.pkg.util.intstr.IntOrString": { format: "int-or-string" },
@@ -17,6 +19,9 @@ const SPECIAL: Record<string, Schema> = {
   "io.k8s.apimachinery.pkg.runtime.RawExtension": { type: "object", format: "raw", preserveUnknownFields: true },
   "io.k8s.apimachinery.pkg.apis.meta.v1.FieldsV1": { type: "object", format: "raw", preserveUnknownFields: true },
   "io.k8s.apimachinery.pkg.apis.meta.v1.Patch": { type: "object", preserveUnknownFields: true },
+  [`${JSON_SCHEMA}OrBool`]: { either: { ref: JSON_SCHEMA, or: "boolean" } },
+  [`${JSON_SCHEMA}OrArray`]: { either: { ref: JSON_SCHEMA, or: "list" } },
+  [`${JSON_SCHEMA}OrStringArray`]: { either: { ref: JSON_SCHEMA, or: "strings" } },
 };
 
 const EXTENSIONS = {
