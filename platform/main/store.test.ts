@@ -32,6 +32,15 @@ describe("the store, end to end", () => {
     }
   });
 
+  it("knows every tenant when it is ready", async () => {
+    const made = await a.tenants.create("before");
+    const late = createStore({ databaseUrl: db.url, log: silentLog });
+    await late.ready;
+    assert.deepEqual(late.tenants.byName("before"), made);
+    assert.deepEqual(late.tenants.all(), a.tenants.all());
+    await late.close();
+  });
+
   it("refuses a lost compare-and-swap and says what it lost to (S3)", async () => {
     const at = key("cas");
     const first = await put(a.store, create(at, "one"));

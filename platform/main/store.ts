@@ -1,5 +1,5 @@
 /** Composition of the store: PostgresStore below, the watch cache above. */
-import { type Clock, systemClock } from "#platform/base/clock.ts";
+import { type Clock, delay, systemClock } from "#platform/base/clock.ts";
 import type { Metric } from "#platform/base/exposition.ts";
 import type { Log } from "#platform/base/log.ts";
 import { WatchCache } from "#platform/store/cache/cache.ts";
@@ -9,12 +9,12 @@ import { keepExpiring } from "#platform/store/expiry.ts";
 import type { Store } from "#platform/store/port.ts";
 import { PostgresStore } from "#platform/store/postgres/store.ts";
 import type { TenantDirectory } from "#platform/store/tenants.ts";
-import { unavailable } from "#sdk/api/status.ts";
+import { isReason, unavailable } from "#sdk/api/status.ts";
 
 export interface OpenStore {
   store: Store;
   tenants: TenantDirectory;
-  /** Resolves once the store can serve reads. */
+  /** Resolves once the store can serve reads, and every tenant is known. */
   ready: Promise<void>;
   /** Throws 503 with the reason when requests cannot be served: the database is away, silent or read-only, or the cache is loading. */
   check(): Promise<void>;
@@ -48,6 +48,20 @@ export interface StoreOptions {
   encryption?: string;
 }
 
+const RETRY_MS = 500;
+
+/** The log tells of each tenant some time; who goes through all of them at the start must not miss one. */
+async function allTenants({ tenants }: PostgresStore, signal: AbortSignal): Promise<void> {
+  while (!signal.aborted) {
+    try {
+      return await tenants.load();
+    } catch (error) {
+      if (!isReason(error, "ServiceUnavailable")) throw error;
+      await delay(RETRY_MS, signal);
+    }
+  }
+}
+
 /** The database must have been migrated. Reconnects by itself; until it can be reached `ready` is pending. */
 export function createStore(options: StoreOptions): OpenStore {
   const { databaseUrl, log, clock = systemClock, encryption } = options;
@@ -70,7 +84,7 @@ export function createStore(options: StoreOptions): OpenStore {
   return {
     store: cache,
     tenants: postgres.tenants,
-    ready: cache.loaded,
+    ready: cache.loaded.then(() => allTenants(postgres, stop.signal)),
     check: async () => {
       const trouble = cache.trouble() ?? postgres.trouble();
       if (trouble !== undefined) throw unavailable(trouble);

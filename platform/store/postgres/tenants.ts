@@ -44,6 +44,12 @@ export class PostgresTenants implements TenantDirectory {
     return [...this.#byId.values()].sort((a, b) => a.id - b.id);
   }
 
+  /** Resolves when all tenants that live now are known. Throws 503 when the database cannot be reached. */
+  async load(): Promise<void> {
+    const text = `SELECT ${COLUMNS} FROM tenant WHERE NOT removed`;
+    this.take(await this.#transaction([{ text, values: [] }]));
+  }
+
   async resolve(name: string): Promise<Tenant | undefined> {
     const found = this.#byName.get(name);
     const until = this.#unknown.get(name);
