@@ -1,6 +1,6 @@
 /** Starts the process of a container (sdk/engine/wasi/main.ts), which outlives the agent. */
 import { spawn } from "node:child_process";
-import { closeSync, openSync, readFileSync, realpathSync, statSync } from "node:fs";
+import { closeSync, lstatSync, openSync, readFileSync, readlinkSync, realpathSync, statSync } from "node:fs";
 import { dirname, join, resolve } from "node:path";
 import type { GuestSpec } from "#sdk/engine/wasi/spec.ts";
 import { writeWhole } from "./files.ts";
@@ -10,6 +10,7 @@ const project = resolve(import.meta.dirname, "../../..");
 const program = join(project, "sdk/engine/wasi/main.ts");
 /** For what the interface to the guest needs; the guest's own memory is not in V8's heap. */
 const HEAP_MIB_MAX = 192;
+const LINKS_MAX = 10;
 
 export interface Launch {
   spec: GuestSpec;
@@ -28,14 +29,22 @@ function answersHttp({ component }: GuestSpec): boolean {
   );
 }
 
+/** A path and what it is a link to: packages may be another clone's. */
+function linked(path: string): string[] {
+  const paths = [path];
+  for (let at = path; lstatSync(at).isSymbolicLink() && paths.length < LINKS_MAX; ) {
+    at = resolve(dirname(at), readlinkSync(at));
+    paths.push(at);
+  }
+  return [...new Set([...paths, realpathSync(path)])];
+}
+
 /** What Node leaves to the process: its own code, the component, its log and its volumes. */
 function permissions(spec: GuestSpec, specFile: string): string[] {
   const { component, mounts, log, exitFile } = spec;
   const own = "folder" in component ? component.folder : component.module;
   const below = (path: string) => (statSync(path).isDirectory() ? join(path, "*") : path);
-  const packages = join(project, "node_modules");
-  // The packages may be a link to another clone's.
-  const read = [...new Set([packages, realpathSync(packages)])].map((path) => join(path, "*"));
+  const read = linked(join(project, "node_modules")).map((path) => join(path, "*"));
   read.push(join(project, "sdk", "*"), join(project, "package.json"));
   read.push(below(own), specFile, ...mounts.map(({ host }) => below(host)));
   const write = [
