@@ -95,30 +95,54 @@ export function validateLabelSelector(
   path: string,
   anyValues = false,
 ): StatusCause[] {
-  const causes = validateLabels(selector?.matchLabels, `${path}.matchLabels`);
-  selector?.matchExpressions?.forEach((expression, i) => {
-    const at = `${path}.matchExpressions[${i}]`;
-    const { key, operator, values = [] } = expression;
-    if (operator === "In" || operator === "NotIn") {
-      if (values.length === 0) {
-        const message = "Required value: must be specified when `operator` is 'In' or 'NotIn'";
-        causes.push(cause("FieldValueRequired", `${at}.values`, message));
-      }
-    } else if (operator === "Exists" || operator === "DoesNotExist") {
-      if (values.length > 0) {
-        const message = "Forbidden: may not be specified when `operator` is 'Exists' or 'DoesNotExist'";
-        causes.push(cause("FieldValueForbidden", `${at}.values`, message));
-      }
-    } else {
-      const message = `Invalid value: ${quote(operator)}: not a valid selector operator`;
-      causes.push(cause("FieldValueInvalid", `${at}.operator`, message));
-    }
-    causes.push(...invalidEach(key, isQualifiedName(key), `${at}.key`));
-    for (const [j, value] of anyValues ? [] : values.entries())
-      causes.push(...invalidEach(value, isLabelValue(value), `${at}.values[${j}]`));
-  });
-  return causes;
+  return [
+    ...validateLabels(selector?.matchLabels, `${path}.matchLabels`),
+    ...(selector?.matchExpressions ?? []).flatMap((expression, i) => {
+      const at = `${path}.matchExpressions[${i}]`;
+      return [
+        ...validateOperator(expression, at, false),
+        ...invalidEach(expression.key, isQualifiedName(expression.key), `${at}.key`),
+        ...(anyValues ? [] : labelValues(expression.values, at)),
+      ];
+    }),
+  ];
 }
+
+/** One requirement of a selector that may come from a newer client: operators that nobody here knows are let in. */
+export const validateLabelRequirement = (requirement: SelectorRequirement, path: string): StatusCause[] => [
+  ...validateOperator(requirement, path, true),
+  ...invalidEach(requirement.key ?? "", isQualifiedName(requirement.key ?? ""), `${path}.key`),
+  ...labelValues(requirement.values, path),
+];
+
+/** The same of a field selector. */
+export const validateFieldRequirement = (requirement: SelectorRequirement, path: string): StatusCause[] => [
+  ...(requirement.key ? [] : [cause("FieldValueRequired", `${path}.key`, "Required value: must be specified")]),
+  ...validateOperator(requirement, path, true),
+];
+
+export interface SelectorRequirement {
+  key?: string;
+  operator?: string;
+  values?: readonly string[] | null;
+}
+
+function validateOperator({ operator, values }: SelectorRequirement, at: string, anyOperator: boolean): StatusCause[] {
+  const count = values?.length ?? 0;
+  if (operator === "In" || operator === "NotIn") {
+    const message = "Required value: must be specified when `operator` is 'In' or 'NotIn'";
+    return count === 0 ? [cause("FieldValueRequired", `${at}.values`, message)] : [];
+  }
+  if (operator === "Exists" || operator === "DoesNotExist") {
+    const message = "Forbidden: may not be specified when `operator` is 'Exists' or 'DoesNotExist'";
+    return count > 0 ? [cause("FieldValueForbidden", `${at}.values`, message)] : [];
+  }
+  const message = `Invalid value: ${quote(operator ?? "")}: not a valid selector operator`;
+  return anyOperator ? [] : [cause("FieldValueInvalid", `${at}.operator`, message)];
+}
+
+const labelValues = (values: readonly string[] | null | undefined, at: string): StatusCause[] =>
+  (values ?? []).flatMap((value, i) => invalidEach(value, isLabelValue(value), `${at}.values[${i}]`));
 
 const invalidEach = (value: string, messages: string[], field: string): StatusCause[] =>
   messages.map((message) => cause("FieldValueInvalid", field, `Invalid value: ${quote(value)}: ${message}`));

@@ -348,6 +348,7 @@ export class ResourceHandler {
         const { namespace, name, subresource } = info;
         const review = { operation: "CREATE" as const, kind: gvk, subresource, namespace, dryRun: request.dryRun };
         const of = name || (body.metadata.name ?? "");
+        body = this.#parts.registry.manageAction(entry, gvk, body, subresource, writeOptions);
         body = await this.#parts.registry.validateAction(context, entry, { ...review, name: of, object: body });
       }
       result = await action.handle({ ...request, body });

@@ -101,8 +101,9 @@ export class Pipeline {
     next: DynamicObject,
     subresource: string,
     options: WriteOptions,
+    kind = this.gvk(entry),
   ): DynamicObject {
-    return this.#rules(entry).manage(this.gvk(entry), old, next, {
+    return this.#rules(entry).manage(kind, old, next, {
       manager: options.fieldManager,
       subresource,
       now: this.clock.now(),

@@ -3,7 +3,7 @@
  * is in the kind's strategy. Creation, updating and removal have a file each; the steps they share are in pipeline.ts.
  */
 import type { Store, StoredObject } from "#platform/store/port.ts";
-import type { DynamicObject } from "#sdk/api/object.ts";
+import type { DynamicObject, GroupVersionKind } from "#sdk/api/object.ts";
 import { internal, notFound } from "#sdk/api/status.ts";
 import { type Catalog, groupResource } from "./catalog.ts";
 import { Creation } from "./creation.ts";
@@ -130,6 +130,17 @@ export class Registry implements RegistryAccess {
     const entry = this.catalog.byName(group, resource) ?? this.catalog.own?.stored(context.tenant, group, resource);
     if (!entry) throw internal(`resource ${groupResource(group, resource)} is not served`);
     return entry;
+  }
+
+  /** A document of its own kind that is posted (a review, a token's request) says who set its fields, too. */
+  manageAction(
+    entry: ResourceEntry,
+    kind: GroupVersionKind,
+    body: DynamicObject,
+    subresource: string,
+    options: WriteOptions,
+  ): DynamicObject {
+    return this.#pipeline.manage(entry, undefined, body, subresource, options, kind);
   }
 
   /** Admission of what isn't a write of the object itself (CONNECT to a pod, a binding): what was sent, as it is to go on. */

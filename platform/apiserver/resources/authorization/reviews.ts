@@ -1,5 +1,7 @@
 /** Questions about who may do what and who somebody is: asked by create, answered, never stored. */
 
+import { timeText } from "#platform/base/clock.ts";
+import { type SelectorRequirement, validateFieldRequirement, validateLabelRequirement } from "#sdk/api/labels.ts";
 import type { DynamicObject } from "#sdk/api/object.ts";
 import type { ResourceFacts } from "#sdk/api/schema.ts";
 import { badRequest, invalid } from "#sdk/api/status.ts";
@@ -8,12 +10,13 @@ import { type AuthorizationAttributes, type Authorizer, noRules } from "../../au
 import type { UserInfo } from "../../registry/admission.ts";
 import { type Causes, invalidValue, required } from "../../registry/causes.ts";
 import { genericStrategy } from "../../registry/generic.ts";
+import { type GoField, goValue } from "../../registry/go-names.ts";
 import type { ActionRequest, RequestContext, Strategy } from "../../registry/strategy.ts";
 import { isEmpty } from "../as.ts";
 
 interface Selector {
   rawSelector?: string;
-  requirements?: { key: string; operator: string; values?: string[] }[];
+  requirements?: SelectorRequirement[];
 }
 
 interface ReviewSpec {
@@ -38,23 +41,21 @@ interface ReviewSpec {
   audiences?: string[];
 }
 
+/** What of the question stands in the answer. */
+type Echo = (body: DynamicObject, context: RequestContext) => Pick<DynamicObject, "metadata"> & { spec?: unknown };
+
+const whole: Echo = ({ metadata, spec }) => ({ metadata, ...(spec === undefined ? {} : { spec }) });
+
 const asking =
-  (answer: (request: ActionRequest, spec: ReviewSpec) => Promise<object>) =>
+  (answer: (request: ActionRequest, spec: ReviewSpec) => Promise<object>, echo = whole) =>
   (facts: ResourceFacts): Strategy =>
     genericStrategy(facts, {
       ask: {
         async handle(request) {
           const body = request.body ?? { metadata: {} };
-          const spec = (body.spec ?? {}) as ReviewSpec;
-          const { kind, apiVersion, metadata } = body;
-          const status = await answer(request, spec);
-          return {
-            kind,
-            apiVersion,
-            metadata,
-            ...("spec" in body ? { spec: body.spec } : {}),
-            status,
-          } as DynamicObject;
+          const status = await answer(request, (body.spec ?? {}) as ReviewSpec);
+          const { kind, apiVersion } = body;
+          return { kind, apiVersion, ...echo(body, request.context), status } as DynamicObject;
         },
       },
     });
@@ -76,7 +77,8 @@ const OPERATORS: Readonly<Record<string, string>> = { In: "in", NotIn: "notin", 
 /** As a query would say it. Requirements of an unknown operator are left out: without them more is asked, never less. */
 function selectorText({ rawSelector, requirements }: Selector = {}): string {
   if (rawSelector) return rawSelector;
-  const parts = (requirements ?? []).flatMap(({ key, operator, values = [] }) => {
+  const parts = (requirements ?? []).flatMap(({ key = "", operator = "", values: given }) => {
+    const values = given ?? [];
     const sign = OPERATORS[operator];
     if (sign === undefined) return [];
     if (sign === "" || sign === "!") return [sign + key];
@@ -88,17 +90,18 @@ function selectorText({ rawSelector, requirements }: Selector = {}): string {
 }
 
 function selectorCauses(spec: ReviewSpec): Causes {
-  return (["fieldSelector", "labelSelector"] as const).flatMap((name) => {
+  const checks = { fieldSelector: validateFieldRequirement, labelSelector: validateLabelRequirement };
+  return (["fieldSelector", "labelSelector"] as const).flatMap((name): Causes => {
     const selector = spec.resourceAttributes?.[name];
     if (!selector) return [];
     const at = `spec.resourceAttributes.${name}`;
-    const some = (selector.requirements?.length ?? 0) > 0;
-    if (selector.rawSelector && some)
-      return [
-        invalidValue(`${at}.rawSelector`, selector.rawSelector, "may not specified at the same time as requirements"),
-      ];
-    if (selector.rawSelector || some) return [];
-    return [required(`${at}.requirements`, `when ${at} is specified, requirements or rawSelector is required`)];
+    const { rawSelector, requirements = [] } = selector;
+    const causes: Causes = [];
+    if (rawSelector && requirements.length > 0)
+      causes.push(invalidValue(`${at}.rawSelector`, rawSelector, "may not specified at the same time as requirements"));
+    if (!rawSelector && requirements.length === 0)
+      causes.push(required(`${at}.requirements`, `when ${at} is specified, requirements or rawSelector is required`));
+    return [...causes, ...requirements.flatMap((one, i) => checks[name](one, `${at}.requirements[${i}]`))];
   });
 }
 
@@ -108,7 +111,7 @@ function checkSpec(kind: string, spec: ReviewSpec, more: Causes, meta: Causes): 
     causes.push(
       invalidValue(
         "spec.nonResourceAttributes",
-        spec.nonResourceAttributes,
+        goValue(spec.nonResourceAttributes, NON_RESOURCE),
         "cannot be specified in combination with resourceAttributes",
       ),
     );
@@ -136,11 +139,38 @@ async function decide(authorizer: Authorizer, attributes: AuthorizationAttribute
   };
 }
 
+const NON_RESOURCE: readonly GoField[] = [
+  { go: "Path", json: "path", zero: "" },
+  { go: "Verb", json: "verb", zero: "" },
+];
+
+/** Fields of metadata as Go writes them. */
+const META_FIELDS = [
+  "name",
+  "generateName",
+  "namespace",
+  "uid",
+  "resourceVersion",
+  "generation",
+  "creationTimestamp",
+  "deletionTimestamp",
+  "deletionGracePeriodSeconds",
+  "labels",
+  "annotations",
+  "ownerReferences",
+  "finalizers",
+  "managedFields",
+] as const;
+const inOrder = (metadata: DynamicObject["metadata"]): object =>
+  Object.fromEntries(META_FIELDS.flatMap((field) => (metadata[field] === undefined ? [] : [[field, metadata[field]]])));
+
 /** A question is no object: it has no name and no labels. */
 function metaCauses(body: DynamicObject | undefined, local = false): Causes {
   const { managedFields: _, namespace, ...rest } = body?.metadata ?? {};
   if (isEmpty(rest) && (local || !namespace)) return [];
-  return [invalidValue("metadata", body?.metadata, `must be empty${local ? " except for namespace" : ""}`)];
+  return [
+    invalidValue("metadata", inOrder(body?.metadata ?? {}), `must be empty${local ? " except for namespace" : ""}`),
+  ];
 }
 
 export const selfSubjectAccessReview = (authorizer: Authorizer) =>
@@ -180,17 +210,20 @@ export const subjectAccessReview = (authorizer: Authorizer, local: boolean) =>
   });
 
 export const selfSubjectRulesReview = (authorizer: Authorizer) =>
-  asking(async ({ context }, spec) => {
-    if (!spec.namespace) throw badRequest("no namespace on request");
-    const { resourceRules, nonResourceRules, incomplete } =
-      authorizer.rulesFor?.(context.tenant, context.user, spec.namespace) ?? noRules();
-    return {
-      resourceRules,
-      nonResourceRules,
-      incomplete: incomplete !== undefined,
-      ...(incomplete ? { evaluationError: incomplete } : {}),
-    };
-  });
+  asking(
+    async ({ context }, spec) => {
+      if (!spec.namespace) throw badRequest("no namespace on request");
+      const { resourceRules, nonResourceRules, incomplete } =
+        authorizer.rulesFor?.(context.tenant, context.user, spec.namespace) ?? noRules();
+      return {
+        resourceRules,
+        nonResourceRules,
+        incomplete: incomplete !== undefined,
+        ...(incomplete ? { evaluationError: incomplete } : {}),
+      };
+    },
+    () => ({ metadata: {}, spec: {} }),
+  );
 
 function userInfo({ name, uid, groups, extra }: UserInfo): object {
   return {
@@ -201,15 +234,15 @@ function userInfo({ name, uid, groups, extra }: UserInfo): object {
   };
 }
 
-export const selfSubjectReview = asking(async ({ context }) => ({ userInfo: userInfo(context.user) }));
+export const selfSubjectReview = asking(
+  async ({ context }) => ({ userInfo: userInfo(context.user) }),
+  (_, { now }) => ({ metadata: { creationTimestamp: timeText(now) } }),
+);
 
 /** Tokens of another tenant's are nobody here. */
 export const tokenReview = (tokens: TokenReviewer) =>
   asking(async ({ context }, spec) => {
-    if (!spec.token)
-      throw invalid({ group: "authentication.k8s.io", kind: "TokenReview" }, "", [
-        invalidValue("spec.token", "", "token is required for TokenReview"),
-      ]);
+    if (!spec.token) throw badRequest("token is required for TokenReview in authentication");
     const reviewed = await tokens.review(spec.token, spec.audiences ?? [], context.now, context.tenantName);
     if (!reviewed || reviewed.user.tenant !== context.tenant) return { user: {}, error: "invalid bearer token" };
     const user = { ...reviewed.user, groups: [...new Set([...reviewed.user.groups, "system:authenticated"])] };

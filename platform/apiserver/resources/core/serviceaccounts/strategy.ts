@@ -2,7 +2,7 @@
 
 import { timeText } from "#platform/base/clock.ts";
 import { ROOT_TENANT } from "#platform/store/port.ts";
-import type { Pod, TokenRequest } from "#sdk/api/generated/types.ts";
+import type { Pod, ServiceAccount, TokenRequest } from "#sdk/api/generated/types.ts";
 import type { ResourceFacts } from "#sdk/api/schema.ts";
 import { badRequest, conflict, invalid } from "#sdk/api/status.ts";
 import {
@@ -68,6 +68,14 @@ function tokenAction(keys: TokenKeys): ActionStrategy {
       const body = as<TokenRequest>(request.body ?? { metadata: {} });
       const { context, registry, namespace, name } = request;
       const account = await registry.read(context, "", "serviceaccounts", namespace, name);
+      const { uid = "" } = account.metadata;
+      const asked = body.metadata?.uid;
+      if (asked && asked !== uid)
+        throw conflict(
+          { group: KIND.group, resource: KIND.kind },
+          name,
+          `the UID in the token request (${asked}) does not match the UID of the service account (${uid})`,
+        );
       const seconds = body.spec?.expirationSeconds ?? 3600;
       if (seconds < SECONDS_MIN)
         throw invalid(KIND, name, [
@@ -82,7 +90,7 @@ function tokenAction(keys: TokenKeys): ActionStrategy {
       const extends_ = bound.pod !== undefined && seconds === WARN_AFTER_SECONDS && audiences.includes(ISSUER);
       const { token, expiresAt } = issueToken(
         keys(context.tenant),
-        { tenant: context.tenant, namespace, serviceAccount: { name, uid: account.metadata.uid ?? "" }, ...bound },
+        { tenant: context.tenant, namespace, serviceAccount: { name, uid }, ...bound },
         {
           audiences,
           now: context.now,
@@ -95,7 +103,13 @@ function tokenAction(keys: TokenKeys): ActionStrategy {
       return {
         kind: "TokenRequest",
         apiVersion: "authentication.k8s.io/v1",
-        metadata: { name, namespace, creationTimestamp: timeText(context.now) },
+        metadata: {
+          ...body.metadata,
+          name,
+          namespace,
+          uid,
+          creationTimestamp: timeText(context.now),
+        },
         spec: {
           ...body.spec,
           audiences,
@@ -108,7 +122,17 @@ function tokenAction(keys: TokenKeys): ActionStrategy {
   };
 }
 
+/** Of the secrets that an account may use only the names count. */
+function cleanReferences(account: ServiceAccount): void {
+  account.secrets = account.secrets?.map(({ name }) => (name === undefined ? {} : { name }));
+}
+
 export const serviceAccountStrategy =
   (keys: TokenKeys) =>
   (facts: ResourceFacts): Strategy =>
-    genericStrategy(facts, { returnsDeletedObject: true, actions: { token: tokenAction(keys) } });
+    genericStrategy(facts, {
+      returnsDeletedObject: true,
+      prepareForCreate: (object) => cleanReferences(as<ServiceAccount>(object)),
+      prepareForUpdate: (next) => cleanReferences(as<ServiceAccount>(next)),
+      actions: { token: tokenAction(keys) },
+    });
