@@ -18,6 +18,7 @@ const VOLATILE = new Set([
   "clusterIP",
   "clusterIPs",
   "nodePort",
+  "healthCheckNodePort",
   "selfLink",
   "age",
 ]);

@@ -54,8 +54,8 @@ export function containerCells(spec: PodSpec | undefined): [names: string, image
 
 /** At most `max` of them, then "a,b,c + 2 more...". */
 export function listWithMore(items: readonly string[], max: number, empty: string): string {
-  if (items.length === 0) return empty;
   const shown = items.slice(0, max).join(",");
+  if (shown === "") return empty;
   return items.length > max ? `${shown} + ${items.length - max} more...` : shown;
 }
 

@@ -7,13 +7,16 @@ import type { Strategy } from "../../registry/strategy.ts";
 import { as } from "../as.ts";
 import { immutable, nonNegative } from "../checks.ts";
 
-function validate({ data, revision }: ControllerRevision): Causes {
+const validateRevision = ({ revision }: ControllerRevision): Causes => nonNegative(revision ?? 0, "revision");
+
+function validate(object: ControllerRevision): Causes {
+  const { data } = object;
   return [
     ...(data === undefined || data === null ? [required("data", "data is mandatory")] : []),
     ...(data !== null && data !== undefined && (typeof data !== "object" || Array.isArray(data))
       ? [required("data", "data must be a valid JSON object")]
       : []),
-    ...nonNegative(revision ?? 0, "revision"),
+    ...validateRevision(object),
   ];
 }
 
@@ -22,6 +25,6 @@ export const controllerRevisionStrategy = (facts: ResourceFacts): Strategy =>
     validate: (object) => validate(as<ControllerRevision>(object)),
     validateUpdate: (next, old) => [
       ...immutable("data", as<ControllerRevision>(next).data, as<ControllerRevision>(old).data),
-      ...validate(as<ControllerRevision>(next)),
+      ...validateRevision(as<ControllerRevision>(next)),
     ],
   });

@@ -11,8 +11,6 @@ import { defaultPodSpec } from "../core/pods/defaults.ts";
 import { validatePodSpec } from "../core/pods/validation.ts";
 
 export { nonNegative } from "../checks.ts";
-/** What was chosen at creation stays. */
-export { immutable as immutableField };
 
 /** A template is a value in Go: absent, it is empty, and its defaults are set all the same. */
 export function defaultTemplate(owner: { template?: PodTemplateSpec }): void {
@@ -21,9 +19,11 @@ export function defaultTemplate(owner: { template?: PodTemplateSpec }): void {
   defaultPodSpec(owner.template.spec);
 }
 
-/** A selector as it is printed: fields in Go's order. */
+/** A selector as it is printed: fields in Go's order, labels by name. */
 export const shownSelector = (selector: LabelSelector): LabelSelector => ({
-  ...(isEmpty(selector.matchLabels) ? {} : { matchLabels: selector.matchLabels }),
+  ...(isEmpty(selector.matchLabels)
+    ? {}
+    : { matchLabels: sorted(selector.matchLabels) as LabelSelector["matchLabels"] }),
   ...(isEmpty(selector.matchExpressions)
     ? {}
     : {
@@ -37,6 +37,10 @@ export const shownSelector = (selector: LabelSelector): LabelSelector => ({
 
 type Kind = "deployment" | "daemonset" | "statefulset";
 type Name = "ReplicaSet" | "DaemonSet" | "StatefulSet" | "ReplicationController";
+
+/** A controller's pods stay its own. */
+export const fixedSelector = (next: LabelSelector | undefined, old: LabelSelector | undefined): Causes =>
+  immutable("spec.selector", next && shownSelector(next), old);
 
 /** Whether the selector finds the template's pods. */
 function validateMatch(selector: LabelSelector | undefined, labels: Record<string, string> | undefined): Causes {

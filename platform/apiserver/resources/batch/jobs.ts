@@ -3,7 +3,7 @@ import type { Job, JobSpec, PodSpec, PodTemplateSpec } from "#sdk/api/generated/
 import { selectsLabels, validateLabelSelector } from "#sdk/api/labels.ts";
 import { isDNS1123Label } from "#sdk/api/names.ts";
 import { type Causes, invalidValue, required } from "../../registry/causes.ts";
-import { shownSelector } from "../apps/workloads.ts";
+import { fixedSelector, shownSelector } from "../apps/workloads.ts";
 import { sorted } from "../as.ts";
 import { immutable, same } from "../checks.ts";
 import { validateJobSpec } from "./validation.ts";
@@ -135,7 +135,7 @@ export function validateJobUpdate(job: Job, before: Job): Causes {
     ...validateJob(job, before),
     ...validateSelected(spec, old.template, anyValues),
     ...validateCompletions(spec, old),
-    ...immutable("spec.selector", spec.selector && shownSelector(spec.selector), old.selector),
+    ...fixedSelector(spec.selector, old.selector),
     ...validateTemplateUpdate(spec, before),
     ...FIXED.flatMap((field) => immutable(`spec.${field}`, spec[field], old[field])),
   ];

@@ -1,5 +1,4 @@
 /** EndpointSlices: addresses of a service, a hundred or so a slice. */
-import { isIP } from "node:net";
 import type {
   Endpoint,
   EndpointHints,
@@ -12,14 +11,14 @@ import type { ResourceFacts } from "#sdk/api/schema.ts";
 import { type Causes, duplicate, invalidValue, notSupported, required, tooMany } from "../../registry/causes.ts";
 import { genericStrategy } from "../../registry/generic.ts";
 import type { Strategy } from "../../registry/strategy.ts";
-import { immutableField } from "../apps/workloads.ts";
+
+import { isIPv4, isIPv6, validateCanonicalIP, validateEndpointIP, validateIP } from "../addresses.ts";
 import { as } from "../as.ts";
-import { each, oneOf, same, subdomain } from "../checks.ts";
-import { validateAddress } from "../core/endpoints/strategy.ts";
+import { each, immutable, oneOf, same, subdomain } from "../checks.ts";
 
 const ADDRESS_TYPES = ["FQDN", "IPv4", "IPv6"];
 const PROTOCOLS = ["SCTP", "TCP", "UDP"];
-const NOT_AN_ADDRESS = "must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)";
+const HOSTNAME_LABEL = "kubernetes.io/hostname";
 const ENDPOINTS_MAX = 1000;
 const ADDRESSES_MAX = 100;
 const TOPOLOGY_MAX = 16;
@@ -37,10 +36,11 @@ function validate(slice: EndpointSlice): Causes {
 function validateAddressOf(address: string, type: string | undefined, at: string, field: string): Causes {
   if (type === "FQDN") return validateDomain(address, field);
   if (type !== "IPv4" && type !== "IPv6") return [];
-  if (isIP(address) === 0) return [invalidValue(field, address, NOT_AN_ADDRESS)];
-  const isOther = isIP(address) !== (type === "IPv4" ? 4 : 6);
-  const other = isOther ? [invalidValue(at, address, `must be an ${type} address`)] : [];
-  return [...other, ...validateAddress(address, field)];
+  const wrong = type === "IPv4" ? validateIP(address, field) : validateCanonicalIP(address, field);
+  if (wrong.length > 0) return wrong;
+  const isOf = type === "IPv4" ? isIPv4 : isIPv6;
+  const other = isOf(address) ? [] : [invalidValue(at, address, `must be an ${type} address`)];
+  return [...other, ...validateEndpointIP(address, field)];
 }
 
 /** A name of two parts at least, each fit for DNS; a last dot is let pass. */
@@ -105,9 +105,24 @@ function validatePorts(ports: readonly EndpointPort[]): Causes {
   });
 }
 
+/** The older place of an endpoint's node and zone is not written any more; a node that it named is kept. */
+function dropTopology(slice: EndpointSlice, old?: EndpointSlice): void {
+  if (old && same(slice.endpoints, old.endpoints)) return;
+  const known = new Set((old?.endpoints ?? []).map((e) => e.deprecatedTopology?.[HOSTNAME_LABEL]));
+  for (const endpoint of slice.endpoints ?? []) {
+    const node = endpoint.deprecatedTopology?.[HOSTNAME_LABEL];
+    if (endpoint.nodeName === undefined && node && known.has(node) && isDNS1123Subdomain(node).length === 0)
+      endpoint.nodeName = node;
+    delete endpoint.deprecatedTopology;
+  }
+}
+
 export const endpointSliceStrategy = (facts: ResourceFacts): Strategy =>
   genericStrategy(facts, {
     generation: true,
+    raisesGeneration: (next, old) => !same(next.metadata.labels, old.metadata.labels),
+    prepareForCreate: (object) => dropTopology(as<EndpointSlice>(object)),
+    prepareForUpdate: (next, old) => dropTopology(as<EndpointSlice>(next), as<EndpointSlice>(old)),
     applyDefaults(object) {
       for (const port of as<EndpointSlice>(object).ports ?? []) {
         port.name ??= "";
@@ -121,6 +136,6 @@ export const endpointSliceStrategy = (facts: ResourceFacts): Strategy =>
         ({ field }) =>
           !field?.startsWith("endpoints") || !same(as<EndpointSlice>(next).endpoints, as<EndpointSlice>(old).endpoints),
       ),
-      ...immutableField("addressType", as<EndpointSlice>(next).addressType, as<EndpointSlice>(old).addressType),
+      ...immutable("addressType", as<EndpointSlice>(next).addressType, as<EndpointSlice>(old).addressType),
     ],
   });

@@ -48,7 +48,7 @@ export const serviceCIDRStrategy = (facts: ResourceFacts): Strategy =>
       if (after.length === before.length) return changed(after, before);
       // A range of the other family may join.
       if (before.length === 1 && after.length === 2) return [...changed(after, before), ...validateRanges(after)];
-      return [invalidValue(FIELD, after.length > 0 ? after : null, "field is immutable")];
+      return [invalidValue(FIELD, as<ServiceCIDR>(next).spec?.cidrs ?? null, "field is immutable")];
     },
   });
 

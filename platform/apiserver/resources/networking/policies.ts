@@ -6,13 +6,13 @@ import type { ResourceFacts } from "#sdk/api/schema.ts";
 import { type Causes, forbiddenField, invalidValue, notSupportedInOrder, required } from "../../registry/causes.ts";
 import { genericStrategy } from "../../registry/generic.ts";
 import type { Strategy } from "../../registry/strategy.ts";
+import { validateCIDR } from "../addresses.ts";
 import { as } from "../as.ts";
 import { each } from "../checks.ts";
 import { containsRange, parseRange } from "./ranges.ts";
 
 const PROTOCOLS = ["TCP", "UDP", "SCTP"];
 const TYPES = ["Ingress", "Egress"];
-const NOT_A_RANGE = "must be a valid CIDR value, (e.g. 10.9.8.0/24 or 2001:db8::/64)";
 
 function validatePort({ protocol, port, endPort }: NetworkPolicyPort, at: string): Causes {
   const causes: Causes =
@@ -34,25 +34,33 @@ function validatePort({ protocol, port, endPort }: NetworkPolicyPort, at: string
   return causes;
 }
 
-function validateBlock({ cidr, except }: IPBlock, at: string): Causes {
-  if (!cidr) return [required(`${at}.cidr`)];
-  const outer = parseRange(cidr);
-  if (!outer) return [invalidValue(`${at}.cidr`, cidr, NOT_A_RANGE)];
-  return (except ?? []).flatMap((text, i) => {
-    const field = `${at}.except[${i}]`;
-    const inner = parseRange(text);
-    if (!inner) return [invalidValue(field, text, NOT_A_RANGE)];
-    return containsRange(outer, inner) && outer.bits < inner.bits
-      ? []
-      : [invalidValue(field, text, "must be a strict subset of `cidr`")];
-  });
+interface Kept {
+  ranges: readonly string[];
+  anyValues: boolean;
 }
 
-function validatePeer(peer: NetworkPolicyPeer, at: string): Causes {
+const NOTHING_KEPT: Kept = { ranges: [], anyValues: false };
+
+function validateBlock({ cidr, except }: IPBlock, at: string, old: readonly string[]): Causes {
+  if (!cidr) return [required(`${at}.cidr`)];
+  const causes = validateCIDR(cidr, `${at}.cidr`, old);
+  const outer = parseRange(cidr);
+  if (!outer) return causes;
+  const excepted = (except ?? []).flatMap((text, i) => {
+    const field = `${at}.except[${i}]`;
+    const wrong = validateCIDR(text, field, old);
+    const inner = parseRange(text);
+    if (!inner || (containsRange(outer, inner) && outer.bits < inner.bits)) return wrong;
+    return [...wrong, invalidValue(field, text, "must be a strict subset of `cidr`")];
+  });
+  return [...causes, ...excepted];
+}
+
+function validatePeer(peer: NetworkPolicyPeer, at: string, { ranges, anyValues }: Kept): Causes {
   const causes = [
-    ...validateLabelSelector(peer.podSelector, `${at}.podSelector`),
-    ...validateLabelSelector(peer.namespaceSelector, `${at}.namespaceSelector`),
-    ...(peer.ipBlock ? validateBlock(peer.ipBlock, `${at}.ipBlock`) : []),
+    ...validateLabelSelector(peer.podSelector, `${at}.podSelector`, anyValues),
+    ...validateLabelSelector(peer.namespaceSelector, `${at}.namespaceSelector`, anyValues),
+    ...(peer.ipBlock ? validateBlock(peer.ipBlock, `${at}.ipBlock`, ranges) : []),
   ];
   const selectors = [peer.podSelector, peer.namespaceSelector].filter((s) => s !== undefined).length;
   if (selectors === 0 && !peer.ipBlock) causes.push(required(at, "must specify a peer"));
@@ -61,8 +69,19 @@ function validatePeer(peer: NetworkPolicyPeer, at: string): Causes {
   return causes;
 }
 
-function validate({ spec }: NetworkPolicy): Causes {
-  const causes = validateLabelSelector(spec?.podSelector, "spec.podSelector");
+/** What the policy had before, which is let pass. */
+function keptOf({ spec }: NetworkPolicy): Kept {
+  const peers = [...(spec?.ingress ?? []).map((r) => r.from), ...(spec?.egress ?? []).map((r) => r.to)].flatMap(
+    (list) => list ?? [],
+  );
+  return {
+    ranges: peers.flatMap(({ ipBlock }) => (ipBlock ? [ipBlock.cidr, ...(ipBlock.except ?? [])] : [])),
+    anyValues: validateLabelSelector(spec?.podSelector, "").length > 0,
+  };
+}
+
+function validate({ spec }: NetworkPolicy, kept = NOTHING_KEPT): Causes {
+  const causes = validateLabelSelector(spec?.podSelector, "spec.podSelector", kept.anyValues);
   const rule = (
     direction: "ingress" | "egress",
     i: number,
@@ -73,7 +92,7 @@ function validate({ spec }: NetworkPolicy): Causes {
     const word = direction === "ingress" ? "from" : "to";
     causes.push(
       ...(ports ?? []).flatMap((p, j) => validatePort(p, `${at}.ports[${j}]`)),
-      ...(peers ?? []).flatMap((p, j) => validatePeer(p, `${at}.${word}[${j}]`)),
+      ...(peers ?? []).flatMap((p, j) => validatePeer(p, `${at}.${word}[${j}]`, kept)),
     );
   };
   for (const [i, r] of (spec?.ingress ?? []).entries()) rule("ingress", i, r.ports, r.from);
@@ -98,4 +117,5 @@ export const networkPolicyStrategy = (facts: ResourceFacts): Strategy =>
       if (!spec.policyTypes?.length) spec.policyTypes = spec.egress?.length ? ["Ingress", "Egress"] : ["Ingress"];
     },
     validate: (object) => validate(as<NetworkPolicy>(object)),
+    validateUpdate: (next, old) => validate(as<NetworkPolicy>(next), keptOf(as<NetworkPolicy>(old))),
   });

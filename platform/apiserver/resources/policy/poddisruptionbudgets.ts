@@ -4,6 +4,7 @@ import { validateLabelSelector } from "#sdk/api/labels.ts";
 import type { ResourceFacts } from "#sdk/api/schema.ts";
 import { type Causes, invalidValue } from "../../registry/causes.ts";
 import { genericStrategy, statusView } from "../../registry/generic.ts";
+import { type GoField, goValue } from "../../registry/go-names.ts";
 import type { Strategy } from "../../registry/strategy.ts";
 import { validateShare } from "../apps/workloads.ts";
 import { as } from "../as.ts";
@@ -13,13 +14,22 @@ import { validateConditions } from "../conditions.ts";
 const EVICTION_POLICIES = ["AlwaysAllow", "IfHealthyBudget"];
 const COUNTS = ["disruptionsAllowed", "currentHealthy", "desiredHealthy", "expectedPods"] as const;
 
-function validate({ spec }: PodDisruptionBudget): Causes {
+/** The spec as Go prints it; selectors have names of their own. */
+const SPEC: readonly GoField[] = [
+  { go: "MinAvailable", json: "minAvailable" },
+  { go: "Selector", json: "selector" },
+  { go: "MaxUnavailable", json: "maxUnavailable" },
+  { go: "UnhealthyPodEvictionPolicy", json: "unhealthyPodEvictionPolicy" },
+];
+
+/** `anyValues`: the selector had values that no label can have before. */
+function validate({ spec }: PodDisruptionBudget, anyValues = false): Causes {
   const both = spec?.minAvailable !== undefined && spec.maxUnavailable !== undefined;
   return [
-    ...(both ? [invalidValue("spec", spec, "minAvailable and maxUnavailable cannot be both set")] : []),
+    ...(both ? [invalidValue("spec", goValue(spec, SPEC), "minAvailable and maxUnavailable cannot be both set")] : []),
     ...validateShare(spec?.minAvailable, "spec.minAvailable", true),
     ...validateShare(spec?.maxUnavailable, "spec.maxUnavailable", true),
-    ...validateLabelSelector(spec?.selector, "spec.selector"),
+    ...validateLabelSelector(spec?.selector, "spec.selector", anyValues),
     ...oneOf(spec?.unhealthyPodEvictionPolicy, "spec.unhealthyPodEvictionPolicy", EVICTION_POLICIES),
   ];
 }
@@ -28,6 +38,11 @@ export const podDisruptionBudgetStrategy = (facts: ResourceFacts): Strategy =>
   genericStrategy(facts, {
     allowUnconditionalUpdate: false,
     validate: (object) => validate(as<PodDisruptionBudget>(object)),
+    validateUpdate: (next, old) =>
+      validate(
+        as<PodDisruptionBudget>(next),
+        validateLabelSelector(as<PodDisruptionBudget>(old).spec?.selector, "").length > 0,
+      ),
     views: {
       status: {
         ...statusView,

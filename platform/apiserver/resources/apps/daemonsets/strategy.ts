@@ -10,7 +10,7 @@ import { same } from "../../checks.ts";
 import { dropDisabled } from "../../core/pods/prepare.ts";
 import {
   defaultTemplate,
-  immutableField,
+  fixedSelector,
   nonNegative,
   shareValue,
   validateForever,
@@ -99,6 +99,6 @@ export const daemonSetStrategy = (facts: ResourceFacts): Strategy =>
     validate: (object) => validate(as<DaemonSet>(object)),
     validateUpdate: (next, old) => [
       ...validate(as<DaemonSet>(next), as<DaemonSet>(old)),
-      ...immutableField("spec.selector", as<DaemonSet>(next).spec?.selector, as<DaemonSet>(old).spec?.selector),
+      ...fixedSelector(as<DaemonSet>(next).spec?.selector, as<DaemonSet>(old).spec?.selector),
     ],
   });

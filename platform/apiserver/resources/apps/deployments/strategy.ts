@@ -10,7 +10,7 @@ import { dropDisabled } from "../../core/pods/prepare.ts";
 import { scaleAction } from "../../scale.ts";
 import {
   defaultTemplate,
-  immutableField,
+  fixedSelector,
   nonNegative,
   shareValue,
   validateShare,
@@ -91,7 +91,7 @@ export const deploymentStrategy = (facts: ResourceFacts): Strategy =>
     validate: (object) => validate(as<Deployment>(object)),
     validateUpdate: (next, old) => [
       ...validate(as<Deployment>(next), as<Deployment>(old)),
-      ...immutableField("spec.selector", as<Deployment>(next).spec?.selector, as<Deployment>(old).spec?.selector),
+      ...fixedSelector(as<Deployment>(next).spec?.selector, as<Deployment>(old).spec?.selector),
     ],
     actions: { scale: scaleAction(facts) },
   });

@@ -6,7 +6,7 @@ import type { Strategy } from "../../../registry/strategy.ts";
 import { as } from "../../as.ts";
 import { dropDisabled } from "../../core/pods/prepare.ts";
 import { scaleAction } from "../../scale.ts";
-import { defaultTemplate, immutableField, nonNegative, validateTemplate } from "../workloads.ts";
+import { defaultTemplate, fixedSelector, nonNegative, validateTemplate } from "../workloads.ts";
 
 const validate = ({ spec }: ReplicaSet, old?: ReplicaSet) => [
   ...nonNegative(spec?.replicas, "spec.replicas"),
@@ -33,7 +33,7 @@ export const replicaSetStrategy = (facts: ResourceFacts): Strategy =>
     validate: (object) => validate(as<ReplicaSet>(object)),
     validateUpdate: (next, old) => [
       ...validate(as<ReplicaSet>(next), as<ReplicaSet>(old)),
-      ...immutableField("spec.selector", as<ReplicaSet>(next).spec?.selector, as<ReplicaSet>(old).spec?.selector),
+      ...fixedSelector(as<ReplicaSet>(next).spec?.selector, as<ReplicaSet>(old).spec?.selector),
     ],
     actions: { scale: scaleAction(facts) },
   });

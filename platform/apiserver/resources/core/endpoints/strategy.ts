@@ -1,57 +1,47 @@
 /** Endpoints: the older list of a service's addresses. */
-import { isIP } from "node:net";
-import type { EndpointSubset, Endpoints } from "#sdk/api/generated/types.ts";
-import { isDNS1123Label, isDNS1123Subdomain, isInRange, isQualifiedName } from "#sdk/api/names.ts";
+import type { EndpointAddress, EndpointSubset, Endpoints } from "#sdk/api/generated/types.ts";
+import { isDNS1123Label, isDNS1123Subdomain, isPortNumber, isQualifiedName } from "#sdk/api/names.ts";
 import type { ResourceFacts } from "#sdk/api/schema.ts";
-import { type Causes, invalidValue, notSupported, required } from "../../../registry/causes.ts";
+import { type Causes, required } from "../../../registry/causes.ts";
 import { genericStrategy } from "../../../registry/generic.ts";
 import type { Strategy } from "../../../registry/strategy.ts";
+import { validateEndpointIP, validateIP } from "../../addresses.ts";
 import { as } from "../../as.ts";
-import { each } from "../../checks.ts";
+import { chosen, each, same } from "../../checks.ts";
 
 const PROTOCOLS = ["SCTP", "TCP", "UDP"];
-const NOT_AN_ADDRESS = "must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)";
 
-/** Addresses that would reach what the sender's host keeps to itself. */
-export function validateAddress(address: string, field: string): Causes {
-  if (isIP(address) === 0)
-    return [invalidValue(field, address, NOT_AN_ADDRESS), invalidValue(field, address, "must be a valid IP address")];
-  if (address === "0.0.0.0" || address === "::")
-    return [invalidValue(field, address, "may not be unspecified (0.0.0.0 or ::)")];
-  if (address.startsWith("127.") || address === "::1")
-    return [invalidValue(field, address, "may not be in the loopback range (127.0.0.0/8, ::1/128)")];
-  if (address.startsWith("169.254."))
-    return [invalidValue(field, address, "may not be in the link-local range (169.254.0.0/16, fe80::/10)")];
-  return [];
+const validateAddress = ({ ip = "", hostname, nodeName }: EndpointAddress, at: string): Causes => [
+  ...validateIP(ip, `${at}.ip`),
+  ...(hostname ? each(isDNS1123Label(hostname), `${at}.hostname`, hostname) : []),
+  ...(nodeName === undefined ? [] : each(isDNS1123Subdomain(nodeName), `${at}.nodeName`, nodeName)),
+  ...validateEndpointIP(ip, `${at}.ip`),
+];
+
+function validatePorts(ports: NonNullable<EndpointSubset["ports"]>, path: string): Causes {
+  return ports.flatMap(({ name, port = 0, protocol, appProtocol }, i) => {
+    const at = `${path}[${i}]`;
+    const unnamed = ports.length > 1 ? [required(`${at}.name`)] : [];
+    return [
+      ...(name ? each(isDNS1123Label(name), `${at}.name`, name) : unnamed),
+      ...each(isPortNumber(port), `${at}.port`, port),
+      ...chosen(protocol, `${at}.protocol`, PROTOCOLS),
+      ...(appProtocol === undefined ? [] : each(isQualifiedName(appProtocol), `${at}.appProtocol`, appProtocol)),
+    ];
+  });
 }
 
-function validateSubset(subset: EndpointSubset, at: string): Causes {
-  const causes: Causes = [];
-  if (!subset.addresses?.length && !subset.notReadyAddresses?.length)
-    causes.push(required(at, "must specify `addresses` or `notReadyAddresses`"));
-  for (const list of ["addresses", "notReadyAddresses"] as const) {
-    for (const [i, { ip, hostname, nodeName }] of (subset[list] ?? []).entries()) {
-      const of = `${at}.${list}[${i}]`;
-      causes.push(...validateAddress(ip ?? "", `${of}.ip`));
-      if (hostname) causes.push(...each(isDNS1123Label(hostname), `${of}.hostname`, hostname));
-      if (nodeName !== undefined) causes.push(...each(isDNS1123Subdomain(nodeName), `${of}.nodeName`, nodeName));
-    }
-  }
-  const several = (subset.ports?.length ?? 0) > 1;
-  for (const [i, port] of (subset.ports ?? []).entries()) {
-    const field = `${at}.ports[${i}]`;
-    if (!port.name) {
-      if (several) causes.push(required(`${field}.name`));
-    } else for (const m of isDNS1123Label(port.name)) causes.push(invalidValue(`${field}.name`, port.name, m));
-    for (const m of isInRange(port.port ?? 0, 1, 65535)) causes.push(invalidValue(`${field}.port`, port.port ?? 0, m));
-    if (port.protocol && !PROTOCOLS.includes(port.protocol))
-      causes.push(notSupported(`${field}.protocol`, port.protocol, PROTOCOLS));
-    const { appProtocol } = port;
-    if (appProtocol !== undefined)
-      causes.push(...each(isQualifiedName(appProtocol), `${field}.appProtocol`, appProtocol));
-  }
-  return causes;
-}
+const validateSubsets = ({ subsets = [] }: Endpoints): Causes =>
+  subsets.flatMap(({ addresses = [], notReadyAddresses = [], ports = [] }, i) => {
+    const at = `subsets[${i}]`;
+    const none = addresses.length === 0 && notReadyAddresses.length === 0;
+    return [
+      ...(none ? [required(at, "must specify `addresses` or `notReadyAddresses`")] : []),
+      ...addresses.flatMap((address, j) => validateAddress(address, `${at}.addresses[${j}]`)),
+      ...notReadyAddresses.flatMap((address, j) => validateAddress(address, `${at}.notReadyAddresses[${j}]`)),
+      ...validatePorts(ports, `${at}.ports`),
+    ];
+  });
 
 export const endpointsStrategy = (facts: ResourceFacts): Strategy =>
   genericStrategy(facts, {
@@ -60,5 +50,8 @@ export const endpointsStrategy = (facts: ResourceFacts): Strategy =>
       for (const { ports } of as<Endpoints>(object).subsets ?? [])
         for (const port of ports ?? []) port.protocol ||= "TCP";
     },
-    validate: (object) => (as<Endpoints>(object).subsets ?? []).flatMap((s, i) => validateSubset(s, `subsets[${i}]`)),
+    validate: (object) => validateSubsets(as<Endpoints>(object)),
+    // What was let in before stays as it is.
+    validateUpdate: (next, old) =>
+      same(as<Endpoints>(next).subsets, as<Endpoints>(old).subsets) ? [] : validateSubsets(as<Endpoints>(next)),
   });

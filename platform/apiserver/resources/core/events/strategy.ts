@@ -3,7 +3,7 @@ import type { Event, EventsV1Event } from "#sdk/api/generated/types.ts";
 import type { DynamicObject } from "#sdk/api/object.ts";
 import type { ResourceFacts } from "#sdk/api/schema.ts";
 import { genericStrategy } from "../../../registry/generic.ts";
-import { nameIsPathSegment } from "../../../registry/names.ts";
+import { nameIsDNSSubdomain, nameIsPathSegment } from "../../../registry/names.ts";
 import type { StorageForm, Strategy } from "../../../registry/strategy.ts";
 import { as } from "../../as.ts";
 import { validateEvent, validateNewEvent, validateNewEventUpdate } from "./validation.ts";
@@ -55,7 +55,9 @@ const RULES: Pick<Strategy, "validate" | "validateUpdate"> = {
 export const eventStrategy = (facts: ResourceFacts): Strategy =>
   genericStrategy(facts, {
     allowCreateOnUpdate: true,
-    validateName: nameIsPathSegment,
+    // Whatever the group, refusals speak of core's kind.
+    toldGroup: "",
+    validateName: facts.group === "" ? nameIsPathSegment : nameIsDNSSubdomain,
     ...(facts.group === "" ? { validate: (object) => validateEvent(as<Event>(object), true) } : { ...RULES, storage }),
     fieldNames:
       facts.group === ""

@@ -2,23 +2,44 @@
 import type { Event } from "#sdk/api/generated/types.ts";
 import { isQualifiedName } from "#sdk/api/names.ts";
 import { type Causes, invalidValue, required } from "../../../registry/causes.ts";
+import { type GoField, goValue } from "../../../registry/go-names.ts";
 import { each, immutable } from "../../checks.ts";
 
 const LENGTHS = { reportingInstance: 128, action: 128, reason: 128, message: 1024 };
-const UNCHANGED = [
-  "involvedObject",
-  "reason",
-  "message",
-  "source",
-  "firstTimestamp",
-  "lastTimestamp",
-  "count",
-  "reason",
-  "type",
-  "eventTime",
-  "action",
-  "related",
-] as const;
+const SOURCE: readonly GoField[] = [
+  { go: "Component", json: "component", zero: "" },
+  { go: "Host", json: "host", zero: "" },
+];
+const REFERENCE: readonly GoField[] = [
+  { go: "Kind", json: "kind", zero: "" },
+  { go: "Namespace", json: "namespace", zero: "" },
+  { go: "Name", json: "name", zero: "" },
+  { go: "UID", json: "uid", zero: "" },
+  { go: "APIVersion", json: "apiVersion", zero: "" },
+  { go: "ResourceVersion", json: "resourceVersion", zero: "" },
+  { go: "FieldPath", json: "fieldPath", zero: "" },
+];
+type Fixed = Exclude<keyof Event, "metadata" | "series" | "kind" | "apiVersion">;
+
+/** What stays as it was, in upstream's order, how it is told of and what it is when it is absent. */
+const UNCHANGED: readonly [field: Fixed, absent: "" | 0 | null, of?: readonly GoField[]][] = [
+  ["involvedObject", null, REFERENCE],
+  ["reason", ""],
+  ["message", ""],
+  ["source", null, SOURCE],
+  ["firstTimestamp", null],
+  ["lastTimestamp", null],
+  ["count", 0],
+  ["reason", ""],
+  ["type", ""],
+  ["eventTime", null],
+  ["action", ""],
+  ["related", null, REFERENCE],
+];
+
+/** As Go holds it: structs are never absent. */
+const shown = (event: Event, [field, absent, of]: (typeof UNCHANGED)[number]): unknown =>
+  of && (event[field] || field !== "related") ? goValue(event[field] ?? {}, of) : (event[field] ?? absent);
 
 /** What holds in both groups. Events of the newer form say when they happened, and by whom they were reported. */
 export function validateEvent(event: Event, isCore: boolean): Causes {
@@ -72,8 +93,8 @@ export function validateNewEventUpdate(next: Event, old: Event): Causes {
   return [
     ...validateEvent(next, false),
     ...(JSON.stringify(next.series) === JSON.stringify(old.series) ? [] : validateSeries(next)),
-    ...UNCHANGED.flatMap((field) => immutable(field, next[field], old[field])),
-    ...immutable("reportingController", next.reportingComponent, old.reportingComponent),
-    ...immutable("reportingInstance", next.reportingInstance, old.reportingInstance),
+    ...UNCHANGED.flatMap((one) => immutable(one[0], shown(next, one), shown(old, one))),
+    ...immutable("reportingController", next.reportingComponent ?? "", old.reportingComponent ?? ""),
+    ...immutable("reportingInstance", next.reportingInstance ?? "", old.reportingInstance ?? ""),
   ];
 }

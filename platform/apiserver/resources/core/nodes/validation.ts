@@ -6,14 +6,15 @@ import {
   duplicate,
   forbiddenField,
   invalidValue,
-  notSupported,
+  notSupportedInOrder,
   required,
 } from "../../../registry/causes.ts";
+import { validateCIDR } from "../../addresses.ts";
 import { each, same } from "../../checks.ts";
+import { parseRange } from "../../networking/ranges.ts";
 import { validateAmount } from "../../resourceNames.ts";
 
-const EFFECTS = ["NoExecute", "NoSchedule", "PreferNoSchedule"];
-const CIDR = /^(\d{1,3}\.){3}\d{1,3}\/\d{1,2}$|^[0-9a-fA-F:.]*:[0-9a-fA-F:.]*\/\d{1,3}$/;
+const EFFECTS = ["NoSchedule", "PreferNoSchedule", "NoExecute"];
 
 function validateTaints(taints: readonly Taint[], path: string): Causes {
   const seen = new Set<string>();
@@ -24,7 +25,7 @@ function validateTaints(taints: readonly Taint[], path: string): Causes {
     const odd = isLabelValue(value);
     if (odd.length > 0) causes.push(invalidValue(`${at}.value`, value, odd.join(";")));
     if (effect === "") causes.push(required(`${at}.effect`));
-    else if (!EFFECTS.includes(effect)) causes.push(notSupported(`${at}.effect`, effect, EFFECTS));
+    else if (!EFFECTS.includes(effect)) causes.push(notSupportedInOrder(`${at}.effect`, effect, EFFECTS));
     const pair = `${effect}/${key}`;
     if (seen.has(pair)) {
       const twice = duplicate(at, taint);
@@ -44,13 +45,17 @@ const validateAmounts = ({ status }: Node): Causes =>
 
 function validatePodCIDRs(ranges: readonly string[]): Causes {
   const at = "spec.podCIDRs";
-  const causes = ranges.flatMap((range, i) =>
-    CIDR.test(range)
-      ? []
-      : [invalidValue(`${at}[${i}]`, range, "must be a valid CIDR value, (e.g. 10.9.8.0/24 or 2001:db8::/64)")],
-  );
-  const families = new Set(ranges.map((range) => range.includes(":")));
-  if (causes.length === 0 && families.size < ranges.length)
+  const causes = ranges.flatMap((range, i) => validateCIDR(range, `${at}[${i}]`));
+  if (ranges.length < 2) return causes;
+  const broken = ranges.findIndex((range) => parseRange(range) === undefined);
+  if (broken >= 0)
+    causes.push({
+      reason: "InternalError",
+      message: `Internal error: invalid PodCIDRs. failed to check with dual stack with error:invalid CIDR[${broken}]: <nil> (invalid CIDR address: ${ranges[broken]})`,
+      field: at,
+    });
+  const families = new Set(ranges.map((range) => parseRange(range)?.family));
+  if (broken >= 0 || families.size < 2 || ranges.length > 2)
     causes.push(invalidValue(at, ranges, "may specify no more than one CIDR for each IP family"));
   return causes;
 }
@@ -68,8 +73,11 @@ export function validateNodeUpdate(next: Node, old: Node): Causes {
     if (addresses.slice(0, i).some((other) => same(other, address)))
       causes.push(duplicate(`status.addresses[${i}]`, address));
   const ranges = old.spec?.podCIDRs ?? [];
-  if (ranges.length > 0 && !same(ranges, next.spec?.podCIDRs))
-    causes.push(forbiddenField("spec.podCIDRs", 'node updates may not change podCIDR except from "" to valid'));
+  const now = next.spec?.podCIDRs ?? [];
+  const moved = ranges.filter((range, i) => range !== now[i]);
+  const told = ranges.length > 0 && ranges.length !== now.length ? moved.slice(0, 1) : moved;
+  const fixed = 'node updates may not change podCIDR except from "" to valid';
+  causes.push(...told.map(() => forbiddenField("spec.podCIDRs", fixed)));
   const provider = old.spec?.providerID;
   if (provider && provider !== next.spec?.providerID)
     causes.push(forbiddenField("spec.providerID", 'node updates may not change providerID except from "" to valid'));

@@ -1,16 +1,13 @@
 /** ResourceQuotas. What they allow is kept by admission and the store's ledgers. */
 import type { ResourceQuota, ResourceQuotaSpec } from "#sdk/api/generated/types.ts";
-import { isQualifiedName } from "#sdk/api/names.ts";
-import { parseQuantity } from "#sdk/api/quantity.ts";
 import type { ResourceFacts } from "#sdk/api/schema.ts";
 import { type Causes, invalidValue, required } from "../../../registry/causes.ts";
 import { genericStrategy, statusView } from "../../../registry/generic.ts";
+import { type GoField, goValue } from "../../../registry/go-names.ts";
 import type { Strategy } from "../../../registry/strategy.ts";
 import { as } from "../../as.ts";
-import { each, immutable, nonNegativeQuantity } from "../../checks.ts";
-import { COMPUTE, COUNTED, isQuotaName } from "../../resourceNames.ts";
-
-const WHOLE = new Set(COUNTED);
+import { same } from "../../checks.ts";
+import { COMPUTE, isQuotaName, validateAmount, validateResourceName } from "../../resourceNames.ts";
 
 const EXISTENCE_SCOPES = ["Terminating", "NotTerminating", "BestEffort", "NotBestEffort", "CrossNamespacePodAffinity"];
 const SCOPES = new Set([...EXISTENCE_SCOPES, "PriorityClass", "VolumeAttributesClass"]);
@@ -26,23 +23,33 @@ type Amounts = Record<string, string | number> | undefined;
 function fitsScope(scope: string, name: string): boolean {
   if (scope === "BestEffort") return name === "pods";
   if (scope === "VolumeAttributesClass") return name === "persistentvolumeclaims" || name === "requests.storage";
-  return name === "pods" || COMPUTE.includes(name);
+  return !SCOPES.has(scope) || name === "pods" || COMPUTE.includes(name);
 }
 
 function validateAmounts(amounts: Amounts, at: string): Causes {
   return Object.entries(amounts ?? {}).flatMap(([name, amount]) => {
     const field = `${at}[${name}]`;
-    const causes = each(isQualifiedName(name), field, name);
-    if (causes.length === 0 && !name.includes("/") && !isQuotaName(name)) {
-      causes.push(invalidValue(field, name, "must be a standard resource type or fully qualified"));
-      causes.push(invalidValue(field, name, "must be a standard resource for quota"));
-    }
-    causes.push(...nonNegativeQuantity(amount, field));
-    if (WHOLE.has(name) && parseQuantity(amount).nano % 1_000_000_000n !== 0n)
-      causes.push(invalidValue(field, String(amount), "must be an integer"));
-    return causes;
+    const unfit = !name.includes("/") && !isQuotaName(name);
+    return [
+      ...validateResourceName(name, field),
+      ...(unfit ? [invalidValue(field, name, "must be a standard resource for quota")] : []),
+      ...validateAmount(name, amount, field),
+    ];
   });
 }
+
+/** The selector as Go prints it. */
+const SELECTOR: readonly GoField[] = [
+  {
+    go: "MatchExpressions",
+    json: "matchExpressions",
+    of: [
+      { go: "ScopeName", json: "scopeName", zero: "" },
+      { go: "Operator", json: "operator", zero: "" },
+      { go: "Values", json: "values" },
+    ],
+  },
+];
 
 function validateScope(spec: ResourceQuotaSpec, scope: string, field: string, value: unknown): Causes {
   return Object.keys(spec.hard ?? {})
@@ -72,7 +79,7 @@ function validateSelector(spec: ResourceQuotaSpec): Causes {
   const at = "spec.scopeSelector.matchExpressions";
   const causes = expressions.flatMap(({ scopeName = "", operator = "", values = [] }): Causes => {
     const of: Causes = SCOPES.has(scopeName) ? [] : [invalidValue(`${at}.scopeName`, scopeName, "unsupported scope")];
-    of.push(...validateScope(spec, scopeName, at, spec.scopeSelector));
+    of.push(...validateScope(spec, scopeName, at, goValue(spec.scopeSelector, SELECTOR)));
     if (EXISTENCE_SCOPES.includes(scopeName) && operator !== "Exists")
       of.push(invalidValue(`${at}.operator`, operator, ONLY_EXISTS));
     if (operator === "In" || operator === "NotIn") {
@@ -110,7 +117,10 @@ export const resourceQuotaStrategy = (facts: ResourceFacts): Strategy =>
     validateUpdate(next, old) {
       const [after, before] = [as<ResourceQuota>(next).spec, as<ResourceQuota>(old).spec];
       const set = (scopes: readonly string[] | undefined) => [...new Set(scopes)].sort();
-      return [...validate(after), ...immutable("spec.scopes", set(after?.scopes), set(before?.scopes))];
+      const fixed = same(set(after?.scopes), set(before?.scopes))
+        ? []
+        : [invalidValue("spec.scopes", after?.scopes ?? null, "field is immutable")];
+      return [...validate(after), ...fixed];
     },
     views: {
       status: {

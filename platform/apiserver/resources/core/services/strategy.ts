@@ -10,62 +10,56 @@ import { genericStrategy } from "../../../registry/generic.ts";
 import { nameIsDNSLabel } from "../../../registry/names.ts";
 import type { Effects, EffectsRequest, Strategy } from "../../../registry/strategy.ts";
 import { as } from "../../as.ts";
+import { parseRange, type Range } from "../../networking/ranges.ts";
+import {
+  completeFamilies,
+  dropOfOtherTypes,
+  keepAllocated,
+  NODE_PORTS,
+  needsHealthCheck,
+  needsNodePorts,
+  normalizeAddresses,
+  validateRequests,
+} from "./families.ts";
 import { isReachable, validateService, validateServiceUpdate } from "./validation.ts";
 
-const NODE_PORT_MIN = 30_000;
-const NODE_PORT_MAX = 32_767;
-
 const KIND = { group: "", kind: "Service" };
-const hasNodePorts = (spec: ServiceSpec) =>
-  spec.type === "NodePort" || (spec.type === "LoadBalancer" && spec.allocateLoadBalancerNodePorts !== false);
 const hasAddress = (spec: ServiceSpec) => spec.type !== "ExternalName" && spec.clusterIP !== "None";
+
+const AFFINITY_SECONDS = 10_800;
+const INTERNAL_TYPES = ["ClusterIP", "NodePort", "LoadBalancer"];
 
 export function defaultService(service: Service): void {
   service.spec ??= {};
   const { spec } = service;
   spec.sessionAffinity ||= "None";
   spec.type ||= "ClusterIP";
-  if (spec.sessionAffinity === "ClientIP") spec.sessionAffinityConfig ??= { clientIP: { timeoutSeconds: 10_800 } };
+  if (spec.sessionAffinity === "None") delete spec.sessionAffinityConfig;
+  if (spec.sessionAffinity === "ClientIP" && spec.sessionAffinityConfig?.clientIP?.timeoutSeconds === undefined)
+    spec.sessionAffinityConfig = { clientIP: { timeoutSeconds: AFFINITY_SECONDS } };
   for (const port of spec.ports ?? []) {
     port.protocol ||= "TCP";
     if (port.targetPort === undefined || port.targetPort === 0 || port.targetPort === "") port.targetPort = port.port;
   }
   if (isReachable(spec)) spec.externalTrafficPolicy ||= "Cluster";
-  if (spec.type !== "ExternalName") spec.internalTrafficPolicy ??= "Cluster";
+  if (INTERNAL_TYPES.includes(spec.type)) spec.internalTrafficPolicy ??= "Cluster";
   if (spec.type === "LoadBalancer") spec.allocateLoadBalancerNodePorts ??= true;
 }
 
-/** Families and the list of addresses follow from the type and the first address. Only IPv4 ranges are served. */
-function completeFamilies(spec: ServiceSpec): void {
-  if (spec.type === "ExternalName") {
-    for (const field of ["clusterIP", "clusterIPs", "ipFamilies", "ipFamilyPolicy"] as const) delete spec[field];
-    return;
-  }
-  if (spec.clusterIP && !spec.clusterIPs?.length) spec.clusterIPs = [spec.clusterIP];
-  if (!spec.clusterIP && spec.clusterIPs?.length) spec.clusterIP = spec.clusterIPs[0];
-  if (spec.clusterIP === "None" && !spec.selector && !spec.ipFamilyPolicy) spec.ipFamilyPolicy = "RequireDualStack";
-  spec.ipFamilyPolicy ??= "SingleStack";
-  spec.ipFamilies ??= spec.ipFamilyPolicy === "RequireDualStack" ? ["IPv4", "IPv6"] : ["IPv4"];
-}
-
-interface Range {
-  base: number;
-  size: number;
-}
-
-const toNumber = (address: string) => address.split(".").reduce((n, part) => n * 256 + Number(part), 0);
-const toAddress = (value: number) => [24, 16, 8, 0].map((shift) => Math.floor(value / 2 ** shift) % 256).join(".");
+const toAddress = (value: bigint) => [24n, 16n, 8n, 0n].map((shift) => (value >> shift) & 255n).join(".");
 
 function rangeOf(cidr: string): Range {
-  const [base = "", bits = "32"] = cidr.split("/");
-  return { base: toNumber(base), size: 2 ** (32 - Number(bits)) };
+  const range = parseRange(cidr);
+  if (!range) throw new Error(`the services' range ${cidr} is none`);
+  return range;
 }
 
 /** Static addresses are asked for in the lower part (KEP-3070); what the server chooses comes from above it. */
-function chooseAddress({ base, size }: Range): string {
+function chooseAddress({ base, bits }: Range): string {
+  const size = 2 ** (32 - bits);
   const reserved = Math.min(Math.max(16, Math.floor(size / 16)), 256, Math.floor(size / 2));
   const span = size - 1 - reserved;
-  return toAddress(base + reserved + Math.floor(Math.random() * Math.max(1, span)));
+  return toAddress(base + BigInt(reserved + Math.floor(Math.random() * Math.max(1, span))));
 }
 
 const hold = (ledger: string, takes: boolean): LedgerChange => ({
@@ -78,7 +72,9 @@ const hold = (ledger: string, takes: boolean): LedgerChange => ({
 
 const addressLedger = (address: string) => `ip/${address}`;
 const portLedger = (port: ServicePort) => `nodeport/${port.protocol ?? "TCP"}/${port.nodePort}`;
-const choosePort = () => NODE_PORT_MIN + Math.floor(Math.random() * (NODE_PORT_MAX - NODE_PORT_MIN + 1));
+const choosePort = () => NODE_PORTS.min + Math.floor(Math.random() * (NODE_PORTS.max - NODE_PORTS.min + 1));
+/** The port at which nodes tell balancers whether they have the service's pods. */
+const HEALTH_CHECK = (port: number): ServicePort => ({ port: 0, protocol: "TCP", nodePort: port });
 
 /** The addresses that a service holds, for itself alone. */
 function addressesOf(service: Service | undefined, isRoots: boolean, serviceCIDR: string): Set<string> {
@@ -88,7 +84,9 @@ function addressesOf(service: Service | undefined, isRoots: boolean, serviceCIDR
 }
 
 function portsOf(service: Service | undefined): Map<string, ServicePort> {
-  return new Map((service?.spec?.ports ?? []).filter((p) => p.nodePort).map((p) => [portLedger(p), p]));
+  const { ports = [], healthCheckNodePort: check } = service?.spec ?? {};
+  const all = [...ports, ...(check ? [HEALTH_CHECK(check)] : [])];
+  return new Map(all.filter((p) => p.nodePort).map((p) => [portLedger(p), p]));
 }
 
 /** Addresses and node ports are ledgers with room for one: whoever writes first has them. */
@@ -124,10 +122,16 @@ function allocate(spec: ServiceSpec, range: Range, chosen: Set<string>): void {
     spec.clusterIPs = [spec.clusterIP];
     chosen.add(addressLedger(spec.clusterIP));
   }
-  if (!hasNodePorts(spec)) return;
+  if (needsHealthCheck(spec) && !spec.healthCheckNodePort) {
+    spec.healthCheckNodePort = choosePort();
+    chosen.add(portLedger(HEALTH_CHECK(spec.healthCheckNodePort)));
+  }
+  if (!needsNodePorts(spec)) return;
   for (const port of spec.ports ?? []) {
     if (port.nodePort) continue;
-    port.nodePort = choosePort();
+    // The same port by another protocol is the same port of the node.
+    const twin = spec.ports?.find((p) => p.port === port.port && p.protocol !== port.protocol && p.nodePort);
+    port.nodePort = twin?.nodePort ?? choosePort();
     chosen.add(portLedger(port));
   }
 }
@@ -138,6 +142,8 @@ function release(spec: ServiceSpec, ledger: string): void {
     delete spec.clusterIPs;
   }
   for (const port of spec.ports ?? []) if (portLedger(port) === ledger) delete port.nodePort;
+  const { healthCheckNodePort: check } = spec;
+  if (check && portLedger(HEALTH_CHECK(check)) === ledger) delete spec.healthCheckNodePort;
 }
 
 function taken(service: Service, ledger: string): StatusError {
@@ -153,26 +159,14 @@ function taken(service: Service, ledger: string): StatusError {
   ]);
 }
 
-/** What the server gave the service stays its own when an update leaves it out. */
-function keepAllocated(next: ServiceSpec, old: ServiceSpec): void {
-  // Ports of the old type are given back when no other was asked for.
-  if (hasNodePorts(old) && next.type !== "NodePort" && next.type !== "LoadBalancer") {
-    const had = new Set((old.ports ?? []).map((port) => port.nodePort));
-    const same = (next.ports ?? []).every((port) => !port.nodePort || had.has(port.nodePort));
-    if (same) for (const port of next.ports ?? []) delete port.nodePort;
-  }
-  if (hasAddress(next) && hasAddress(old) && old.clusterIP && !next.clusterIP) {
-    next.clusterIP = old.clusterIP;
-    next.clusterIPs = old.clusterIPs;
-  }
-  if (old.type === "ExternalName" || next.type === "ExternalName") return;
-  next.ipFamilies ??= old.ipFamilies;
-  next.ipFamilyPolicy ??= old.ipFamilyPolicy;
-  if (!hasNodePorts(next)) return;
-  for (const port of next.ports ?? []) {
-    const before = old.ports?.find((p) => p.port === port.port && p.protocol === port.protocol);
-    if (!port.nodePort && before?.nodePort) port.nodePort = before.nodePort;
-  }
+/** What upstream's allocators do before anything is judged. */
+function prepare(service: Service, before: Service | undefined, serviceCIDR: string): void {
+  const { spec } = service;
+  if (!spec) return;
+  if (before?.spec) keepAllocated(spec, before.spec);
+  normalizeAddresses(spec, before?.spec);
+  completeFamilies(service, before);
+  validateRequests(service, before, rangeOf(serviceCIDR));
 }
 
 export const serviceStrategy =
@@ -186,17 +180,17 @@ export const serviceStrategy =
       applyDefaults: (object) => defaultService(as<Service>(object)),
       prepareForCreate(object) {
         const service = as<Service>(object);
+        prepare(service, undefined, serviceCIDR);
         service.status = { loadBalancer: {} };
-        if (service.spec) completeFamilies(service.spec);
       },
       prepareForUpdate(next, old) {
-        const [spec, before] = [as<Service>(next).spec, as<Service>(old).spec];
-        if (!spec || !before) return;
-        keepAllocated(spec, before);
-        completeFamilies(spec);
-        if (spec.type !== "LoadBalancer") delete spec.allocateLoadBalancerNodePorts;
-        const same = spec.externalTrafficPolicy === before.externalTrafficPolicy;
-        if (isReachable(before) && !isReachable(spec) && same) delete spec.externalTrafficPolicy;
+        const [service, before] = [as<Service>(next), as<Service>(old)];
+        if (!service.spec || !before.spec) return;
+        prepare(service, before, serviceCIDR);
+        dropOfOtherTypes(service.spec, before.spec);
+        const same = service.spec.externalTrafficPolicy === before.spec.externalTrafficPolicy;
+        if (isReachable(before.spec) && !isReachable(service.spec) && same) delete service.spec.externalTrafficPolicy;
+        if (service.spec.type !== "LoadBalancer" && service.status) service.status.loadBalancer = {};
       },
       validate: (object) => validateService(as<Service>(object)),
       validateUpdate: (next, old) => validateServiceUpdate(as<Service>(next), as<Service>(old)),

@@ -1,0 +1,185 @@
+/**
+ * Addresses and families of services before anything is judged: what upstream's allocators complete and refuse first, alone
+ * (pkg/registry/core/service/storage). One family is served: IPv4.
+ */
+import type { Service, ServiceSpec } from "#sdk/api/generated/types.ts";
+import { invalid, type StatusError } from "#sdk/api/status.ts";
+import { type Causes, invalidValue } from "../../../registry/causes.ts";
+import { isIPv4, isIPv6 } from "../../addresses.ts";
+import { same } from "../../checks.ts";
+import { addressValue, type Range } from "../../networking/ranges.ts";
+import { validateFamilies } from "./validation.ts";
+
+const KIND = { group: "", kind: "Service" };
+export const NODE_PORTS = { min: 30_000, max: 32_767 };
+
+const refusal = (service: Service, causes: Causes): StatusError => invalid(KIND, service.metadata.name ?? "", causes);
+const needsAddress = ({ type }: ServiceSpec): boolean => type !== "ExternalName";
+export const needsNodePorts = ({ type, allocateLoadBalancerNodePorts: allocates }: ServiceSpec): boolean =>
+  type === "NodePort" || (type === "LoadBalancer" && allocates !== false);
+export const needsHealthCheck = ({ type, externalTrafficPolicy }: ServiceSpec): boolean =>
+  type === "LoadBalancer" && externalTrafficPolicy === "Local";
+
+/** The first address alone and the list of them tell each other. */
+export function normalizeAddresses(spec: ServiceSpec, old?: ServiceSpec): void {
+  if (!old) {
+    if (spec.clusterIP && !spec.clusterIPs?.length) spec.clusterIPs = [spec.clusterIP];
+    return;
+  }
+  if (old.clusterIPs?.length && !spec.clusterIPs?.length && old.clusterIP === spec.clusterIP)
+    spec.clusterIPs = old.clusterIPs;
+  if (old.clusterIP === spec.clusterIP || !same(old.clusterIPs, spec.clusterIPs)) return;
+  if (old.clusterIP && !spec.clusterIP) delete spec.clusterIPs;
+  else if (spec.clusterIP) spec.clusterIPs = [spec.clusterIP];
+}
+
+/** What the server gave the service stays its own when an update leaves it out. */
+export function keepAllocated(spec: ServiceSpec, old: ServiceSpec): void {
+  if (needsAddress(old) && needsAddress(spec)) {
+    if (!spec.clusterIP && old.clusterIP) spec.clusterIP = old.clusterIP;
+    if (!spec.clusterIPs?.length && old.clusterIPs?.length) spec.clusterIPs = old.clusterIPs;
+  }
+  if (needsNodePorts(old) && needsNodePorts(spec)) {
+    const portsOf = ({ ports = [] }: ServiceSpec) => new Set(ports.flatMap(({ nodePort }) => nodePort || []));
+    const [had, has] = [portsOf(old), portsOf(spec)];
+    const before = new Map((old.ports ?? []).map(({ name, nodePort }) => [name ?? "", nodePort]));
+    for (const port of spec.ports ?? []) {
+      const nodePort = before.get(port.name ?? "");
+      if (!port.nodePort && nodePort && !(had.has(nodePort) && has.has(nodePort))) port.nodePort = nodePort;
+    }
+  }
+  if (needsHealthCheck(old) && needsHealthCheck(spec)) spec.healthCheckNodePort ||= old.healthCheckNodePort;
+}
+
+/** Of a service that prefers two families and has the one there is, nothing is to be done. */
+function isSettled(spec: ServiceSpec, old: ServiceSpec | undefined): boolean {
+  if (!old || spec.ipFamilyPolicy !== "PreferDualStack" || old.type !== spec.type || !needsAddress(spec)) return false;
+  const policy = old.ipFamilyPolicy ?? "PreferDualStack";
+  return policy === "PreferDualStack" && same(old.clusterIPs, spec.clusterIPs) && same(old.ipFamilies, spec.ipFamilies);
+}
+
+const isHeadless = ({ clusterIP }: ServiceSpec): boolean => clusterIP === "None";
+const selectsNothing = ({ selector }: ServiceSpec): boolean => Object.keys(selector ?? {}).length === 0;
+
+/** Fewer families or addresses than before are only for those who want one. */
+function validateReduction(spec: ServiceSpec, old: ServiceSpec): Causes {
+  const { ipFamilyPolicy: policy } = spec;
+  const field = "spec.ipFamilyPolicy";
+  const reduced = (list: "clusterIPs" | "ipFamilies", what: string): Causes => {
+    const [now, before] = [spec[list]?.length ?? 0, old[list]?.length ?? 0];
+    return now > 0 && now < before ? [invalidValue(field, policy, `must be 'SingleStack' to release the ${what}`)] : [];
+  };
+  if (policy !== "SingleStack")
+    return [...reduced("clusterIPs", "secondary cluster IP"), ...reduced("ipFamilies", "secondary IP family")];
+  for (const list of ["clusterIPs", "ipFamilies"] as const) {
+    const [now, before] = [spec[list] ?? [], old[list]];
+    if (now.length > 1 && same(now, before)) spec[list] = now.slice(0, 1);
+  }
+  return [];
+}
+
+function validateSingle({ ipFamilyPolicy: policy, clusterIPs, ipFamilies }: ServiceSpec): Causes {
+  if (policy !== "SingleStack") return [];
+  const two = (list: readonly string[] | undefined, what: string): Causes =>
+    list?.length === 2
+      ? [
+          invalidValue(
+            "spec.ipFamilyPolicy",
+            policy,
+            `must be 'RequireDualStack' or 'PreferDualStack' when multiple ${what} are specified`,
+          ),
+        ]
+      : [];
+  return [...two(clusterIPs, "cluster IPs"), ...two(ipFamilies, "IP families")];
+}
+
+/** Families follow from the addresses that are asked for. */
+function addFamilies(spec: ServiceSpec): Causes {
+  const causes: Causes = [];
+  for (const [i, address] of (spec.clusterIPs ?? []).entries()) {
+    if (address === "None") break;
+    if (i < (spec.ipFamilies?.length ?? 0)) continue;
+    const family = isIPv4(address) ? "IPv4" : isIPv6(address) ? "IPv6" : "unknown";
+    if (family === "IPv4") spec.ipFamilies = [...(spec.ipFamilies ?? []), family];
+    else
+      causes.push(
+        invalidValue(`spec.clusterIPs[${i}]`, spec.clusterIPs, `${family} is not configured on this cluster`),
+      );
+  }
+  return causes;
+}
+
+function validateServed({ ipFamilyPolicy: policy, ipFamilies = [] }: ServiceSpec): Causes {
+  const dual =
+    policy === "RequireDualStack"
+      ? [invalidValue("spec.ipFamilyPolicy", policy, "this cluster is not configured for dual-stack services")]
+      : [];
+  const families = ipFamilies.flatMap((family, i) =>
+    family === "IPv4" ? [] : [invalidValue(`spec.ipFamilies[${i}]`, family, "not configured on this cluster")],
+  );
+  return [...dual, ...families];
+}
+
+/** Completes policy and families, or throws what is wrong with them (a 422 with these causes alone). */
+export function completeFamilies(service: Service, before: Service | undefined): void {
+  const spec = service.spec ?? {};
+  const old = before?.spec;
+  if (!needsAddress(spec) || isSettled(spec, old)) return;
+  const judge = (causes: Causes) => {
+    if (causes.length > 0) throw refusal(service, causes);
+  };
+  const nowhere = isHeadless(spec) && selectsNothing(spec);
+  spec.ipFamilyPolicy ??= old?.ipFamilyPolicy ?? (nowhere ? "RequireDualStack" : "SingleStack");
+  judge(validateFamilies(spec, old));
+  judge([...(old ? validateReduction(spec, old) : []), ...validateSingle(spec), ...addFamilies(spec)]);
+  if (!nowhere) judge(validateServed(spec));
+  if (!spec.ipFamilies?.length) spec.ipFamilies = ["IPv4"];
+  // Whoever lists addresses itself may have any family.
+  if (nowhere && spec.ipFamilies.length < 2 && spec.ipFamilyPolicy !== "SingleStack")
+    spec.ipFamilies = [...spec.ipFamilies, spec.ipFamilies[0] === "IPv4" ? "IPv6" : "IPv4"];
+}
+
+/** Refuses what is asked for by name and cannot be had: addresses out of the range, ports out of theirs. */
+export function validateRequests(service: Service, before: Service | undefined, range: Range): void {
+  const { clusterIP, clusterIPs, ports = [], type } = service.spec ?? {};
+  const wants =
+    needsAddress(service.spec ?? {}) && clusterIP && clusterIP !== "None" && before?.spec?.clusterIP === undefined;
+  const size = 1n << BigInt(32 - range.bits);
+  const offset = wants ? addressValue(clusterIP) - range.base : 1n;
+  // Neither the range's own name nor its broadcast address is anybody's.
+  if (wants && (offset <= 0n || offset >= size - 1n)) {
+    const detail = `failed to allocate IP ${clusterIP}: the provided network does not match the current range`;
+    throw refusal(service, [invalidValue("spec.clusterIPs", clusterIPs, detail)]);
+  }
+  if (type !== "NodePort" && type !== "LoadBalancer") return;
+  const had = new Set((before?.spec?.ports ?? []).map(({ nodePort }) => nodePort));
+  const outside = (value: number | undefined) => value && (value < NODE_PORTS.min || value > NODE_PORTS.max);
+  for (const [i, { nodePort }] of ports.entries())
+    if (outside(nodePort) && !had.has(nodePort)) {
+      const detail = `provided port is not in the valid range. The range of valid ports is ${NODE_PORTS.min}-${NODE_PORTS.max}`;
+      throw refusal(service, [invalidValue(`spec.ports[${i}].nodePort`, nodePort, detail)]);
+    }
+}
+
+/** Fields of a type that the service has no longer go with it, where they were not asked for anew. */
+export function dropOfOtherTypes(spec: ServiceSpec, old: ServiceSpec): void {
+  const external = ({ type }: ServiceSpec) => type === "NodePort" || type === "LoadBalancer";
+  if (needsAddress(old) && !needsAddress(spec)) {
+    if (old.clusterIP === spec.clusterIP && same(old.clusterIPs, spec.clusterIPs)) {
+      delete spec.clusterIP;
+      delete spec.clusterIPs;
+    }
+    for (const field of ["ipFamilies", "ipFamilyPolicy"] as const)
+      if (same(old[field], spec[field])) delete spec[field];
+  }
+  if (external(old) && !external(spec)) {
+    const had = new Set((old.ports ?? []).map(({ nodePort }) => nodePort));
+    if ((spec.ports ?? []).every(({ nodePort }) => !nodePort || had.has(nodePort)))
+      for (const port of spec.ports ?? []) delete port.nodePort;
+  }
+  if (needsHealthCheck(old) && !needsHealthCheck(spec) && old.healthCheckNodePort === spec.healthCheckNodePort)
+    delete spec.healthCheckNodePort;
+  if (old.type !== "LoadBalancer" || spec.type === "LoadBalancer") return;
+  for (const field of ["allocateLoadBalancerNodePorts", "loadBalancerClass"] as const)
+    if (old[field] === spec[field]) delete spec[field];
+}
