@@ -6,7 +6,7 @@ import type { DynamicObject } from "#sdk/api/object.ts";
 import { alreadyExists, badRequest, forbidden, internal, invalid, notFound, StatusError } from "#sdk/api/status.ts";
 import { encode, type Written } from "./document.ts";
 import { generateName } from "./generateName.ts";
-import { resetStatus } from "./generic.ts";
+import { resetStatus, toldKind } from "./generic.ts";
 import { validateMeta } from "./meta.ts";
 import { ALLOCATION_ATTEMPTS_MAX, type Pipeline, type WriteOptions } from "./pipeline.ts";
 import type { RequestContext, ResourceEntry } from "./strategy.ts";
@@ -56,7 +56,7 @@ export class Creation {
     object: DynamicObject,
     options: WriteOptions,
   ): Promise<Written> {
-    const { strategy, facts } = entry;
+    const { strategy } = entry;
     const meta = object.metadata;
     checkNamespace(entry, namespace, object);
     if (meta.resourceVersion) throw badRequest("resourceVersion should not be set on objects to be created");
@@ -85,7 +85,7 @@ export class Creation {
       ...validateMeta(next.metadata, this.#pipeline.metaRules(entry)),
       ...(strategy.validate?.(next, context) ?? []),
     ];
-    if (causes.length > 0) throw invalid(facts, next.metadata.name ?? "", causes);
+    if (causes.length > 0) throw invalid(toldKind(entry), next.metadata.name ?? "", causes);
     await strategy.authorizeWrite?.(next, undefined, context);
     for (const warning of strategy.warnings?.(next, undefined) ?? []) context.warn(warning);
     await this.#pipeline.validateAdmission(context, entry, {

@@ -2,7 +2,7 @@
 import type { DynamicObject } from "#sdk/api/object.ts";
 import type { ResourceFacts } from "#sdk/api/schema.ts";
 import { nameIsDNSSubdomain } from "./names.ts";
-import type { Strategy, ViewStrategy } from "./strategy.ts";
+import type { ResourceEntry, Strategy, ViewStrategy } from "./strategy.ts";
 
 /** The status view: everything but status and the caller's bookkeeping in metadata stays as it was. */
 export const statusView: ViewStrategy = {
@@ -17,6 +17,12 @@ export const statusView: ViewStrategy = {
     else next.status = status;
   },
 };
+
+/** The kind that a refusal speaks of. */
+export const toldKind = ({ facts, strategy }: ResourceEntry): { group: string; kind: string } => ({
+  group: strategy.toldGroup ?? facts.group,
+  kind: facts.kind,
+});
 
 export const hasStatusView = (facts: ResourceFacts): boolean =>
   facts.subresources.some((s) => s.name === "status" && s.kind === facts.kind);

@@ -34,7 +34,6 @@ const ON_UPDATE: Readonly<Record<string, readonly Check[]>> = {
   "batch/jobs": BOTH,
   "certificates.k8s.io/certificatesigningrequests": BOTH,
   "discovery.k8s.io/endpointslices": WHOLE,
-  "events.k8s.io/events": NONE,
   "flowcontrol.apiserver.k8s.io/flowschemas": WHOLE,
   "flowcontrol.apiserver.k8s.io/prioritylevelconfigurations": WHOLE,
   "networking.k8s.io/ingressclasses": BOTH,

@@ -144,6 +144,8 @@ export interface StorageForm {
 
 export interface Strategy {
   validateName: NameValidator;
+  /** The group that refusals speak of, where it isn't the kind's own. */
+  toldGroup?: string;
   /** PUT of an absent object creates it. */
   allowCreateOnUpdate: boolean;
   /** PUT without resourceVersion overwrites. */

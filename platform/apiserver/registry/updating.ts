@@ -6,7 +6,7 @@ import { type Causes, invalidValue } from "./causes.ts";
 import type { Creation } from "./creation.ts";
 import { isReleased } from "./deletion.ts";
 import { encode, type Written } from "./document.ts";
-import { resetStatus } from "./generic.ts";
+import { resetStatus, toldKind } from "./generic.ts";
 import { specChanged, unchanged, validateMetaUpdate } from "./meta.ts";
 import { checksOnUpdate } from "./meta-checks.ts";
 import { ALLOCATION_ATTEMPTS_MAX, type Pipeline, UPDATE_ATTEMPTS_MAX, type WriteOptions } from "./pipeline.ts";
@@ -79,7 +79,7 @@ export class Updating {
       Boolean(next.metadata.resourceVersion) && next.metadata.resourceVersion !== old.metadata.resourceVersion;
     if (versioned) throw conflict(facts, request.name, OPTIMISTIC_LOCK);
     if (!next.metadata.resourceVersion && !strategy.allowUnconditionalUpdate) {
-      throw invalid(facts, request.name, [
+      throw invalid(toldKind(entry), request.name, [
         invalidValue("metadata.resourceVersion", 0, "must be specified for an update"),
       ]);
     }
@@ -112,7 +112,7 @@ export class Updating {
       ),
       ...(request.raw ? [] : this.#validateChange(entry, view, next, old, context)),
     ];
-    if (causes.length > 0) throw invalid(facts, request.name, causes);
+    if (causes.length > 0) throw invalid(toldKind(entry), request.name, causes);
     if (!view && !request.raw) await strategy.authorizeWrite?.(next, old, context);
     for (const warning of view ? [] : (strategy.warnings?.(next, old) ?? [])) context.warn(warning);
     if (!request.reviewed) await this.#pipeline.validateAdmission(context, entry, { ...admitted, object: next });

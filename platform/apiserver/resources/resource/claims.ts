@@ -7,13 +7,12 @@ import type {
   ResourceClaimSpec,
   ResourceClaimTemplate,
 } from "#sdk/api/generated/types.ts";
-import { validateLabels } from "#sdk/api/labels.ts";
 import { isDNS1123Subdomain, isQualifiedName } from "#sdk/api/names.ts";
 import type { ResourceFacts } from "#sdk/api/schema.ts";
 import { type Causes, invalidValue, required } from "../../registry/causes.ts";
 import { genericStrategy, statusView } from "../../registry/generic.ts";
 import { goValue } from "../../registry/go-names.ts";
-import { validateAnnotations } from "../../registry/meta.ts";
+import { validateTemplateMeta } from "../../registry/meta.ts";
 import type { Strategy } from "../../registry/strategy.ts";
 import { as } from "../as.ts";
 import { oneOf, same, subdomain } from "../checks.ts";
@@ -137,11 +136,7 @@ const templateOf = ({ spec }: ResourceClaimTemplate): Template => (spec ?? {}) a
 
 function validateTemplate(template: ResourceClaimTemplate): Causes {
   const { metadata, spec } = templateOf(template);
-  return [
-    ...validateLabels(metadata?.labels, "spec.metadata.labels"),
-    ...validateAnnotations(metadata?.annotations, "spec.metadata.annotations"),
-    ...validateClaim(spec?.devices, "spec.spec.devices"),
-  ];
+  return [...validateTemplateMeta(metadata, "spec.metadata"), ...validateClaim(spec?.devices, "spec.spec.devices")];
 }
 
 export const resourceClaimTemplateStrategy = (facts: ResourceFacts): Strategy =>
