@@ -79,6 +79,27 @@ test("an empty list of scaling policies is not the same as none", () => {
   assert.deepEqual(decode(autoscaler, "io.k8s.api.autoscaling.v2.HorizontalPodAutoscaler").object, autoscaler);
 });
 
+test("times are read as Go reads them, and refused in its words", () => {
+  const at = (startTime: string): JsonObject => ({ status: { startTime } });
+  const lease = (renewTime: string): JsonObject => ({ spec: { renewTime } });
+  const LEASE = "io.k8s.api.coordination.v1.Lease";
+  const as = 'as "2006-01-02T15:04:05Z07:00": cannot parse';
+  refused(at("soon"), POD, `parsing time "soon" ${as} "soon" as "2006"`);
+  refused(at("2026-1-1"), POD, `parsing time "2026-1-1" ${as} "1-1" as "01"`);
+  refused(at("2026-02-30T00:00:00Z"), POD, 'parsing time "2026-02-30T00:00:00Z": day out of range');
+  refused(at("2026-13-01T00:00:00Z"), POD, 'parsing time "2026-13-01T00:00:00Z": month out of range');
+  refused(at("2026-01-01T00:00:00Zz"), POD, 'parsing time "2026-01-01T00:00:00Zz": extra text: "z"');
+  refused(
+    lease("2026-01-01T00:00:00Z"),
+    LEASE,
+    'parsing time "2026-01-01T00:00:00Z" as "2006-01-02T15:04:05.000000Z07:00": cannot parse "Z" as ".000000"',
+  );
+  assert.deepEqual(
+    decode(lease("2026-01-01T01:00:00.123456+01:00"), LEASE).object,
+    lease("2026-01-01T00:00:00.123456Z"),
+  );
+});
+
 test("a schema inside a schema is read as one, or is what may stand in its place", () => {
   const CRD = "io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1.CustomResourceDefinition";
   const crd = (schema: JsonObject): JsonObject => ({
