@@ -43,7 +43,7 @@ export function named(value: unknown): unknown {
       ]),
     );
   return typeof value === "string"
-    ? PATTERNS.reduce((text, [pattern, name]) => text.replace(pattern, name), documentsSorted(value))
+    ? PATTERNS.reduce((text, [pattern, name]) => text.replace(pattern, name), documentsSorted(mistakesSorted(value)))
     : value;
 }
 
@@ -65,6 +65,13 @@ const sorted = (value: unknown): unknown =>
             .map((key) => [key, sorted(value[key])]),
         )
       : value;
+
+/** What does not fit an applied configuration's type is told of in the order of Go's maps. */
+const mistakesSorted = (text: string): string =>
+  text.replace(/errors:(\n {2}[^\n]*)+/, (all) => {
+    const [head, ...lines] = all.split("\n");
+    return [head, ...lines.sort()].join("\n");
+  });
 
 /** Where a message quotes a whole document, its fields stand in the order in which the server keeps them. */
 function documentsSorted(text: string): string {

@@ -4,7 +4,14 @@ import { compileRules } from "#platform/rules/structural/rules.ts";
 import type { StructuralSchema } from "#platform/rules/structural/schema.ts";
 import { prune } from "#platform/rules/structural/shape.ts";
 import { validateValue } from "#platform/rules/structural/values.ts";
-import { type Causes, forbiddenField, invalidValue, notSupported, required } from "../registry/causes.ts";
+import {
+  type Causes,
+  forbiddenField,
+  invalidValue,
+  notSupported,
+  notSupportedInOrder,
+  required,
+} from "../registry/causes.ts";
 
 const TYPES = ["array", "boolean", "integer", "number", "object", "string"];
 const REASONS = ["FieldValueDuplicate", "FieldValueForbidden", "FieldValueInvalid", "FieldValueRequired"];
@@ -27,12 +34,15 @@ const UNSUPPORTED = ["id", "additionalItems", "patternProperties", "definitions"
 /** A schema as it was sent: with what the type leaves out. */
 type Sent = Readonly<Partial<Record<(typeof UNSUPPORTED)[number], unknown>>> & { items?: unknown };
 
-const isSet = (value: unknown): boolean =>
-  value !== undefined && !(typeof value === "object" && value !== null && Object.keys(value).length === 0);
+/** These are seen by what they hold; the others when they are there at all. */
+const BY_CONTENT: ReadonlySet<string> = new Set(["id", "patternProperties", "definitions"]);
+
+const uses = (sent: Sent, field: (typeof UNSUPPORTED)[number]): boolean =>
+  BY_CONTENT.has(field) ? Object.keys(sent[field] ?? {}).length > 0 : sent[field] !== undefined;
 
 function unsupported(s: StructuralSchema, path: string): Causes {
   const sent = s as Sent;
-  const causes = UNSUPPORTED.filter((field) => isSet(sent[field])).map((field) =>
+  const causes = UNSUPPORTED.filter((field) => uses(sent, field)).map((field) =>
     forbiddenField(`${path}.${field}`, `${field} is not supported`),
   );
   if (Array.isArray(sent.items))
@@ -45,7 +55,7 @@ function unsupported(s: StructuralSchema, path: string): Causes {
 /** Anywhere in it. */
 function hasUnsupported(s: StructuralSchema): boolean {
   const sent = s as Sent;
-  if (Array.isArray(sent.items) || UNSUPPORTED.some((field) => isSet(sent[field]))) return true;
+  if (Array.isArray(sent.items) || UNSUPPORTED.some((field) => uses(sent, field))) return true;
   const parts = [
     ...Object.values(s.properties ?? {}),
     ...[s.additionalProperties, s.items, s.not].filter((part) => typeof part === "object"),
@@ -221,7 +231,7 @@ function lists(s: StructuralSchema, path: string, causes: Causes): void {
   const keys = s["x-kubernetes-list-map-keys"] ?? [];
   const { items } = s;
   if (type !== undefined && !["atomic", "set", "map"].includes(type))
-    causes.push(notSupported(`${path}.x-kubernetes-list-type`, type, ["atomic", "map", "set"]));
+    causes.push(notSupportedInOrder(`${path}.x-kubernetes-list-type`, type, ["atomic", "set", "map"]));
   if (type === "set" && items) {
     const why = "must be atomic as item of a list with x-kubernetes-list-type=set";
     if (

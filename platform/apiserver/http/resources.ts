@@ -348,6 +348,7 @@ export class ResourceHandler {
         const { namespace, name, subresource } = info;
         const review = { operation: "CREATE" as const, kind: gvk, subresource, namespace, dryRun: request.dryRun };
         const of = name || (body.metadata.name ?? "");
+        if (subresource === "") wipeSystemFields(body);
         body = this.#parts.registry.manageAction(entry, gvk, body, subresource, writeOptions);
         body = await this.#parts.registry.validateAction(context, entry, { ...review, name: of, object: body });
       }
@@ -355,6 +356,12 @@ export class ResourceHandler {
     }
     await answer(exchange, action.code ?? (info.verb === "create" ? 201 : 200), encoded(result, accepted), accepted);
   }
+}
+
+/** What a client does not choose about what it posts. */
+function wipeSystemFields({ metadata }: DynamicObject): void {
+  for (const field of ["uid", "creationTimestamp", "deletionTimestamp", "deletionGracePeriodSeconds"] as const)
+    delete metadata[field];
 }
 
 function viewOf(exchange: Exchange, entry: ResourceEntry): ResourceEntry {

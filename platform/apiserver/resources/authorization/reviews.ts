@@ -105,7 +105,10 @@ function selectorCauses(spec: ReviewSpec): Causes {
   });
 }
 
-function checkSpec(kind: string, spec: ReviewSpec, more: Causes, meta: Causes): void {
+/** Refusals name the group and no kind: inside, a review has none. */
+const REVIEW = { group: "authorization.k8s.io", kind: "" };
+
+function checkSpec(spec: ReviewSpec, more: Causes, meta: Causes): void {
   const causes: Causes = [];
   if (spec.resourceAttributes && spec.nonResourceAttributes) {
     causes.push(
@@ -126,7 +129,7 @@ function checkSpec(kind: string, spec: ReviewSpec, more: Causes, meta: Causes): 
     );
   }
   causes.push(...more, ...selectorCauses(spec), ...meta);
-  if (causes.length > 0) throw invalid({ group: "authorization.k8s.io", kind }, "", causes);
+  if (causes.length > 0) throw invalid(REVIEW, "", causes);
 }
 
 async function decide(authorizer: Authorizer, attributes: AuthorizationAttributes): Promise<object> {
@@ -175,7 +178,7 @@ function metaCauses(body: DynamicObject | undefined, local = false): Causes {
 
 export const selfSubjectAccessReview = (authorizer: Authorizer) =>
   asking(async ({ context, body }, spec) => {
-    checkSpec("SelfSubjectAccessReview", spec, [], metaCauses(body));
+    checkSpec(spec, [], metaCauses(body));
     return await decide(authorizer, attributesOf(context, context.user, spec));
   });
 
@@ -190,14 +193,13 @@ function checkLocal(spec: ReviewSpec, written: string, asked: string): void {
   if (r && (r.namespace ?? "") !== written)
     causes.push(invalidValue("spec.resourceAttributes.namespace", r.namespace ?? "", "must match metadata.namespace"));
   if (n) causes.push(invalidValue("spec.nonResourceAttributes", n, "disallowed on this kind of request"));
-  if (causes.length > 0) throw invalid({ group: "authorization.k8s.io", kind: "LocalSubjectAccessReview" }, "", causes);
+  if (causes.length > 0) throw invalid(REVIEW, "", causes);
   if (written !== asked) throw badRequest(`spec.resourceAttributes.namespace must match namespace: ${asked}`);
 }
 
 export const subjectAccessReview = (authorizer: Authorizer, local: boolean) =>
   asking(async ({ context, namespace, body }, spec) => {
-    const kind = local ? "LocalSubjectAccessReview" : "SubjectAccessReview";
-    checkSpec(kind, spec, subjectCauses(spec), metaCauses(body, local));
+    checkSpec(spec, subjectCauses(spec), metaCauses(body, local));
     if (local) checkLocal(spec, body?.metadata.namespace || namespace, namespace);
     const user: UserInfo = {
       tenant: context.tenant,
