@@ -7,6 +7,7 @@ export type CallErrorKind =
   | "trap"
   | "deadline"
   | "memory"
+  | "fuel"
   /** The hook answered with its own failure; `reason`, `code` and `details` are the plugin's. */
   | "failure"
   /** Not enabled, not yet loaded, backing off, quarantined, or the queue is full. */
@@ -53,7 +54,7 @@ export function callErrorOf(
   plugin: string,
   hook: string,
   error: unknown,
-  limits: { version: string; memoryMiB: number; deadlineMs: number },
+  limits: { version: string; memoryMiB: number; deadlineMs: number; fuel?: number },
 ): PluginCallError {
   if (error instanceof EngineError && error.kind === "failure") {
     const failure = error.payload as { reason: string; code: number; message: string; details: string };
@@ -65,6 +66,7 @@ export function callErrorOf(
   const causes: Partial<Record<CallErrorKind, string>> = {
     deadline: `it was stopped at its deadline of ${limits.deadlineMs} ms`,
     memory: `it was stopped at its memory cap of ${limits.memoryMiB} MiB`,
+    fuel: `it was stopped: a call may cost ${limits.fuel} units of work`,
   };
   return new PluginCallError(plugin, hook, kind, `${causes[kind] ?? messageOf(error)} (version ${limits.version})`);
 }

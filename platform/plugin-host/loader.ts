@@ -133,14 +133,14 @@ export class Loader {
       plugin: key,
       spec,
       fetch: async () => {
-        const isCompiled = () => this.#components.has(`${engine} ${spec.digest}`);
+        const isCompiled = () => this.#components.has(keyOf(engine, spec));
         bytes = await this.#fetches.run(() => this.#source(tenant, spec, isCompiled()));
       },
       load: async () => {
         const given = bytes;
         // Compiled code is all that is needed from now on.
         bytes = undefined;
-        return await this.#load(engine, spec.digest, given);
+        return await this.#load(engine, spec, given);
       },
       host: (context: CallContext) => host(context),
       prepare: prepare ?? (async () => undefined),
@@ -175,11 +175,12 @@ export class Loader {
     return engine;
   }
 
-  #load(engine: EngineName, digest: string, bytes: Uint8Array | undefined): Promise<Component> {
-    const key = `${engine} ${digest}`;
+  #load(engine: EngineName, spec: PluginSpec, bytes: Uint8Array | undefined): Promise<Component> {
+    const { digest } = spec;
+    const key = keyOf(engine, spec);
     let component = this.#components.get(key);
     if (!component) {
-      component = this.#compile(engine, digest, bytes ?? new Uint8Array());
+      component = this.#compile(engine, spec, bytes ?? new Uint8Array());
       this.#components.set(key, component);
       component.catch((error: unknown) => {
         this.#o.log.debug("a component could not be compiled", { digest, error: messageOf(error) });
@@ -189,7 +190,12 @@ export class Loader {
     return component;
   }
 
-  #compile(engine: EngineName, digest: string, bytes: Uint8Array): Promise<Component> {
-    return this.#compiles.run(() => this.#engine(engine).load(bytes, digest));
+  #compile(engine: EngineName, { digest, limits }: PluginSpec, bytes: Uint8Array): Promise<Component> {
+    const counted = limits.fuel !== undefined;
+    return this.#compiles.run(() => this.#engine(engine).load(bytes, digest, { fuel: counted }));
   }
 }
+
+/** What is counted is compiled otherwise. */
+const keyOf = (engine: EngineName, { digest, limits }: PluginSpec): string =>
+  `${engine} ${digest}${limits.fuel === undefined ? "" : " fuel"}`;

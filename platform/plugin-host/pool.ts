@@ -281,6 +281,7 @@ export class Pool {
     slot.instance = await component.instantiate({
       memoryBytesMax: this.spec.limits.memoryMiB * 1024 * 1024,
       deadlineMs,
+      ...(this.spec.limits.fuel === undefined ? {} : { fuelMax: this.spec.limits.fuel }),
       host: (interfaceName, functionName, args) => this.#o.host(slot.context)(interfaceName, functionName, args),
       ...(this.#pure && this.#o.pure ? { pure: this.#o.pure } : {}),
     });

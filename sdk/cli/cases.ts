@@ -32,7 +32,14 @@ const callSchema = z.strictObject({
   /** Writes to the API so far: "POST root/default/configmaps/x". */
   writes: z.array(z.string()).optional(),
   /** Of the quickest of several runs, and of the instance after it. */
-  budget: z.strictObject({ micros: z.number().optional(), memoryMiB: z.number().optional() }).optional(),
+  budget: z
+    .strictObject({
+      micros: z.number().optional(),
+      memoryMiB: z.number().optional(),
+      /** Units of work as the engine wasmtime counts them: the same on every machine. */
+      fuel: z.number().optional(),
+    })
+    .optional(),
 });
 export type CaseCall = z.infer<typeof callSchema>;
 

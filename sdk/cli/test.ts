@@ -57,6 +57,7 @@ export async function startCase(
   });
   const instance = await component.instantiate({
     memoryBytesMax: manifest.limits.memoryMiB * MiB,
+    ...(manifest.limits.fuel === undefined ? {} : { fuelMax: manifest.limits.fuel }),
     deadlineMs: Math.max(manifest.limits.deadlineMs, START_MS_MIN),
     host: host.call,
   });
@@ -70,7 +71,9 @@ export async function testPlugin(
 ): Promise<{ built: BuiltPlugin; results: CaseResult[] }> {
   const built = await buildPlugin(dir, options.outDir);
   const cases = readCases(dir);
-  const component = await options.engine.load(readFileSync(built.path), built.digest);
+  const counted = cases.some(({ case: { calls } }) => calls.some(({ budget }) => budget?.fuel !== undefined));
+  const fuel = counted || built.manifest.limits.fuel !== undefined;
+  const component = await options.engine.load(readFileSync(built.path), built.digest, { fuel });
   const results: CaseResult[] = [];
   for (const named of cases) results.push(await runCase(component, built, named, options));
   return { built, results };
@@ -148,6 +151,9 @@ async function overBudget(
   once: () => Promise<unknown>,
 ): Promise<string | undefined> {
   if (!budget) return undefined;
+  const { fuel = 0 } = instance.cost;
+  if (budget.fuel !== undefined && fuel > budget.fuel)
+    return `it cost ${fuel} units of work, of a budget of ${budget.fuel}`;
   let micros = instance.cost.micros;
   if (budget.micros !== undefined && !failure)
     for (let run = 1; run < BUDGET_RUNS && micros > budget.micros; run++) {

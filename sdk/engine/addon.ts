@@ -9,13 +9,19 @@ const crate = join(import.meta.dirname, "wasmtime");
 const addonPath = join(crate, "capstan-wasmtime.node");
 const sourcePath = join(crate, "target/capstan-wasmtime.source");
 
-/** A call's answer: ["ok" | "err" | "invalid" | "trap" | "deadline" | "memory", value, microseconds, memory bytes]. */
-export type NativeAnswer = [tag: string, value: unknown, micros: number, memoryBytes: number];
+/** A call's answer: ["ok" | "err" | "invalid" | "trap" | "deadline" | "memory" | "fuel", value, microseconds, memory bytes, fuel]. */
+export type NativeAnswer = [tag: string, value: unknown, micros: number, memoryBytes: number, fuel: number];
 
-export const PURE_TAGS = ["ok", "err", "invalid", "trap", "deadline", "memory"] as const;
+export const PURE_TAGS = ["ok", "err", "invalid", "trap", "deadline", "memory", "fuel"] as const;
 
 export interface NativeInstance {
-  call(interfaceName: string, functionName: string, args: unknown[], deadlineMs: number): Promise<NativeAnswer>;
+  call(
+    interfaceName: string,
+    functionName: string,
+    args: unknown[],
+    deadlineMs: number,
+    fuelMax?: number,
+  ): Promise<NativeAnswer>;
   discard(): Promise<void>;
 }
 
@@ -24,7 +30,7 @@ export interface NativePureInstance {
   /** The number by which `call` knows an exported function; throws where there is none. */
   find(interfaceName: string, functionName: string): number;
   /** The value, or the message of what went wrong: the shared `outcome` tells which. */
-  call(exported: number, args: unknown[], deadlineMs: number): unknown;
+  call(exported: number, args: unknown[], deadlineMs: number, fuelMax?: number): unknown;
   /** What the guest logged since this was asked last. */
   lines(): [level: string, message: string][];
   discard(): void;
@@ -38,7 +44,7 @@ export interface NativeComponent {
     deadlineMs: number,
     host: (interfaceName: string, functionName: string, args: unknown[]) => Promise<{ tag: string; val?: unknown }>,
   ): Promise<NativeInstance>;
-  /** Each call writes to `outcome`: the number of its tag in PURE_TAGS, microseconds, memory bytes, how many lines it logged. */
+  /** Each call writes to `outcome`: the number of its tag in PURE_TAGS, microseconds, memory bytes, how many lines it logged, fuel. */
   instantiatePure(
     memoryBytesMax: number,
     deadlineMs: number,
@@ -49,7 +55,7 @@ export interface NativeComponent {
 }
 
 export interface Addon {
-  load(bytes: Buffer, digest: string, cacheDir: string, prefixes: string[]): Promise<NativeComponent>;
+  load(bytes: Buffer, digest: string, cacheDir: string, prefixes: string[], fuel: boolean): Promise<NativeComponent>;
 }
 
 /** Over everything the addon is made of. */

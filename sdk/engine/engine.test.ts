@@ -203,12 +203,33 @@ for (const name of ["jco", "wasmtime"] as const) {
       }));
 
     test("compiled code is kept, and used by the next engine", async () => {
-      const kept = readdirSync(cacheDir);
-      assert.equal(kept.length, 1);
       const { path, digest } = await fixture;
+      const codeOf = () => readdirSync(cacheDir).filter((file) => file.startsWith(digest.replace(":", "-")));
+      const kept = codeOf();
+      assert.equal(kept.length, 1);
       const again = createEngine(name, { cacheDir, importPrefixes: ["capstan:plugin/"] });
       await again.load(readFileSync(path), digest);
-      assert.deepEqual(readdirSync(cacheDir), kept);
+      assert.deepEqual(codeOf(), kept);
+    });
+
+    test("work is counted where it is asked for: the same each time, and bounded", async () => {
+      const { path, digest } = await fixture;
+      const load = () => engine.load(readFileSync(path), digest, { fuel: true });
+      if (name === "jco") return await assert.rejects(load(), /V8 counts nothing/);
+      const counted = await load();
+      const burn = async (fuelMax: number, pure?: { config: string; facts: string }) => {
+        const how = { memoryBytesMax: 64 * MiB, deadlineMs: 10_000, host, fuelMax, ...(pure ? { pure } : {}) };
+        const instance = await counted.instantiate(how);
+        await instance.call(RUNTIME, "runPodSandbox", [JSON.stringify({ do: "count" })], 10_000);
+        const { fuel = 0 } = instance.cost;
+        const loop = [JSON.stringify({ do: "loop" })];
+        await assert.rejects(instance.call(RUNTIME, "runPodSandbox", loop, 10_000), kindOf("fuel"));
+        await instance.discard();
+        return fuel;
+      };
+      const [one, two] = [await burn(5_000_000), await burn(9_000_000, { config: "{}", facts: "{}" })];
+      assert.ok(one > 0);
+      assert.equal(two, one);
     });
   });
 }

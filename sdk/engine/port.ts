@@ -24,7 +24,7 @@ export class HostFailure extends Error {
 }
 
 /** What ended an instance: it is never entered again. */
-export type StopKind = "trap" | "deadline" | "memory";
+export type StopKind = "trap" | "deadline" | "memory" | "fuel";
 
 export class EngineError extends Error {
   /** "failure": the export's own error value (in `payload`); "invalid": wrong names or arguments. Both leave the instance usable. */
@@ -47,6 +47,8 @@ export interface InstanceOptions {
   /** For the instantiation itself. */
   deadlineMs: number;
   host: HostCall;
+  /** What a call may burn, of a component that was loaded to be counted; undefined: as much as it wants. */
+  fuelMax?: number;
   /**
    * The component makes no host calls beside `log`, `config` (answered with these texts) and `clock`: an engine that can may enter the instance
    * on the caller's thread, which stands still until the call is over. Other host calls trap there.
@@ -58,6 +60,8 @@ export interface Cost {
   /** Microseconds of the guest, host calls not counted (jco: counted). */
   micros: number;
   memoryBytes: number;
+  /** Of a component that was loaded to be counted: about one an instruction, the same each time on every machine. */
+  fuel?: number;
 }
 
 export interface Instance {
@@ -79,13 +83,18 @@ export interface Component {
   instantiate(options: InstanceOptions): Promise<Instance>;
 }
 
+export interface LoadOptions {
+  /** Its work is counted, at some cost of speed. Rejected by an engine that cannot. */
+  fuel?: boolean;
+}
+
 export interface Engine {
   readonly name: EngineName;
   /**
    * Compiles, or takes from the cache. `digest` ("sha256:HEX") is the name in the cache: the caller has verified the bytes.
    * Imports outside of the package prefixes (WASI, for example) are functions that trap.
    */
-  load(bytes: Uint8Array, digest: string): Promise<Component>;
+  load(bytes: Uint8Array, digest: string, options?: LoadOptions): Promise<Component>;
 }
 
 export interface EngineOptions {

@@ -22,9 +22,9 @@ export function createWasmtimeEngine(options: EngineOptions): Engine {
   mkdirSync(options.cacheDir, { recursive: true, mode: 0o700 });
   return {
     name: "wasmtime",
-    async load(bytes, digest) {
-      const native = await addon.load(Buffer.from(bytes), digest, options.cacheDir, options.importPrefixes);
-      return new WasmtimeComponent(digest, native);
+    async load(bytes, digest, { fuel = false } = {}) {
+      const native = await addon.load(Buffer.from(bytes), digest, options.cacheDir, options.importPrefixes, fuel);
+      return new WasmtimeComponent(digest, native, fuel);
     },
   };
 }
@@ -32,19 +32,22 @@ export function createWasmtimeEngine(options: EngineOptions): Engine {
 class WasmtimeComponent implements Component {
   readonly digest: string;
   readonly #native: NativeComponent;
-  constructor(digest: string, native: NativeComponent) {
+  readonly #counted: boolean;
+  constructor(digest: string, native: NativeComponent, counted: boolean) {
     this.digest = digest;
     this.#native = native;
+    this.#counted = counted;
   }
   async instantiate(o: InstanceOptions): Promise<Instance> {
     try {
       if (o.pure) {
-        const outcome = new Float64Array(4);
+        const outcome = new Float64Array(5);
         const { config, facts } = o.pure;
         const native = this.#native.instantiatePure(o.memoryBytesMax, o.deadlineMs, config, facts, outcome);
-        return new PureInstance(native, outcome, o.host);
+        return new PureInstance(native, outcome, o, this.#counted);
       }
-      return new WasmtimeInstance(await this.#native.instantiate(o.memoryBytesMax, o.deadlineMs, answering(o.host)));
+      const native = await this.#native.instantiate(o.memoryBytesMax, o.deadlineMs, answering(o.host));
+      return new WasmtimeInstance(native, o, this.#counted);
     } catch (error) {
       throw new EngineError("trap", error instanceof Error ? error.message : String(error));
     }
@@ -77,6 +80,7 @@ function answerOf(functionName: string, tag: string | undefined, value: unknown)
     case "invalid":
     case "deadline":
     case "memory":
+    case "fuel":
       throw new EngineError(tag, String(value));
     default:
       throw new EngineError("trap", withoutBacktrace(String(value)));
@@ -89,13 +93,18 @@ class WasmtimeInstance implements Instance {
   readonly pure = false;
   cost: Cost = { micros: 0, memoryBytes: 0 };
   readonly #native: NativeInstance;
-  constructor(native: NativeInstance) {
+  readonly #fuelMax: number | undefined;
+  readonly #counted: boolean;
+  constructor(native: NativeInstance, { fuelMax }: InstanceOptions, counted: boolean) {
     this.#native = native;
+    this.#fuelMax = fuelMax;
+    this.#counted = counted;
   }
   async call(interfaceName: string, functionName: string, args: unknown[], deadlineMs: number): Promise<unknown> {
-    const answer = await this.#native.call(interfaceName, kebab(functionName), args, wholeMs(deadlineMs));
-    const [tag, value, micros, memoryBytes] = answer;
-    this.cost = { micros, memoryBytes };
+    const exported = kebab(functionName);
+    const answer = await this.#native.call(interfaceName, exported, args, wholeMs(deadlineMs), this.#fuelMax);
+    const [tag, value, micros, memoryBytes, fuel] = answer;
+    this.cost = { micros, memoryBytes, ...(this.#counted ? { fuel } : {}) };
     return answerOf(functionName, tag, value);
   }
   discard(): Promise<void> {
@@ -108,20 +117,25 @@ class PureInstance implements Instance {
   readonly #native: NativePureInstance;
   readonly #outcome: Float64Array;
   readonly #host: HostCall;
+  readonly #fuelMax: number | undefined;
+  readonly #counted: boolean;
   readonly #exports = new Map<string, number>();
-  constructor(native: NativePureInstance, outcome: Float64Array, host: HostCall) {
+  constructor(native: NativePureInstance, outcome: Float64Array, o: InstanceOptions, counted: boolean) {
     this.#native = native;
     this.#outcome = outcome;
-    this.#host = host;
+    this.#host = o.host;
+    this.#fuelMax = o.fuelMax;
+    this.#counted = counted;
   }
 
   get cost(): Cost {
-    return { micros: this.#outcome[1] ?? 0, memoryBytes: this.#outcome[2] ?? 0 };
+    const [, micros = 0, memoryBytes = 0, , fuel = 0] = this.#outcome;
+    return { micros, memoryBytes, ...(this.#counted ? { fuel } : {}) };
   }
 
   async call(interfaceName: string, functionName: string, args: unknown[], deadlineMs: number): Promise<unknown> {
     const exported = this.#find(interfaceName, functionName);
-    const value = this.#native.call(exported, args, wholeMs(deadlineMs));
+    const value = this.#native.call(exported, args, wholeMs(deadlineMs), this.#fuelMax);
     const [tag = 3, , , lines = 0] = this.#outcome;
     if (lines > 0) for (const line of this.#native.lines()) void this.#host("capstan:plugin/log", "write", line);
     return answerOf(functionName, PURE_TAGS[tag], value);

@@ -128,6 +128,8 @@ const limitsSchema = z.object({
   memoryMiB: z.number().int().min(4).max(1024).default(64),
   /** The host's own waiting inside the call (capability calls) counts. */
   deadlineMs: z.number().int().min(1).max(600_000).default(1000),
+  /** What a call may cost, about one an instruction, the same on every machine. Counted where it is set, by the engine wasmtime alone. */
+  fuel: z.number().int().min(1000).max(Number.MAX_SAFE_INTEGER).optional(),
   /** By hook, where one needs longer ("pullImage"). */
   hookDeadlinesMs: z.record(z.string(), z.number().int().min(1).max(3_600_000)).default({}),
   instances: z.number().int().min(1).max(64).default(1),

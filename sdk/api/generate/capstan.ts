@@ -159,6 +159,7 @@ export const CAPSTAN_TYPES: Record<string, Schema> = {
   [`${PREFIX}PluginLimits`]: object({
     memoryMiB: integer,
     deadlineMs: integer,
+    fuel: integer,
     hookDeadlinesMs: { type: "object", values: integer },
     instances: integer,
     queue: integer,

@@ -66,6 +66,7 @@ export interface PluginLatency {
 export interface PluginLimits {
   memoryMiB?: number;
   deadlineMs?: number;
+  fuel?: number;
   hookDeadlinesMs?: Record<string, number>;
   instances?: number;
   queue?: number;

@@ -1,5 +1,6 @@
 //! Capstan's components in wasmtime, for Node. The JavaScript side (sdk/engine/wasmtime.ts) implements the engine port over these
 //! two classes. No method throws for what a guest does: calls answer [tag, value, microseconds, memory bytes].
+mod functions;
 mod pure;
 mod runtime;
 mod value;
@@ -16,7 +17,7 @@ use tokio::sync::Mutex;
 use value::{Js, fail, lift, lower};
 use wasmtime::component::types::{ComponentItem, Type};
 use wasmtime::component::{Component, Func, Instance, InstancePre, Linker, Val};
-use wasmtime::{ResourceLimiter, Store, UpdateDeadline};
+use wasmtime::{ResourceLimiter, Store, Trap, UpdateDeadline};
 
 /// (interface, function, arguments) → a promise of {tag: "ok" | "err" | "trap", val}. Never rejects.
 type HostCall = ThreadsafeFunction<FnArgs<(String, String, Js)>, Promise<Js>, FnArgs<(String, String, Js)>, Status, false, true>;
@@ -131,6 +132,7 @@ impl NativeComponent {
         let state = State { host: Arc::new(host), limits, waited: Duration::ZERO };
         let mut store = Store::new(&self.runtime.engine, state);
         store.limiter(|state| &mut state.limits);
+        refuel(self.runtime, &mut store, None)?;
         store.set_epoch_deadline(EPOCHS_BETWEEN_CHECKS);
         store.epoch_deadline_callback(|mut context| {
             context.data_mut().limits.check()?;
@@ -147,9 +149,16 @@ impl NativeComponent {
 
 /// Compiles (or takes from the cache directory) and links a component. Its imports from the named prefixes go to the host's function;
 /// all others are functions that trap.
+/// With `fuel`, what its instances do is counted and bounded.
 #[napi]
-pub async fn load(bytes: Buffer, digest: String, cache: String, prefixes: Vec<String>) -> Result<NativeComponent> {
-    let runtime = runtime().map_err(js_error)?;
+pub async fn load(
+    bytes: Buffer,
+    digest: String,
+    cache: String,
+    prefixes: Vec<String>,
+    fuel: bool,
+) -> Result<NativeComponent> {
+    let runtime = runtime(fuel).map_err(js_error)?;
     let work = move || -> wasmtime::Result<NativeComponent> {
         let (component, cached) = runtime.component(&PathBuf::from(cache), &digest, &bytes)?;
         let pre = link(runtime, &component, &prefixes)?;
@@ -235,22 +244,30 @@ pub struct NativeInstance {
 
 #[napi]
 impl NativeInstance {
-    /// Answers [tag, value, microseconds of the guest, memory bytes]. Tags: "ok", "err" (the function's own error), and what ended the
-    /// instance: "trap", "deadline", "memory" (the value is then the message). "invalid": arguments or names are wrong.
+    /// Answers [tag, value, microseconds of the guest, memory bytes, fuel]. Tags: "ok", "err" (the function's own error), and what ended the
+    /// instance: "trap", "deadline", "memory", "fuel" (the value is then the message). "invalid": arguments or names are wrong.
     #[napi]
-    pub async fn call(&self, interface: String, function: String, args: Js, deadline_ms: u32) -> Result<Js> {
+    pub async fn call(
+        &self,
+        interface: String,
+        function: String,
+        args: Js,
+        deadline_ms: u32,
+        fuel: Option<f64>,
+    ) -> Result<Js> {
         let mut guard = self.live.lock().await;
+        let nothing = |tag: &str, message: String| Ok(answer(tag, Js::Text(message), Duration::ZERO, 0, 0));
         let Some(live) = guard.as_mut() else {
-            return Ok(answer("trap", Js::Text("the instance has ended".into()), Duration::ZERO, 0));
+            return nothing("trap", "the instance has ended".into());
         };
         let key = format!("{interface}#{function}");
         if let Err(error) = find_export(live, &key, &interface, &function) {
-            return Ok(answer("invalid", Js::Text(error.reason.clone()), Duration::ZERO, 0));
+            return nothing("invalid", error.reason.clone());
         }
         let export = &live.exports[&key];
         let params = match arguments(&args, &export.params) {
             Ok(params) => params,
-            Err(error) => return Ok(answer("invalid", Js::Text(error.reason.clone()), Duration::ZERO, 0)),
+            Err(error) => return nothing("invalid", error.reason.clone()),
         };
         let started = Instant::now();
         let deadline = started + Duration::from_millis(deadline_ms.into());
@@ -258,6 +275,7 @@ impl NativeInstance {
         state.limits.begin(deadline);
         state.waited = Duration::ZERO;
         live.store.set_epoch_deadline(EPOCHS_BETWEEN_CHECKS);
+        let filled = refuel(self.runtime, &mut live.store, fuel)?;
         let mut results = vec![Val::Bool(false); export.result.iter().count()];
         let outcome = {
             let _running = self.runtime.running();
@@ -266,17 +284,19 @@ impl NativeInstance {
         };
         let state = live.store.data();
         let (cost, memory) = (started.elapsed().saturating_sub(state.waited), state.limits.memory_bytes);
+        let burnt = filled.saturating_sub(live.store.get_fuel().unwrap_or(0));
+        let state = live.store.data();
         let (tag, value) = match outcome {
             Ok(Ok(())) => {
                 let (tag, value) = split(results.pop(), export.result.as_ref());
-                return Ok(answer(tag, value, cost, memory));
+                return Ok(answer(tag, value, cost, memory, burnt));
             }
-            Ok(Err(error)) => (state.limits.stopped.unwrap_or("trap"), format!("{error:#}")),
+            Ok(Err(error)) => (stopped_by(state.limits.stopped, &error), format!("{error:#}")),
             Err(_) => ("deadline", "the deadline is over".to_owned()),
         };
         // What was stopped half way is never entered again.
         *guard = None;
-        Ok(answer(tag, Js::Text(value), cost, memory))
+        Ok(answer(tag, Js::Text(value), cost, memory, burnt))
     }
 
     /// Frees the instance's memory now; calls after this answer "trap".
@@ -286,9 +306,31 @@ impl NativeInstance {
     }
 }
 
-fn answer(tag: &str, value: Js, cost: Duration, memory: usize) -> Js {
+fn answer(tag: &str, value: Js, cost: Duration, memory: usize, fuel: u64) -> Js {
     let micros = cost.as_nanos() as f64 / 1000.0;
-    Js::List(vec![Js::Text(tag.to_owned()), value, Js::Number(micros), Js::Number(memory as f64)])
+    Js::List(vec![
+        Js::Text(tag.to_owned()),
+        value,
+        Js::Number(micros),
+        Js::Number(memory as f64),
+        Js::Number(fuel as f64),
+    ])
+}
+
+/// What the store has before a call, where it is counted: the budget, or more than anybody burns.
+fn refuel<T>(runtime: &Runtime, store: &mut Store<T>, fuel: Option<f64>) -> Result<u64> {
+    if !runtime.fuel {
+        return Ok(0);
+    }
+    let filled = fuel.map_or(u64::MAX, |fuel| fuel as u64);
+    store.set_fuel(filled).map_err(js_error)?;
+    Ok(filled)
+}
+
+/// Which limit ended a call; a trap otherwise.
+fn stopped_by(limit: Option<&'static str>, error: &wasmtime::Error) -> &'static str {
+    let burnt = error.downcast_ref::<Trap>() == Some(&Trap::OutOfFuel);
+    limit.unwrap_or(if burnt { "fuel" } else { "trap" })
 }
 
 fn split(value: Option<Val>, ty: Option<&Type>) -> (&'static str, Js) {

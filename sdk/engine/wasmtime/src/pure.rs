@@ -1,7 +1,7 @@
 //! Instances whose hooks make no host calls: they are entered on the caller's own thread, without a promise. What every component may
 //! have (`log`, `config`, `clock`) is answered here; any other import ends the call.
 use crate::value::{Js, fail};
-use crate::{EPOCHS_BETWEEN_CHECKS, Export, Limits, arguments, js_error, split};
+use crate::{EPOCHS_BETWEEN_CHECKS, Export, Limits, arguments, js_error, refuel, split, stopped_by};
 use crate::{NativeComponent, find_function};
 use napi::bindgen_prelude::*;
 use napi_derive::napi;
@@ -88,22 +88,39 @@ pub fn link(engine: &Engine, component: &Component, prefixes: &[String]) -> wasm
     linker.instantiate_pre(component)
 }
 
+/// What became of a call.
+struct Entered {
+    tag: &'static str,
+    value: Js,
+    memory: usize,
+    burnt: u64,
+}
+
+impl Entered {
+    /// The guest was not entered.
+    fn not(tag: &'static str, message: String) -> Entered {
+        Entered { tag, value: Js::Text(message), memory: 0, burnt: 0 }
+    }
+}
+
 /// Tags of a call, as numbers.
-const TAGS: [&str; 6] = ["ok", "err", "invalid", "trap", "deadline", "memory"];
+const TAGS: [&str; 7] = ["ok", "err", "invalid", "trap", "deadline", "memory", "fuel"];
+/// How many numbers a call writes.
+const OUTCOMES: usize = 5;
 
 /// Belongs to the thread that made it.
 #[napi]
 pub struct PureInstance {
     runtime: &'static crate::runtime::Runtime,
     live: Option<PureLive>,
-    /// Shared with JavaScript: the tag's number, microseconds, memory bytes, lines logged.
+    /// Shared with JavaScript: the tag's number, microseconds, memory bytes, lines logged, fuel.
     outcome: Float64Array,
     lines: Vec<(String, String)>,
 }
 
 #[napi]
 impl NativeComponent {
-    /// `config` and `facts`: what the imports of those names answer. `outcome` (four numbers) is written by each call.
+    /// `config` and `facts`: what the imports of those names answer. `outcome` (five numbers) is written by each call.
     #[napi]
     pub fn instantiate_pure(
         &self,
@@ -113,13 +130,14 @@ impl NativeComponent {
         facts: String,
         outcome: Float64Array,
     ) -> Result<PureInstance> {
-        if outcome.len() < 4 {
-            return Err(fail("four numbers are expected"));
+        if outcome.len() < OUTCOMES {
+            return Err(fail("five numbers are expected"));
         }
         let limits = Limits::new(memory_bytes_max as usize, Duration::from_millis(deadline_ms.into()));
         let state = PureState { limits, config, facts, lines: Vec::new() };
         let mut store = Store::new(&self.runtime.engine, state);
         store.limiter(|state| &mut state.limits);
+        refuel(self.runtime, &mut store, None)?;
         store.set_epoch_deadline(EPOCHS_BETWEEN_CHECKS);
         store.epoch_deadline_callback(|mut context| {
             context.data_mut().limits.check()?;
@@ -146,30 +164,35 @@ impl PureInstance {
 
     /// The value, or the message of what went wrong; which of them, and what it took, stands in `outcome`.
     #[napi]
-    pub fn call(&mut self, number: u32, args: Js, deadline_ms: u32) -> Js {
+    pub fn call(&mut self, number: u32, args: Js, deadline_ms: u32, fuel: Option<f64>) -> Js {
         let started = Instant::now();
-        let (tag, value, memory) = self.enter(number, args, started, deadline_ms);
+        let deadline = started + Duration::from_millis(deadline_ms.into());
+        let Entered { tag, value, memory, burnt } = self.enter(number, args, deadline, fuel);
         let micros = started.elapsed().as_nanos() as f64 / 1000.0;
         let code = TAGS.iter().position(|name| *name == tag).unwrap_or(3);
         let lines = self.lines.len();
         // Safety: JavaScript is on this very thread, and reads it after this function has returned.
         let outcome = unsafe { self.outcome.as_mut() };
-        outcome[..4].copy_from_slice(&[code as f64, micros, memory as f64, lines as f64]);
+        outcome[..OUTCOMES].copy_from_slice(&[code as f64, micros, memory as f64, lines as f64, burnt as f64]);
         value
     }
 
-    fn enter(&mut self, number: u32, args: Js, started: Instant, deadline_ms: u32) -> (&'static str, Js, usize) {
+    fn enter(&mut self, number: u32, args: Js, deadline: Instant, fuel: Option<f64>) -> Entered {
         let Some(live) = self.live.as_mut() else {
-            return ("trap", Js::Text("the instance has ended".into()), 0);
+            return Entered::not("trap", "the instance has ended".into());
         };
         let Some(export) = live.exports.get(number as usize) else {
-            return ("invalid", Js::Text("there is no such export".into()), 0);
+            return Entered::not("invalid", "there is no such export".into());
         };
         let params = match arguments(&args, &export.params) {
             Ok(params) => params,
-            Err(error) => return ("invalid", Js::Text(error.reason.clone()), 0),
+            Err(error) => return Entered::not("invalid", error.reason.clone()),
         };
-        live.store.data_mut().limits.begin(started + Duration::from_millis(deadline_ms.into()));
+        let filled = match refuel(self.runtime, &mut live.store, fuel) {
+            Ok(filled) => filled,
+            Err(error) => return Entered::not("invalid", error.reason.clone()),
+        };
+        live.store.data_mut().limits.begin(deadline);
         live.store.set_epoch_deadline(EPOCHS_BETWEEN_CHECKS);
         let mut results = [Val::Bool(false)];
         let count = usize::from(export.result.is_some());
@@ -178,18 +201,19 @@ impl PureInstance {
             export.func.call(&mut live.store, &params, &mut results[..count])
         };
         let [result] = results;
+        let burnt = filled.saturating_sub(live.store.get_fuel().unwrap_or(0));
         let state = live.store.data_mut();
         let (memory, stopped) = (state.limits.memory_bytes, state.limits.stopped);
         self.lines.append(&mut state.lines);
         match outcome {
             Ok(()) => {
                 let (tag, value) = split((count > 0).then_some(result), export.result.as_ref());
-                (tag, value, memory)
+                Entered { tag, value, memory, burnt }
             }
             Err(error) => {
                 // What was stopped half way is never entered again.
                 self.live = None;
-                (stopped.unwrap_or("trap"), Js::Text(format!("{error:#}")), memory)
+                Entered { tag: stopped_by(stopped, &error), value: Js::Text(format!("{error:#}")), memory, burnt }
             }
         }
     }

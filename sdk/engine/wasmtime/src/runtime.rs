@@ -1,6 +1,5 @@
 //! One wasmtime engine for the process: pooled instances, epochs for deadlines, compiled code kept on disk.
-use std::borrow::Cow;
-use std::collections::HashMap;
+use crate::functions::Functions;
 use std::collections::hash_map::DefaultHasher;
 use std::hash::{Hash, Hasher};
 use std::path::{Path, PathBuf};
@@ -8,7 +7,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, OnceLock};
 use std::time::{Duration, Instant};
 use wasmtime::component::Component;
-use wasmtime::{CacheStore, Config, Engine, InstanceAllocationStrategy, PoolingAllocationConfig, Result};
+use wasmtime::{Config, Engine, InstanceAllocationStrategy, PoolingAllocationConfig, Result};
 
 /// How often a running guest is asked whether its time is up.
 const TICK: Duration = Duration::from_millis(1);
@@ -19,34 +18,12 @@ const INSTANCES_MAX: u32 = 128;
 /// The greatest memory cap a manifest may ask for.
 const MEMORY_BYTES_MAX: usize = 1 << 30;
 
-/// Functions kept of what was compiled last. Components made by one toolchain hold the same interpreter, which is then compiled once.
-const FUNCTIONS_BYTES_MAX: usize = 64 << 20;
-
-#[derive(Debug, Default)]
-struct Functions(Mutex<(usize, HashMap<Vec<u8>, Vec<u8>>)>);
-
-impl CacheStore for Functions {
-    fn get(&self, key: &[u8]) -> Option<Cow<'_, [u8]>> {
-        let kept = self.0.lock().ok()?;
-        kept.1.get(key).map(|function| Cow::Owned(function.clone()))
-    }
-    fn insert(&self, key: &[u8], value: Vec<u8>) -> bool {
-        let Ok(mut kept) = self.0.lock() else { return false };
-        kept.0 += key.len() + value.len();
-        if kept.0 > FUNCTIONS_BYTES_MAX {
-            *kept = (0, HashMap::new());
-            return false;
-        }
-        kept.1.insert(key.to_vec(), value);
-        true
-    }
-}
-
-fn config(pooled: bool) -> Config {
+fn config(pooled: bool, fuel: bool, functions: &Arc<Functions>) -> Config {
     let mut config = Config::new();
     // Refused only where the crate is built without it.
-    let _ = config.enable_incremental_compilation(Arc::new(Functions::default()));
+    let _ = config.enable_incremental_compilation(functions.clone());
     config.epoch_interruption(true);
+    config.consume_fuel(fuel);
     config.wasm_component_model(true);
     if pooled {
         let mut pool = PoolingAllocationConfig::new();
@@ -75,6 +52,9 @@ struct Ticker {
 pub struct Runtime {
     pub engine: Engine,
     pub pooled: bool,
+    /// What guests do is counted: it costs each of them some speed, so that others have an engine without.
+    pub fuel: bool,
+    functions: Arc<Functions>,
     ticker: Arc<Ticker>,
 }
 
@@ -88,11 +68,13 @@ impl Drop for Running {
 }
 
 impl Runtime {
-    /// Without room for the pool's address space (small virtual memory limits), instances are made on demand.
-    fn new() -> Result<Runtime> {
-        let (engine, pooled) = match Engine::new(&config(true)) {
-            Ok(engine) => (engine, true),
-            Err(_) => (Engine::new(&config(false))?, false),
+    /// Without room for the pool's address space (small virtual memory limits), and where fuel is counted, instances are made on demand.
+    fn new(fuel: bool) -> Result<Runtime> {
+        let functions = Arc::new(Functions::default());
+        let pool = if fuel { None } else { Engine::new(&config(true, fuel, &functions)).ok() };
+        let (engine, pooled) = match pool {
+            Some(engine) => (engine, true),
+            None => (Engine::new(&config(false, fuel, &functions))?, false),
         };
         let ticker = Arc::new(Ticker {
             calls: AtomicUsize::new(0),
@@ -102,7 +84,7 @@ impl Runtime {
         });
         let (clock, ticking) = (engine.clone(), ticker.clone());
         std::thread::Builder::new().name("capstan-epochs".into()).spawn(move || tick(&clock, &ticking))?;
-        Ok(Runtime { engine, pooled, ticker })
+        Ok(Runtime { engine, pooled, fuel, functions, ticker })
     }
 
     pub fn running(&self) -> Running {
@@ -119,14 +101,16 @@ impl Runtime {
     pub fn component(&self, cache: &Path, digest: &str, bytes: &[u8]) -> Result<(Component, bool)> {
         let mut hasher = DefaultHasher::new();
         self.engine.precompile_compatibility_hash().hash(&mut hasher);
-        let path: PathBuf = cache.join(format!("{}-{:016x}.cwasm", digest.replace(':', "-"), hasher.finish()));
+        let settings = hasher.finish();
+        let path: PathBuf = cache.join(format!("{}-{settings:016x}.cwasm", digest.replace(':', "-")));
         if path.exists() {
             // Safety: see above. A file cut short or of another version is refused, and made again.
             if let Ok(component) = unsafe { Component::deserialize_file(&self.engine, &path) } {
                 return Ok((component, true));
             }
         }
-        let compiled = self.engine.precompile_component(bytes)?;
+        let functions = cache.join(format!("functions-{settings:016x}.bin"));
+        let compiled = self.functions.with(&functions, || self.engine.precompile_component(bytes))?;
         let beside = path.with_extension(format!("{}.tmp", std::process::id()));
         if std::fs::write(&beside, &compiled).and_then(|()| std::fs::rename(&beside, &path)).is_ok() {
             // Safety: written just now. From the file, its pages are shared with other processes.
@@ -161,10 +145,13 @@ fn tick(engine: &Engine, ticker: &Ticker) {
     }
 }
 
-pub fn runtime() -> Result<&'static Runtime> {
-    static RUNTIME: OnceLock<std::result::Result<Runtime, String>> = OnceLock::new();
-    RUNTIME
-        .get_or_init(|| Runtime::new().map_err(|e| format!("{e:#}")))
+/// With `fuel` the one that counts what guests do.
+pub fn runtime(fuel: bool) -> Result<&'static Runtime> {
+    type Made = OnceLock<std::result::Result<Runtime, String>>;
+    static PLAIN: Made = OnceLock::new();
+    static COUNTING: Made = OnceLock::new();
+    let made = if fuel { &COUNTING } else { &PLAIN };
+    made.get_or_init(|| Runtime::new(fuel).map_err(|e| format!("{e:#}")))
         .as_ref()
         .map_err(|message| wasmtime::Error::msg(message.clone()))
 }
