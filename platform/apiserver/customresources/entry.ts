@@ -1,4 +1,5 @@
 /** One served version of a custom resource as the registry knows resources. */
+import { createHash } from "node:crypto";
 import { validateRules } from "#platform/rules/structural/rules.ts";
 import type { StructuralSchema } from "#platform/rules/structural/schema.ts";
 import { applyDefaults, prune } from "#platform/rules/structural/shape.ts";
@@ -42,7 +43,16 @@ export function factsOf({ spec, status }: Definition, version: DefinitionVersion
     shortNames: names.shortNames ?? [],
     categories: names.categories ?? [],
     subresources,
+    ...storageHash(spec),
   };
+}
+
+/** Upstream's StorageVersionHash; absent where the stored version is not served. */
+function storageHash({ group, names, versions }: Definition["spec"]): { storageVersionHash?: string } {
+  const stored = versions.find(({ storage, served }) => storage && served);
+  if (!stored) return {};
+  const hash = createHash("sha256").update(`${group}/${stored.name}/${names.kind}`).digest();
+  return { storageVersionHash: hash.subarray(0, 8).toString("base64") };
 }
 
 const asJson = (object: DynamicObject | undefined): Json | undefined => object as unknown as Json | undefined;

@@ -17,6 +17,7 @@ import type { Fairness, Place } from "../fairness/fairness.ts";
 import type { FeatureGates } from "../features/features.ts";
 import type { UserInfo } from "../registry/admission.ts";
 import { type AnyRequest, observeBody } from "./body.ts";
+import { requestMs } from "./deadline.ts";
 import type { Exchange } from "./exchange.ts";
 import { impersonate, wantedUser } from "./impersonation.ts";
 import { Metrics } from "./metrics.ts";
@@ -46,7 +47,6 @@ export interface ChainParts {
 
 const NO_BASIC =
   "basic authentication is not served (Kubernetes removed it in 1.19): use a client certificate, a service account's token, or a token of an OIDC issuer";
-const REQUEST_TIMEOUT_MS = 60_000;
 /** For everybody, credentials or none. */
 const PUBLIC_PATHS = new Set(["/healthz", "/livez", "/readyz", "/version"]);
 /** Upstream's --long-running-request-regexp default. */
@@ -145,7 +145,7 @@ export class Chain {
       if (long) {
         place?.finish();
         exchange.audit?.stage("ResponseStarted", 200);
-      } else timer = setTimeout(gone, REQUEST_TIMEOUT_MS);
+      } else timer = setTimeout(gone, requestMs(exchange.query));
       await this.#parts.dispatch(exchange);
     } finally {
       clearTimeout(timer);
@@ -195,6 +195,7 @@ export class Chain {
     const query = new URLSearchParams(search);
     const info = parseRequest(method, path, query);
     trace.info = info;
+    if (!isLong(info)) requestMs(query);
     const authenticated = await this.#authenticate(request, info);
     if (audit) {
       trace.audit = audit.begin({ id: requestId, request, info, user: authenticated, received: clock.now() });

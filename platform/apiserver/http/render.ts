@@ -79,18 +79,24 @@ const metadataOnly = (object: DynamicObject, version: string): DynamicObject => 
   metadata: object.metadata,
 });
 
-function table(r: RenderRequest, objects: readonly Rendered[], metadata: ListMeta, columns: boolean): string {
+/** Rows for objects that are in the version that is asked for. */
+export function tableOf(r: RenderRequest, objects: readonly DynamicObject[], metadata: ListMeta, columns: boolean) {
   const { group, version, resource } = r.entry.facts;
   const rendered = renderTable({
     resource: { group, version, resource },
-    objects: objects.map((o) => versioned(r, o)),
+    objects,
     metadata,
     includeObject: r.includeObject as IncludeObject,
     noHeaders: !columns,
     ...(r.entry.own ? { printer: r.entry.own.printer } : {}),
     now: new Date(r.now),
   });
-  return JSON.stringify({ ...rendered, apiVersion: `meta.k8s.io/${r.accepted.version}` });
+  return { ...rendered, apiVersion: `meta.k8s.io/${r.accepted.version}` };
+}
+
+function table(r: RenderRequest, objects: readonly Rendered[], metadata: ListMeta, columns: boolean): string {
+  const shown = objects.map((o) => versioned(r, o));
+  return JSON.stringify(tableOf(r, shown, metadata, columns));
 }
 
 export function renderObject(r: RenderRequest, stored: Rendered, columns = true): string | Buffer {

@@ -13,7 +13,7 @@ import type { Exchange } from "./exchange.ts";
 import { RecentFrames } from "./frames.ts";
 import { indexedField } from "./list.ts";
 import { type ListParameters, listParameters, parseWatchVersion } from "./options.ts";
-import { isShared, type RenderRequest, renderObject } from "./render.ts";
+import { isShared, type RenderRequest, renderObject, tableOf } from "./render.ts";
 import type { AnyResponse } from "./respond.ts";
 import { remembering, seenAs } from "./seen.ts";
 
@@ -27,24 +27,19 @@ function frame(r: RenderRequest, type: string, object: { kind?: string; apiVersi
   return bytes ? watchFrame(type, bytes) : Buffer.from(`{"type":"${type}","object":${JSON.stringify(object)}}\n`);
 }
 
-function bookmark(r: RenderRequest, revision: number, initialEnd: boolean): Buffer {
+/** An object of the watched kind that is nothing but its revision. `columns` says whether a table of it tells its columns. */
+function bookmark(r: RenderRequest, revision: number, initialEnd: boolean, columns: boolean): Buffer {
   const { group, version, kind } = r.entry.facts;
   const metadata = {
     resourceVersion: String(revision),
     ...(initialEnd ? { annotations: { "k8s.io/initial-events-end": "true" } } : {}),
   };
-  const shapes = {
-    object: { kind, apiVersion: apiVersionOf({ group, version }), metadata },
-    metadata: { kind: "PartialObjectMetadata", apiVersion: `meta.k8s.io/${r.accepted.version}`, metadata },
-    table: {
-      kind: "Table",
-      apiVersion: `meta.k8s.io/${r.accepted.version}`,
-      metadata: { resourceVersion: String(revision) },
-      columnDefinitions: null,
-      rows: null,
-    },
-  };
-  return frame(r, "BOOKMARK", shapes[r.accepted.shape]);
+  const { shape } = r.accepted;
+  const object = { kind, apiVersion: apiVersionOf({ group, version }), metadata };
+  if (shape === "table")
+    return frame(r, "BOOKMARK", tableOf(r, [object], { resourceVersion: String(revision) }, columns));
+  const type = { kind: "PartialObjectMetadata", apiVersion: `meta.k8s.io/${r.accepted.version}` };
+  return frame(r, "BOOKMARK", shape === "metadata" ? { ...type, metadata } : object);
 }
 
 interface Mode {
@@ -101,7 +96,9 @@ async function* frames(
   const encode = (event: WatchEvent): Buffer => {
     if (event.type === "bookmark") {
       if (event.initialEnd ? !mode.marksEnd : !p.allowWatchBookmarks) return NOTHING;
-      return bookmark(r, event.revision, event.initialEnd ?? false);
+      const columns = first;
+      first = false;
+      return bookmark(r, event.revision, event.initialEnd ?? false, columns);
     }
     const type = recall ? recall(event.change, (of) => ready.get(of) ?? of) : seenAs(event.change, matcher);
     if (!type) return NOTHING;

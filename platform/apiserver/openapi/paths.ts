@@ -89,6 +89,7 @@ function operation(verb: Verb, target: Target, version: OpenApiVersion): JsonObj
   const schema: JsonObject = answered === undefined ? { type: "string" } : refTo(answered, version);
   const body = bodyOf(verb, name, version);
   const group_ = groupName(target.resource.group);
+  const asked = [...(version === 2 && body ? [body] : []), ...parameters.map((p) => query(p as Parameter, version))];
   const codes =
     verb === "create" ? ["200", "201", "202"] : verb === "update" || verb === "patch" ? ["200", "201"] : ["200"];
   const media = verb === "list" ? [...MEDIA, "application/json;stream=watch"] : MEDIA;
@@ -103,7 +104,8 @@ function operation(verb: Verb, target: Target, version: OpenApiVersion): JsonObj
     tags: [`${group_.charAt(0).toLowerCase()}${group_.slice(1)}_${target.resource.version}`],
     "x-kubernetes-action": connect ? "connect" : action,
     "x-kubernetes-group-version-kind": { group, version: apiVersion, kind },
-    parameters: [...(version === 2 && body ? [body] : []), ...parameters.map((p) => query(p as Parameter, version))],
+    // Upstream leaves an empty list away, and its types do not write one again that they have read.
+    ...(asked.length > 0 ? { parameters: asked } : {}),
     ...(version === 3 && body ? { requestBody: body } : {}),
     ...(version === 2 ? { consumes: verb === "patch" ? PATCHES : ["*/*"], produces: media, schemes: ["https"] } : {}),
     responses: Object.fromEntries([

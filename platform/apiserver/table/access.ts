@@ -19,7 +19,7 @@ export const bindings = printer<RoleBinding | ClusterRoleBinding>({
     const names = (kind: string) => (o.subjects ?? []).filter((s) => s.kind === kind);
     return [
       nameOf(o),
-      `${o.roleRef.kind}/${o.roleRef.name}`,
+      `${o.roleRef?.kind ?? ""}/${o.roleRef?.name ?? ""}`,
       since(o.metadata.creationTimestamp, now),
       names("User")
         .map((s) => s.name)
@@ -45,9 +45,9 @@ export const certificateSigningRequests = printer<CertificateSigningRequest>({
   cells: (o, now) => [
     nameOf(o),
     since(o.metadata.creationTimestamp, now),
-    o.spec.signerName || NONE,
-    o.spec.username ?? "",
-    o.spec.expirationSeconds === undefined ? NONE : humanDuration(o.spec.expirationSeconds * 1000),
+    o.spec?.signerName || NONE,
+    o.spec?.username ?? "",
+    o.spec?.expirationSeconds === undefined ? NONE : humanDuration(o.spec.expirationSeconds * 1000),
     csrStatus(o),
   ],
 });

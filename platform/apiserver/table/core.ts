@@ -194,7 +194,7 @@ export const priorityClasses = printer<PriorityClass>({
 
 export const runtimeClasses = printer<RuntimeClass>({
   columns: [NAME, ...text("Handler"), AGE],
-  cells: (o, now) => [nameOf(o), o.handler, since(o.metadata.creationTimestamp, now)],
+  cells: (o, now) => [nameOf(o), o.handler ?? "", since(o.metadata.creationTimestamp, now)],
 });
 
 export const controllerRevisions = printer<ControllerRevision>({
@@ -203,6 +203,6 @@ export const controllerRevisions = printer<ControllerRevision>({
     const owner = o.metadata.ownerReferences?.find((reference) => reference.controller);
     const group = owner?.apiVersion.includes("/") ? `.${owner.apiVersion.split("/")[0]}` : "";
     const controller = owner ? `${owner.kind.toLowerCase()}${group}/${owner.name}` : NONE;
-    return [nameOf(o), controller, o.revision, since(o.metadata.creationTimestamp, now)];
+    return [nameOf(o), controller, o.revision ?? 0, since(o.metadata.creationTimestamp, now)];
   },
 });

@@ -15,7 +15,7 @@ export const endpointSlices = printer<EndpointSlice>({
   columns: [NAME, ...text("AddressType", "Ports", "Endpoints"), AGE],
   cells: (o, now) => [
     nameOf(o),
-    o.addressType,
+    o.addressType ?? "",
     listWithMore(
       (o.ports ?? []).map((p) => String(p.port ?? p.name ?? "*")),
       3,

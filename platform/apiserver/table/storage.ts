@@ -77,7 +77,7 @@ export const storageClasses = printer<StorageClass>({
     const isDefault = DEFAULT_CLASS.some((annotation) => o.metadata.annotations?.[annotation] === "true");
     return [
       `${nameOf(o)}${isDefault ? " (default)" : ""}`,
-      o.provisioner,
+      o.provisioner ?? "",
       o.reclaimPolicy ?? "Delete",
       o.volumeBindingMode ?? "Immediate",
       o.allowVolumeExpansion ?? false,
@@ -100,7 +100,7 @@ export const volumeAttachments = printer<VolumeAttachment>({
 
 export const volumeAttributesClasses = printer<VolumeAttributesClass>({
   columns: [NAME, ...text("DriverName"), AGE],
-  cells: (o, now) => [nameOf(o), o.driverName, since(o.metadata.creationTimestamp, now)],
+  cells: (o, now) => [nameOf(o), o.driverName ?? "", since(o.metadata.creationTimestamp, now)],
 });
 
 export const csiNodes = printer<CSINode>({

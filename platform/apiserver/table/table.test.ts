@@ -4,6 +4,7 @@ import { test } from "node:test";
 import type { ContainerStatus, Plugin, Pod, PodStatus, Service } from "#sdk/api/generated/types.ts";
 import type { DynamicObject, KubeObject } from "#sdk/api/object.ts";
 import { humanDuration } from "./format.ts";
+import { tablePrinters } from "./index.ts";
 import { RECORDED_AT, type RecordedRow } from "./recorded.ts";
 import { renderTable } from "./table.ts";
 
@@ -149,4 +150,15 @@ test("ages are told in two or three figures", () => {
     [800 * 24 * hour, "2y70d"],
   ];
   for (const [seconds, text] of cases) assert.equal(humanDuration(seconds * 1000), text);
+});
+
+test("a bookmark is a row of every kind: its object is nothing but a revision", () => {
+  for (const name of tablePrinters.keys()) {
+    const [resource = "", ...group] = name.split(".");
+    const bookmark = { metadata: { resourceVersion: "7", annotations: { "k8s.io/initial-events-end": "true" } } };
+    const at = { group: group.join("."), version: "v1", resource };
+    const { rows, columnDefinitions } = renderTable({ resource: at, objects: [bookmark], metadata: {}, now });
+    assert.equal(rows[0]?.cells.length, columnDefinitions?.length, name);
+    assert.deepEqual(rows[0]?.object?.metadata, bookmark.metadata, name);
+  }
 });

@@ -39,21 +39,23 @@ export function timestampText({ nanos }: Timestamp): string {
 
 /** "1h30m", "-1.5s", "0". */
 export function parseDuration(text: string): Duration {
-  const invalid = () => new CelError(`time: invalid duration ${JSON.stringify(text)}`);
+  const wrong = (what: string) => new CelError(`time: ${what} duration ${JSON.stringify(text)}`);
   const body = /^[+-]/.test(text) ? text.slice(1) : text;
   if (body === "0") return new Duration(0n);
-  const part = /(\d*)(?:\.(\d*))?(ns|us|µs|μs|ms|s|m|h)/y;
+  const part = /(\d*)(?:\.(\d*))?([^.\d]*)/y;
   let nanos = 0n;
-  if (body === "") throw invalid();
+  if (body === "") throw wrong("invalid");
   for (let i = 0; i < body.length; ) {
     part.lastIndex = i;
-    const match = part.exec(body);
-    if (!match || (!match[1] && !match[2])) throw invalid();
-    const unit = UNITS[match[3] ?? ""] ?? 0n;
-    const digits = (match[2] ?? "").slice(0, 18);
+    const [all = "", whole = "", fraction = "", unit = ""] = part.exec(body) ?? [];
+    if (whole === "" && fraction === "") throw wrong("invalid");
+    if (unit === "") throw wrong("missing unit in");
+    const size = Object.hasOwn(UNITS, unit) ? UNITS[unit] : undefined;
+    if (size === undefined) throw wrong(`unknown unit ${JSON.stringify(unit)} in`);
+    const digits = fraction.slice(0, 18);
     nanos +=
-      BigInt(match[1] || "0") * unit + (digits === "" ? 0n : (BigInt(digits) * unit) / 10n ** BigInt(digits.length));
-    i += match[0].length;
+      BigInt(whole || "0") * size + (digits === "" ? 0n : (BigInt(digits) * size) / 10n ** BigInt(digits.length));
+    i += all.length;
   }
   return new Duration(text.startsWith("-") ? -nanos : nanos);
 }

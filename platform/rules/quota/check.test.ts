@@ -92,3 +92,24 @@ test("objects of any resource are counted by name, a service by its type, an upd
   assert.deepEqual(chargeQuotas([q], change)[0]?.used, { services: "1", "services.nodeports": "2" });
   assert.deepEqual(chargeQuotas([q], { ...change, object: service("ClusterIP"), old: service("NodePort") }), []);
 });
+
+test("a claim for devices is charged for the most it may get of each class", () => {
+  const names = ["gold", "silver"].map((name) => `${name}.deviceclass.resource.k8s.io/devices`);
+  const hard = Object.fromEntries([...names, "count/resourceclaims.resource.k8s.io"].map((name) => [name, "40"]));
+  const zero = Object.fromEntries(Object.keys(hard).map((name) => [name, "0"]));
+  const exactly = (deviceClassName: string, count: number) => ({
+    deviceClassName,
+    allocationMode: "ExactCount",
+    count,
+  });
+  const requests = [
+    { name: "a", exactly: exactly("gold", 2) },
+    {
+      name: "b",
+      firstAvailable: [exactly("gold", 1), exactly("gold", 3), { ...exactly("silver", 0), allocationMode: "All" }],
+    },
+  ];
+  const claim = { metadata: { name: "c" }, spec: { devices: { requests } } } as unknown as DynamicObject;
+  const [charge] = chargeQuotas([quota(hard, zero)], create("resourceclaims.resource.k8s.io", claim));
+  assert.deepEqual(Object.values(charge?.used ?? {}), ["5", "32", "1"]);
+});
