@@ -15,12 +15,19 @@ export interface Log {
 
 const order: Record<Level, number> = { debug: 0, info: 1, warn: 2, error: 3 };
 
+let lost = false;
+
+/** Whether the last line of this process could not be written. */
+export const logIsLost = (): boolean => lost;
+
 /** A line that cannot be written (a full disk) is lost; as a stream's error it would end the process. */
 function toStderr(line: string): void {
   try {
     writeSync(2, line);
+    lost = false;
   } catch {
     // there is no other place to say it
+    lost = true;
   }
 }
 

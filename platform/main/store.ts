@@ -18,6 +18,8 @@ export interface OpenStore {
   ready: Promise<void>;
   /** Throws 503 with the reason when requests cannot be served: the database is away, silent or read-only, or the cache is loading. */
   check(): Promise<void>;
+  /** Throws 503 with the reason while the cache is loading. */
+  checkCache(): Promise<void>;
   /** Throws 503 with the reason when what should be encrypted cannot be: the KMS plugin is away. */
   checkEncryption(): Promise<void>;
   metrics(): Metric[];
@@ -93,6 +95,10 @@ export function createStore(options: StoreOptions): OpenStore {
         late.onabort = () => reject(unavailable(`the database has not answered for ${CHECK_MS_MAX / 1_000} s`));
       });
       await Promise.race([postgres.position(), silence]);
+    },
+    checkCache: async () => {
+      const trouble = cache.trouble();
+      if (trouble !== undefined) throw unavailable(trouble);
     },
     checkEncryption: async () => {
       const trouble = sealing.trouble();

@@ -27,7 +27,7 @@ export interface SystemParts {
   samples(): ReadonlyMap<string, number>;
   /** Further metrics in the text exposition format. */
   exposition?(): string;
-  /** What /livez asks; /readyz asks these and `readiness`. */
+  /** What /livez asks; /readyz and /healthz ask these and `readiness`. */
   liveness: readonly HealthCheck[];
   readiness: readonly HealthCheck[];
   /** Discovery and OpenAPI: undefined when the path is none of theirs. */
@@ -37,7 +37,7 @@ export interface SystemParts {
 }
 
 /** Upstream's root listing is what may be asked for; only the fixed part is told. */
-const HEALTH = /^\/(healthz|livez|readyz)(?:\/([a-z0-9-]+))?$/;
+const HEALTH = /^\/(healthz|livez|readyz)(?:\/([a-z0-9-]+(?:\/[a-z0-9-]+)*))?$/;
 
 export async function serveSystem(exchange: Exchange, parts: SystemParts): Promise<void> {
   const { path } = exchange.info;

@@ -235,3 +235,14 @@ test("paths and versions that are none are told as upstream tells them", async (
   assert.deepEqual(await ask("/api/v1/pods?resourceVersion=abc"), [400, "BadRequest"]);
   assert.deepEqual(await ask("/api/v1/pods?watch=1&resourceVersion=abc"), [500, undefined]);
 });
+
+test("health is told check by check, under the names that monitors of kube-apiserver know", async () => {
+  const get = (path: string) => client().raw("GET", path);
+  const all = (await get("/readyz?verbose")).body;
+  for (const name of ["ping", "log", "etcd", "informer-sync", "poststarthook/crd-informer-synced"])
+    assert.match(all, new RegExp(`^\\[\\+\\]${name} ok$`, "m"));
+  assert.doesNotMatch(all, /^\[-\]/m);
+  assert.equal((await get("/livez/poststarthook/start-apiextensions-controllers")).code, 200);
+  assert.equal((await get("/livez/informer-sync")).code, 404);
+  assert.match((await get("/readyz?verbose&exclude=etcd")).body, /^\[\+\]etcd excluded: ok$/m);
+});

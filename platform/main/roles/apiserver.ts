@@ -19,6 +19,7 @@ import { FlowConditions } from "#platform/apiserver/fairness/conditions.ts";
 import { Fairness } from "#platform/apiserver/fairness/fairness.ts";
 import { FeatureGates } from "#platform/apiserver/features/features.ts";
 import type { Exchange } from "#platform/apiserver/http/exchange.ts";
+import { StartSteps } from "#platform/apiserver/http/start-steps.ts";
 import { type ApiAddress, ensureKubernetesService } from "#platform/apiserver/kubernetesService.ts";
 import { MetricsApi } from "#platform/apiserver/metrics/metrics.ts";
 import { METRICS_PATH, withMetrics } from "#platform/apiserver/metrics/served.ts";
@@ -35,13 +36,14 @@ import { createWebhookClient } from "#platform/apiserver/webhook/client.ts";
 import { mayDial, serviceResolver } from "#platform/apiserver/webhook/services.ts";
 import { type Clock, systemClock } from "#platform/base/clock.ts";
 import { expositionText } from "#platform/base/exposition.ts";
-import { type Log, messageOf } from "#platform/base/log.ts";
+import { type Log, logIsLost, messageOf } from "#platform/base/log.ts";
 import { pluginMetrics } from "#platform/plugin-host/exposition.ts";
 import { readPluginLog } from "#platform/plugin-host/read-logs.ts";
 import { createAccessPlugins } from "#platform/plugin-host/worlds/v1/access.ts";
 import { ROOT_TENANT } from "#platform/store/port.ts";
 import type { TenantDirectory } from "#platform/store/tenants.ts";
 import { resources } from "#sdk/api/facts.ts";
+import { unavailable } from "#sdk/api/status.ts";
 import { createClient } from "#sdk/client/client.ts";
 import { loadKubeconfig } from "#sdk/client/kubeconfig.ts";
 import { componentAuthenticator, componentAuthorizer } from "../access-plugins.ts";
@@ -111,6 +113,10 @@ const issuerDocuments = (keys: TenantKeys, address: string) => ({
   },
 });
 
+const logged = async (): Promise<void> => {
+  if (logIsLost()) throw unavailable("lines are lost");
+};
+
 /** Root first, then some at a time: they share the questions whether the cache is fresh. */
 async function completeAll<T>([root, ...others]: readonly T[], complete: (tenant: T) => Promise<void>): Promise<void> {
   if (root) await complete(root);
@@ -145,6 +151,8 @@ export const start: StartRole = async ({ config, log }) => {
   const opened = createStore({ databaseUrl: config.databaseUrl, log, clock, ...(encryption ? { encryption } : {}) });
   const { store, tenants } = opened;
   await opened.ready;
+  const steps = new StartSteps();
+  steps.done("storage");
   const stop = new AbortController();
 
   const keys = new TenantKeys(pem("ca.key"), signingKey(pem("sa.key")));
@@ -251,13 +259,18 @@ export const start: StartRole = async ({ config, log }) => {
     log,
   });
   await Promise.all([rbac.start(stop.signal), admissionLife.start(stop.signal)]);
+  steps.done("admission");
   const fairness = new Fairness(log);
   fairness.start(store, stop.signal);
+  steps.done("fairness");
   const flowConditions = new FlowConditions({ store, registry: () => registry, patcher, tenants, clock, log });
   const audit = auditOf(config.dataDir, serverOptions, clock, log);
   await completeAll(tenants.all(), complete);
+  steps.done("tenants");
   await custom.start(stop.signal);
+  steps.done("customResources");
   await aggregation.start(stop.signal);
+  steps.done("aggregation");
   flowConditions.start(stop.signal);
 
   const nodeCredentials = {
@@ -288,9 +301,15 @@ export const start: StartRole = async ({ config, log }) => {
     aggregation,
     features: new FeatureGates(serverOptions.featureGates),
     ...(audit ? { audit } : {}),
-    liveness: [{ name: "ping", check: async () => undefined }],
+    liveness: [
+      { name: "ping", check: async () => undefined },
+      { name: "log", check: logged },
+      // The name that monitors know the database by.
+      { name: "etcd", check: opened.check },
+      ...steps.checks(),
+    ],
     readiness: [
-      { name: "store", check: opened.check },
+      { name: "informer-sync", check: opened.checkCache },
       ...(encryption ? [{ name: "kms-providers", check: opened.checkEncryption }] : []),
     ],
     exposition: () => expositionText([...opened.metrics(), ...pluginMetrics(plugins.objects())]),
