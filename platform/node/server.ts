@@ -30,6 +30,9 @@ export interface NodeServer {
   close(): Promise<void>;
 }
 
+/** As the API server's, which passes commands on in the path. */
+const HEADER_BYTES_MAX = 1024 * 1024;
+
 /** Rejects when the port cannot be had. */
 export async function startServer(
   agent: Agent,
@@ -39,7 +42,7 @@ export async function startServer(
   const auth = createNodeAuth(agent.context);
   const sockets = new Set<Duplex>();
   const server: Server = createServer(
-    { ...credentials, requestCert: true, rejectUnauthorized: false },
+    { ...credentials, requestCert: true, rejectUnauthorized: false, maxHeaderSize: HEADER_BYTES_MAX },
     (request, response) => {
       answer(agent, auth, request, response).catch((error: unknown) => {
         const code = error instanceof HttpError ? error.code : 500;

@@ -22,6 +22,8 @@ export interface ServerOptions {
 }
 
 const STREAMS_PER_SESSION_MAX = 1000;
+/** As Go's servers: a command for exec is in the path, and may be long. */
+const HTTP1 = { maxHeaderSize: 1024 * 1024 };
 const HEADER_TIMEOUT_MS = 32_000;
 
 export interface ListeningServer {
@@ -40,6 +42,7 @@ export async function listen(options: ServerOptions): Promise<ListeningServer> {
     requestCert: true,
     rejectUnauthorized: false,
     allowHTTP1: true,
+    ...HTTP1,
     minVersion: "TLSv1.2",
     settings: { maxConcurrentStreams: STREAMS_PER_SESSION_MAX },
   });

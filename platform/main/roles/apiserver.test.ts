@@ -1,6 +1,7 @@
 /** The API server over a real PostgreSQL, spoken to by the project's own client. */
 import assert from "node:assert/strict";
 import { mkdtempSync, rmSync } from "node:fs";
+import { get } from "node:https";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
@@ -237,12 +238,26 @@ test("paths and versions that are none are told as upstream tells them", async (
 });
 
 test("health is told check by check, under the names that monitors of kube-apiserver know", async () => {
-  const get = (path: string) => client().raw("GET", path);
-  const all = (await get("/readyz?verbose")).body;
+  const ask = (path: string) => client().raw("GET", path);
+  const all = (await ask("/readyz?verbose")).body;
   for (const name of ["ping", "log", "etcd", "informer-sync", "poststarthook/crd-informer-synced"])
     assert.match(all, new RegExp(`^\\[\\+\\]${name} ok$`, "m"));
   assert.doesNotMatch(all, /^\[-\]/m);
-  assert.equal((await get("/livez/poststarthook/start-apiextensions-controllers")).code, 200);
-  assert.equal((await get("/livez/informer-sync")).code, 404);
-  assert.match((await get("/readyz?verbose&exclude=etcd")).body, /^\[\+\]etcd excluded: ok$/m);
+  assert.equal((await ask("/livez/poststarthook/start-apiextensions-controllers")).code, 200);
+  assert.equal((await ask("/livez/informer-sync")).code, 404);
+  assert.match((await ask("/readyz?verbose&exclude=etcd")).body, /^\[\+\]etcd excluded: ok$/m);
+});
+
+test("a path may be as long as the command that it carries", async () => {
+  const { server, ca, cert, key } = loadKubeconfig(paths(dataDir).roleKubeconfig("admin"));
+  const path = `/api/v1/namespaces/default/pods/none?command=${"a".repeat(200_000)}`;
+  // Streams are opened over HTTP/1.1.
+  const code = await new Promise((resolve, reject) => {
+    const asked = get(`${server}${path}`, { ca, cert, key, agent: false }, (answer) => {
+      answer.resume();
+      resolve(answer.statusCode);
+    });
+    asked.on("error", reject);
+  });
+  assert.equal(code, 404);
 });
