@@ -25,7 +25,8 @@ const SELF = objectType("self", {
   items: listOf(objectType("item", { key: STRING, value: INT })),
   labels: mapOf(STRING, STRING),
 });
-const environment = new CelEnvironment({ variables: { self: SELF, object: DYN, flag: BOOL } });
+const variables = { self: SELF, object: DYN, flag: BOOL };
+const environment = new CelEnvironment({ variables, binds: true });
 const self = {
   replicas: 3,
   name: "web-1",
@@ -81,6 +82,7 @@ test("what is true is true", () => {
     "semver('1.2.3').isLessThan(semver('1.10.0')) && semver('v1.0', true).minor() == 0 && !isSemver('1')",
     "!format.dns1123Label().validate('my-name').hasValue() && format.named('dns1123Label').hasValue()",
     "{'a': 1, 'b': 2}.transformMap(k, v, v > 1, v * 10) == {'b': 20} && [5, 6].transformList(i, v, i + v) == [5, 7]",
+    "optional.unwrap([optional.of(1), optional.none()]) == [1] && [optional.of('a')].unwrapOpt() == ['a']",
     "cel.bind(x, self.replicas, x * x) == 9 && [?optional.none(), 1] == [1] && {?'a': optional.of(1)} == {'a': 1}",
     "(flag ? 'yes' : 'no') == 'yes' && (true || 1 / 0 == 1) && (1 / 0 == 1 || true) && !(false && 1 / 0 == 1)",
     "1 < 2.5 && 1 == 1.0 && b'abc'.size() == 3 && r'\\d' == '\\\\d' && '\\u00e9'.size() == 1",
@@ -103,6 +105,31 @@ test("mistakes are told in cel-go's words, with their place", () => {
   assert.match(issue("[1, 'a']"), /expected type 'int' but found 'string'/);
   const text = environment.compile("self.name", ["bool"]);
   assert.deepEqual(text, { ok: false, error: "must evaluate to bool" });
+});
+
+test("all that is wrong is told, each thing once, and what Kubernetes does not speak is not spoken here", () => {
+  const plain = new CelEnvironment({ variables });
+  const places = (source: string) => {
+    const compiled = plain.compile(source);
+    return compiled.ok
+      ? []
+      : [...compiled.error.matchAll(/<input>:1:(\d+): (.*?) \(in/g)].map((m) => `${m[1]} ${m[2]}`);
+  };
+  assert.deepEqual(places("foo + bar > 1 && self.replicas + foo == 2"), [
+    "1 undeclared reference to 'foo'",
+    "7 undeclared reference to 'bar'",
+    "34 undeclared reference to 'foo'",
+  ]);
+  assert.deepEqual(places("cel.bind(x, 1, x) == 1"), [
+    "1 undeclared reference to 'cel'",
+    "9 undeclared reference to 'bind'",
+    "10 undeclared reference to 'x'",
+    "16 undeclared reference to 'x'",
+  ]);
+  assert.equal(places("[1].existsOne(x, x > 0)").length, 3);
+  assert.equal(places("jsonpatch.escapeKey('a') == 'a'").length, 2);
+  assert.match(issue("'abc'.reverse() == 'cba'"), /no matching overload for 'reverse' applied to 'string\.\(\)'/);
+  assert.match(issue("object.`a-b` == 1"), /unsupported syntax: '`'/);
 });
 
 test("what goes wrong while running is an error of the expression", () => {

@@ -1,6 +1,6 @@
 /** Infers types before anything is run, and says what cannot be in cel-go's words. */
 import type { Node } from "./ast.ts";
-import { CelCompileError } from "./errors.ts";
+import { CelCompileError, type Issue } from "./errors.ts";
 import type { CelFunction } from "./functions/function.ts";
 import {
   assignable,
@@ -9,6 +9,7 @@ import {
   type CelType,
   DOUBLE,
   DYN,
+  ERROR,
   INT,
   join,
   listOf,
@@ -71,10 +72,24 @@ export function pathOf(node: Node): string | undefined {
   return before === undefined ? undefined : `${before}.${node.field}`;
 }
 
-export class Checker {
+/** The type of an expression's value. Throws CelCompileError with all that is wrong. */
+export function check(declarations: Declarations, ast: Node): CelType {
+  const checker = new Checker(declarations);
+  const type = checker.type(ast);
+  if (checker.issues.length > 0) throw new CelCompileError(checker.issues);
+  return type;
+}
+
+class Checker {
+  readonly issues: Issue[] = [];
   private readonly declarations: Declarations;
   constructor(declarations: Declarations) {
     this.declarations = declarations;
+  }
+
+  private wrong(message: string, at: number): CelType {
+    this.issues.push({ message, at });
+    return ERROR;
   }
 
   type(node: Node, scope: Scope = new Map()): CelType {
@@ -113,8 +128,8 @@ export class Checker {
       case "whenPresent": {
         const of = this.type(node.of, scope);
         const value = of.kind === "optional" ? of.value : DYN;
-        if (of.kind !== "optional" && of.kind !== "dyn") {
-          throw new CelCompileError(`found no matching overload for 'optMap' applied to '${typeText(of)}'`, node.at);
+        if (of.kind !== "optional" && of.kind !== "dyn" && of.kind !== "error") {
+          return this.wrong(`found no matching overload for 'optMap' applied to '${typeText(of)}'`, node.at);
         }
         const body = this.type(node.body, new Map([...scope, [node.name, value]]));
         return node.wraps ? optionalOf(body) : body;
@@ -126,7 +141,7 @@ export class Checker {
     const found = scope.get(name) ?? this.declarations.variable(name);
     if (found) return found;
     if (TYPE_NAMES.has(name)) return TYPE;
-    throw new CelCompileError(`undeclared reference to '${name}' (in container '')`, at);
+    return this.wrong(`undeclared reference to '${name}' (in container '')`, at);
   }
 
   private select(node: Extract<Node, { op: "select" }>, scope: Scope): CelType {
@@ -143,15 +158,15 @@ export class Checker {
   }
 
   private field(of: CelType, name: string, at: number): CelType {
-    if (of.kind === "dyn") return DYN;
+    if (of.kind === "dyn" || of.kind === "error") return of;
     if (of.kind === "map") return of.value;
     if (of.kind === "optional") return this.field(of.value, name, at);
     if (of.kind === "object") {
       const field = Object.hasOwn(of.fields, name) ? of.fields[name] : undefined;
       if (field) return field;
-      throw new CelCompileError(`undefined field '${name}'`, at);
+      return this.wrong(`undefined field '${name}'`, at);
     }
-    throw new CelCompileError(`type '${typeText(of)}' does not support field selection`, at);
+    return this.wrong(`type '${typeText(of)}' does not support field selection`, at);
   }
 
   private index(node: Extract<Node, { op: "index" }>, scope: Scope): CelType {
@@ -159,11 +174,13 @@ export class Checker {
     const key = this.type(node.key, scope);
     const of = whole.kind === "optional" ? whole.value : whole;
     const wrap = (type: CelType) => (node.optional || whole.kind === "optional" ? optionalOf(type) : type);
+    if (of.kind === "error") return of;
     if (of.kind === "dyn") return wrap(DYN);
-    const numeric = key.kind === "int" || key.kind === "uint" || key.kind === "double" || key.kind === "dyn";
+    const numeric =
+      key.kind === "error" || key.kind === "int" || key.kind === "uint" || key.kind === "double" || key.kind === "dyn";
     if (of.kind === "list" && numeric) return wrap(of.element);
     if (of.kind === "map" && (assignable(of.key, key, new Map()) || numeric)) return wrap(of.value);
-    throw new CelCompileError(
+    return this.wrong(
       `found no matching overload for '_[_]' applied to '(${typeText(whole)}, ${typeText(key)})'`,
       node.at,
     );
@@ -172,10 +189,10 @@ export class Checker {
   private choose(node: Extract<Node, { op: "choose" }>, scope: Scope): CelType {
     const condition = this.type(node.condition, scope);
     const [yes, no] = [this.type(node.yes, scope), this.type(node.no, scope)];
-    const type = condition.kind === "bool" || condition.kind === "dyn" ? join(yes, no) : undefined;
+    const type = ["bool", "dyn", "error"].includes(condition.kind) ? join(yes, no) : undefined;
     if (type) return type;
     const shown = [condition, yes, no].map(typeText).join(", ");
-    throw new CelCompileError(`found no matching overload for '_?_:_' applied to '(${shown})'`, node.at);
+    return this.wrong(`found no matching overload for '_?_:_' applied to '(${shown})'`, node.at);
   }
 
   /** The one type of elements: literals of mixed types are refused, as upstream is set up. */
@@ -185,27 +202,23 @@ export class Checker {
       const given = this.type(value, scope);
       const own = optional ? (given.kind === "optional" ? given.value : DYN) : given;
       const joined: CelType | undefined = type === undefined ? own : join(type, own);
-      if (joined === undefined && type !== undefined) {
-        throw new CelCompileError(`expected type '${typeText(type)}' but found '${typeText(own)}'`, value.at);
-      }
-      type = joined;
+      if (joined === undefined && type !== undefined)
+        type = this.wrong(`expected type '${typeText(type)}' but found '${typeText(own)}'`, value.at);
+      else type = joined;
     }
     return type ?? { kind: "parameter", name: "E" };
   }
 
   private struct(node: Extract<Node, { op: "struct" }>, scope: Scope): CelType {
     const type = this.declarations.struct(node.type);
-    if (!type) throw new CelCompileError(`undeclared reference to '${node.type}' (in container '')`, node.at);
+    if (!type) return this.wrong(`undeclared reference to '${node.type}' (in container '')`, node.at);
     for (const { name, value, optional } of node.fields) {
       const declared = this.field(type, name, value.at);
       const actual = this.type(value, scope);
       const given = optional && actual.kind === "optional" ? actual.value : actual;
-      if (!assignable(declared, given, new Map())) {
-        throw new CelCompileError(
-          `expected type of field '${name}' is '${typeText(declared)}' but provided type is '${typeText(given)}'`,
-          value.at,
-        );
-      }
+      if (assignable(declared, given, new Map())) continue;
+      const why = `is '${typeText(declared)}' but provided type is '${typeText(given)}'`;
+      this.wrong(`expected type of field '${name}' ${why}`, value.at);
     }
     return type;
   }
@@ -219,14 +232,16 @@ export class Checker {
     else if (range.kind === "dyn") types = [DYN, DYN];
     else {
       const why = "of a comprehension (must be list, map, or dynamic)";
-      throw new CelCompileError(`expression of type '${typeText(range)}' cannot be range ${why}`, node.range.at);
+      if (range.kind !== "error")
+        this.wrong(`expression of type '${typeText(range)}' cannot be range ${why}`, node.range.at);
+      types = [ERROR, ERROR];
     }
     const inner = new Map(scope);
     for (const [i, name] of node.variables.entries()) inner.set(name, types[i] ?? DYN);
     const isBool = (part: Node) => {
       const type = this.type(part, inner);
-      if (type.kind === "bool" || type.kind === "dyn") return;
-      throw new CelCompileError(`expected type 'bool' but found '${typeText(type)}'`, part.at);
+      if (!["bool", "dyn", "error"].includes(type.kind))
+        this.wrong(`expected type 'bool' but found '${typeText(type)}'`, part.at);
     };
     if (node.filter) isBool(node.filter);
     switch (node.macro) {
@@ -265,10 +280,9 @@ export class Checker {
     }
     const args = node.target ? [node.target, ...node.args] : node.args;
     const types = args.map((arg) => this.argument(node.name, arg, scope));
-    const overloads = this.declarations.functions(node.name).filter((f) => f.method === (node.target !== undefined));
-    if (overloads.length === 0) {
-      throw new CelCompileError(`undeclared reference to '${node.name}' (in container '')`, node.at);
-    }
+    const known = this.declarations.functions(node.name);
+    if (known.length === 0) return this.wrong(`undeclared reference to '${node.name}' (in container '')`, node.at);
+    const overloads = known.filter((f) => f.method === (node.target !== undefined));
     let result: CelType | undefined;
     const candidates: CelFunction[] = [];
     for (const overload of overloads) {
@@ -279,7 +293,7 @@ export class Checker {
       const type = substitute(overload.result, bound);
       result = result === undefined ? type : typeText(result) === typeText(type) ? result : DYN;
     }
-    if (result === undefined) throw noOverload(node.name, node.target !== undefined, types, node.at);
+    if (result === undefined) return this.noOverload(node.name, node.target !== undefined, types, node.at);
     node.candidates = candidates;
     return result;
   }
@@ -294,12 +308,12 @@ export class Checker {
   private resolve(name: string, nodes: Node[], wanted: CelType[], scope: Scope, at: number): CelType {
     const types = nodes.map((n) => this.type(n, scope));
     if (types.every((t, i) => assignable(wanted[i] as CelType, t, new Map()))) return BOOL;
-    throw noOverload(name, false, types, at);
+    return this.noOverload(name, false, types, at);
   }
-}
 
-function noOverload(name: string, isMethod: boolean, types: readonly CelType[], at: number): CelCompileError {
-  const [target, ...rest] = types.map(typeText);
-  const applied = isMethod ? `${target}.(${rest.join(", ")})` : `(${types.map(typeText).join(", ")})`;
-  return new CelCompileError(`found no matching overload for '${name}' applied to '${applied}'`, at);
+  private noOverload(name: string, isMethod: boolean, types: readonly CelType[], at: number): CelType {
+    const [target, ...rest] = types.map(typeText);
+    const applied = isMethod ? `${target}.(${rest.join(", ")})` : `(${types.map(typeText).join(", ")})`;
+    return this.wrong(`found no matching overload for '${name}' applied to '${applied}'`, at);
+  }
 }

@@ -3,8 +3,8 @@
  * expression can reach anything but its variables, and everything it does is counted against a limit.
  */
 import type { Node } from "./ast.ts";
-import { Checker } from "./checker.ts";
-import { CelCompileError, CelError, describeIssue } from "./errors.ts";
+import { check, type Declarations } from "./checker.ts";
+import { CelCompileError, CelError, describeIssues } from "./errors.ts";
 import { addresses } from "./functions/addresses.ts";
 import type { CelFunction } from "./functions/function.ts";
 import { kubernetes } from "./functions/kubernetes.ts";
@@ -13,7 +13,7 @@ import { standard } from "./functions/standard.ts";
 import { strings } from "./functions/strings.ts";
 import { Run } from "./interpret.ts";
 import { parse } from "./parser.ts";
-import { type CelType, typeText } from "./types.ts";
+import { type CelType, substitute, typeText } from "./types.ts";
 
 /** Cost that one evaluation may reach (upstream's PerCallLimit). */
 export const CALL_COST_MAX = 1_000_000;
@@ -27,6 +27,8 @@ export interface EnvironmentOptions {
   functions?: readonly CelFunction[];
   /** Types that expressions may make by `Name{…}`. */
   structs?: (name: string) => CelType | undefined;
+  /** The macro cel.bind, which upstream has in selectors of devices only. */
+  binds?: boolean;
 }
 
 export interface Program {
@@ -53,29 +55,31 @@ for (const f of [...standard, ...strings, ...lists, ...addresses, ...kubernetes]
 export class CelEnvironment {
   private readonly variables: Readonly<Record<string, CelType>>;
   private readonly own: readonly CelFunction[];
-  private readonly checker: Checker;
+  private readonly declarations: Declarations;
+  private readonly binds: boolean;
 
-  constructor({ variables, functions = [], structs }: EnvironmentOptions) {
+  constructor({ variables, functions = [], structs, binds = false }: EnvironmentOptions) {
     this.variables = variables;
     this.own = functions;
-    this.checker = new Checker({
+    this.binds = binds;
+    this.declarations = {
       variable: (name) => (Object.hasOwn(this.variables, name) ? this.variables[name] : undefined),
       functions: (name) => [...(libraries.get(name) ?? []), ...this.own.filter((f) => f.name === name)],
       struct: (name) => structs?.(name),
-    });
+    };
   }
 
   /** `wanted`: kinds of result that the place allows ("bool", "string"); dyn passes. */
   compile(source: string, wanted: readonly CelType["kind"][] = []): Compiled {
     try {
-      const ast = parse(source);
-      const type = this.checker.type(ast);
+      const ast = parse(source, this.binds);
+      const type = substitute(check(this.declarations, ast), new Map());
       if (wanted.length > 0 && type.kind !== "dyn" && !wanted.includes(type.kind)) {
         return { ok: false, error: `must evaluate to ${wanted.join(" or ")}` };
       }
       return { ok: true, program: this.#program(ast, type) };
     } catch (error) {
-      if (error instanceof CelCompileError) return { ok: false, error: describeIssue(source, error) };
+      if (error instanceof CelCompileError) return { ok: false, error: describeIssues(source, error) };
       throw error;
     }
   }

@@ -1,7 +1,9 @@
-/** Parses CEL (cel-spec's grammar) and expands the macros of the standard, two-variable, optional and binding libraries. */
-import type { LoopMacro, Node } from "./ast.ts";
+/** Parses CEL (cel-spec's grammar) and expands the macros of the standard, two-variable and optional libraries. */
+import type { Node } from "./ast.ts";
 import { CelCompileError } from "./errors.ts";
-import { type Token, tokenize } from "./lexer.ts";
+import type { Token } from "./lexer.ts";
+import { loopOf } from "./macros.ts";
+import { OPERAND, TokenReader, wanted, withMore } from "./token-reader.ts";
 
 const DEPTH_MAX = 250;
 const SOURCE_MAX = 100_000;
@@ -23,155 +25,160 @@ const BINARY: Record<string, string> = {
   "%": "_%_",
 };
 
-/** Number of variables and whether a filter may stand before the last argument, by macro and count of arguments. */
-const LOOPS: Record<string, Record<number, { macro: LoopMacro; variables: 1 | 2; filter: boolean }>> = {
-  all: { 2: { macro: "all", variables: 1, filter: false }, 3: { macro: "all", variables: 2, filter: false } },
-  exists: { 2: { macro: "exists", variables: 1, filter: false }, 3: { macro: "exists", variables: 2, filter: false } },
-  exists_one: { 2: { macro: "exists_one", variables: 1, filter: false } },
-  existsOne: {
-    2: { macro: "exists_one", variables: 1, filter: false },
-    3: { macro: "exists_one", variables: 2, filter: false },
-  },
-  map: { 2: { macro: "map", variables: 1, filter: false }, 3: { macro: "map", variables: 1, filter: true } },
-  filter: { 2: { macro: "filter", variables: 1, filter: false } },
-  transformList: {
-    3: { macro: "transformList", variables: 2, filter: false },
-    4: { macro: "transformList", variables: 2, filter: true },
-  },
-  transformMap: {
-    3: { macro: "transformMap", variables: 2, filter: false },
-    4: { macro: "transformMap", variables: 2, filter: true },
-  },
-  transformMapEntry: {
-    3: { macro: "transformMapEntry", variables: 2, filter: false },
-    4: { macro: "transformMapEntry", variables: 2, filter: true },
-  },
-  sortBy: { 2: { macro: "sortBy", variables: 1, filter: false } },
-};
+const INDEX = withMore(OPERAND, "'?'");
+const ARGUMENTS = withMore(OPERAND, "')'");
+const LIST = withMore(OPERAND, "']'", "','", "'?'");
+const MAP = withMore(OPERAND, "'}'", "','", "'?'");
+const FIELDS: ReadonlySet<string> = new Set(["'}'", "','", "'?'", "IDENTIFIER", "ESC_IDENTIFIER"]);
 
-class Parser {
-  private readonly tokens: Token[];
-  private i = 0;
+/** Stands for what could not be read. */
+const unread = (at: number): Node => ({ op: "literal", value: null, at });
+
+/** Nested too deeply: nothing more is read. */
+class TooDeep extends Error {}
+
+class Parser extends TokenReader {
+  /** cel.bind is known. */
+  private readonly binds: boolean;
   private depth = 0;
 
-  constructor(source: string) {
-    this.tokens = tokenize(source);
-  }
-
-  private get next(): Token {
-    return this.tokens[this.i] as Token;
-  }
-
-  private is(mark: string): boolean {
-    return this.next.type === "mark" && this.next.value === mark;
-  }
-
-  private take(mark: string): boolean {
-    if (!this.is(mark)) return false;
-    this.i++;
-    return true;
-  }
-
-  private unexpected(): CelCompileError {
-    const { type, at } = this.next;
-    const text = type === "end" ? "<EOF>" : String(this.next.value);
-    return new CelCompileError(`Syntax error: mismatched input '${text}'`, at);
-  }
-
-  private expect(mark: string): void {
-    if (!this.take(mark)) throw this.unexpected();
+  constructor(source: string, binds: boolean) {
+    super(source);
+    this.binds = binds;
   }
 
   whole(): Node {
     const node = this.expression();
-    if (this.next.type !== "end") throw this.unexpected();
+    if (this.next.type === "end") return node;
+    if (this.afterNext.type === "end") this.extraneous("<EOF>");
+    else this.mismatched("<EOF>");
     return node;
   }
 
-  expression(): Node {
-    if (++this.depth > DEPTH_MAX)
-      throw new CelCompileError(`expression recursion limit exceeded: ${DEPTH_MAX}`, this.next.at);
-    const condition = this.or();
+  /** `first`: what it may begin with where it stands. */
+  expression(first: ReadonlySet<string> = OPERAND): Node {
+    this.deeper();
+    const condition = this.or(first);
     const { at } = this.next;
     let node = condition;
     if (this.take("?")) {
-      const yes = this.or();
-      this.expect(":");
+      const yes = this.within(["':'"], () => this.or());
+      this.expect(":", OPERAND);
       node = { op: "choose", condition, yes, no: this.expression(), at };
     }
     this.depth--;
     return node;
   }
 
-  private or(): Node {
-    let left = this.and();
+  private deeper(): void {
+    if (++this.depth <= DEPTH_MAX) return;
+    this.issues.splice(0, this.issues.length);
+    this.add(`expression recursion limit exceeded: ${DEPTH_MAX}`, this.next.at);
+    throw new TooDeep();
+  }
+
+  private or(first: ReadonlySet<string> = OPERAND): Node {
+    let left = this.and(first);
     for (let { at } = this.next; this.take("||"); { at } = this.next) left = { op: "or", left, right: this.and(), at };
     return left;
   }
 
-  private and(): Node {
-    let left = this.relation();
+  private and(first: ReadonlySet<string> = OPERAND): Node {
+    let left = this.relation(first);
     for (let { at } = this.next; this.take("&&"); { at } = this.next)
       left = { op: "and", left, right: this.relation(), at };
     return left;
   }
 
-  private relation(): Node {
-    let left = this.sum();
+  private relation(first: ReadonlySet<string> = OPERAND): Node {
+    let left = this.sum(first);
     for (;;) {
       const { at, type, value } = this.next;
-      const isIn = type === "name" && value === "in" && !("quoted" in this.next && this.next.quoted);
-      if (!isIn && !(type === "mark" && RELATIONS.has(String(value)))) return left;
-      this.i++;
+      const isIn = type === "keyword" && value === "in";
+      if (!isIn && !(type === "mark" && RELATIONS.has(value))) return left;
+      this.advance();
       const name = isIn ? "@in" : (BINARY[String(value)] ?? "");
       left = { op: "call", name, args: [left, this.sum()], at };
     }
   }
 
-  private chain(marks: readonly string[], operand: () => Node): Node {
-    let left = operand();
+  private chain(
+    marks: readonly string[],
+    operand: (first?: ReadonlySet<string>) => Node,
+    first: ReadonlySet<string>,
+  ): Node {
+    let left = operand(first);
     for (;;) {
       const { at, type, value } = this.next;
       if (type !== "mark" || !marks.includes(value)) return left;
-      this.i++;
+      this.advance();
       left = { op: "call", name: BINARY[value] ?? "", args: [left, operand()], at };
     }
   }
 
-  private sum(): Node {
-    return this.chain(["+", "-"], () => this.product());
+  private sum(first: ReadonlySet<string> = OPERAND): Node {
+    return this.chain(["+", "-"], (kinds) => this.product(kinds), first);
   }
 
-  private product(): Node {
-    return this.chain(["*", "/", "%"], () => this.unary());
+  private product(first: ReadonlySet<string> = OPERAND): Node {
+    return this.chain(["*", "/", "%"], (kinds) => this.unary(kinds), first);
   }
 
-  private unary(): Node {
+  private unary(first: ReadonlySet<string> = OPERAND): Node {
+    if (!this.fits(OPERAND) && !this.settles(first)) this.mismatched(wanted(first));
+    // What may stand here and begins no operand ends the list that it stands in.
+    if (!this.fits(OPERAND)) return unread(this.next.at);
     const { at } = this.next;
-    if (++this.depth > DEPTH_MAX) throw new CelCompileError(`expression recursion limit exceeded: ${DEPTH_MAX}`, at);
+    if (this.is("!")) return this.signed("!", "!_", at);
+    if (this.is("-") && this.afterNext.type !== "int" && this.afterNext.type !== "double")
+      return this.signed("-", "-_", at);
+    return this.postfix(this.primary());
+  }
+
+  /** Any number of one sign, and what it is about. */
+  private signed(mark: string, name: string, at: number): Node {
+    this.deeper();
+    this.advance();
     let node: Node;
-    if (this.take("!")) node = { op: "call", name: "!_", args: [this.unary()], at };
-    else if (this.take("-")) {
-      const { next } = this;
-      if (next.type === "int" || next.type === "double") {
-        this.i++;
-        node = this.postfix({ op: "literal", value: next.type === "int" ? -next.value : -next.value, at });
-      } else node = { op: "call", name: "-_", args: [this.unary()], at };
-    } else node = this.postfix(this.primary());
+    if (this.is(mark)) node = this.signed(mark, name, this.next.at);
+    else if (this.fits(OPERAND)) node = this.member(mark);
+    else {
+      this.badOperand(mark, at);
+      node = unread(this.next.at);
+    }
     this.depth--;
-    return node;
+    return { op: "call", name, args: [node], at };
+  }
+
+  /** Of two different signs the second begins no operand, but for a number's own. */
+  private member(sign: string): Node {
+    const { at } = this.next;
+    const isNumber = this.is("-") && (this.afterNext.type === "int" || this.afterNext.type === "double");
+    if (isNumber || !(this.is("!") || this.is("-"))) return this.postfix(this.primary());
+    if (sign === "-") return this.unary();
+    return this.signed(this.is("!") ? "!" : "-", this.is("!") ? "!_" : "-_", at);
+  }
+
+  private badOperand(sign: string, at: number): void {
+    if (sign === "!") {
+      this.tell(`extraneous input '${this.textOf(this.next)}' expecting ${wanted(OPERAND)}`);
+      this.resume();
+      return;
+    }
+    const { next } = this;
+    this.tell(`no viable alternative at input '${this.textBetween(at, next.end)}'`);
+    this.recovering = false;
+    this.mismatched(wanted(OPERAND));
   }
 
   private postfix(start: Node): Node {
     let node = start;
     for (;;) {
       const { at } = this.next;
-      if (this.take(".")) node = this.member(node, false, at);
-      else if (this.take(".?")) node = this.member(node, true, at);
-      else if (this.is("[") || this.is("[?")) {
-        const optional = this.next.value === "[?";
-        this.i++;
-        const key = this.expression();
+      if (this.take(".")) node = this.selected(node, at);
+      else if (this.take("[")) {
+        const optional = this.take("?");
+        const key = this.within(["']'"], () => this.expression(optional ? OPERAND : INDEX));
         this.expect("]");
         node = { op: "index", of: node, key, optional, at };
       } else if (this.is("{") && typePath(node) !== undefined) node = this.struct(typePath(node) ?? "", at);
@@ -179,131 +186,183 @@ class Parser {
     }
   }
 
-  private member(of: Node, optional: boolean, at: number): Node {
+  private selected(of: Node, at: number): Node {
+    const optional = this.take("?");
     const { next } = this;
-    if (next.type !== "name") throw this.unexpected();
-    this.i++;
-    if (!optional && !next.quoted && this.is("(")) {
+    if (next.type === "quoted") {
+      this.advance();
+      this.add("unsupported syntax: '`'", next.at);
+      return { op: "select", of, field: next.value, optional, at };
+    }
+    if (next.type !== "name") {
+      if (optional) {
+        this.mismatched("{IDENTIFIER, ESC_IDENTIFIER}");
+        this.add("unsupported ident kind", next.at);
+      } else if (next.type === "keyword" && next.value !== "in") this.mismatched("IDENTIFIER");
+      else {
+        this.tell(`no viable alternative at input '${this.textBetween(at, next.end)}'`);
+        this.resume();
+      }
+      return unread(next.at);
+    }
+    this.advance();
+    if (!optional && this.is("(")) {
       const open = this.next.at;
-      this.i++;
-      return macro(of, next.value, this.list(")"), open) ?? this.lastCall(of, next.value, open);
+      const args = this.arguments();
+      return this.macro(of, next.value, args, open) ?? { op: "call", name: next.value, target: of, args, at: open };
     }
     return { op: "select", of, field: next.value, optional, at };
   }
 
-  private args: Node[] = [];
-
-  /** The arguments up to `end`; remembered for the call that is no macro. */
-  private list(end: string): Node[] {
+  /** In parentheses; no comma behind the last one. */
+  private arguments(): Node[] {
+    this.advance();
+    if (this.take(")")) return [];
     const items: Node[] = [];
-    while (!this.take(end)) {
-      if (items.length > 0) this.expect(",");
-      items.push(this.expression());
-    }
-    this.args = items;
+    this.within(["')'", "','"], () => {
+      items.push(this.expression(ARGUMENTS));
+      while (this.take(",")) items.push(this.expression());
+    });
+    this.expect(")");
     return items;
   }
 
-  private lastCall(target: Node | undefined, name: string, at: number): Node {
-    return { op: "call", name, ...(target ? { target } : {}), args: this.args, at };
+  /** Entries with commas between them, and perhaps one behind the last. `first`: what the first may begin with. */
+  private entries(close: string, first: ReadonlySet<string>, entry: () => void): void {
+    this.advance();
+    this.within([`'${close}'`, "','"], () => {
+      if (this.is(close)) return;
+      if (!this.settles(first)) return this.mismatched(wanted(first));
+      if (this.take(",") || this.is(close)) return;
+      entry();
+      while (this.settles(new Set([`'${close}'`, "','"])) && this.take(",")) {
+        if (!this.fits(first) || this.is(",") || this.is(close)) return;
+        entry();
+      }
+      if (!this.is(close)) this.mismatched(wanted(new Set([`'${close}'`, "','"])));
+    });
+    this.expect(close);
   }
 
   private struct(type: string, at: number): Node {
-    this.expect("{");
     const fields: { name: string; value: Node; optional: boolean }[] = [];
-    while (!this.take("}")) {
+    this.entries("}", FIELDS, () => {
       const optional = this.take("?");
       const { next } = this;
-      if (next.type !== "name") throw this.unexpected();
-      this.i++;
-      this.expect(":");
+      if (next.type !== "name" && next.type !== "quoted") return this.mismatched("{IDENTIFIER, ESC_IDENTIFIER}");
+      this.advance();
+      if (next.type === "quoted") this.add("unsupported syntax: '`'", next.at);
+      this.expect(":", OPERAND);
       fields.push({ name: next.value, value: this.expression(), optional });
-      if (!this.is("}")) this.expect(",");
-    }
+    });
     return { op: "struct", type, fields, at };
   }
 
   private primary(): Node {
-    const token = this.next;
+    const token = this.advance();
     const { at } = token;
-    this.i++;
     switch (token.type) {
       case "int":
-        if (token.value === 2n ** 63n) throw new CelCompileError("Syntax error: invalid int literal", at);
-        return { op: "literal", value: token.value, at };
+        return this.integer(token.value, at);
       case "uint":
+        if (token.value >= 2n ** 64n) this.add("invalid uint literal", at);
         return { op: "call", name: "uint", args: [{ op: "literal", value: token.value, at }], at };
       case "double":
       case "string":
       case "bytes":
         return { op: "literal", value: token.value, at };
+      case "keyword":
+        return { op: "literal", value: token.value === "null" ? null : token.value === "true", at };
       case "name":
-        return this.name(token.value, token.quoted === true, at);
-      case "end":
-        this.i--;
-        throw this.unexpected();
+        return this.name(token.value, at);
+      default:
+        return this.bracketed(token, at);
     }
-    if (token.value === "(") {
-      const inner = this.expression();
+  }
+
+  private integer(value: bigint, at: number): Node {
+    if (value >= 2n ** 63n) this.add("invalid int literal", at);
+    return { op: "literal", value, at };
+  }
+
+  private bracketed({ value }: Token, at: number): Node {
+    if (value === "-") return this.negative(at);
+    if (value === "(") {
+      const inner = this.within(["')'"], () => this.expression());
       this.expect(")");
       return inner;
     }
-    if (token.value === "[") return this.listLiteral(at);
-    if (token.value === "[?") {
-      // A list whose first element is optional.
-      this.i--;
-      (this.tokens[this.i] as { value: string }).value = "[";
-      this.tokens.splice(this.i + 1, 0, { type: "mark", value: "?", at: at + 1 });
-      this.i++;
-      return this.listLiteral(at);
+    if (value === "[") return this.listLiteral(at);
+    if (value === "{") return this.mapLiteral(at);
+    const { next } = this;
+    if (next.type === "name") {
+      this.advance();
+      return this.name(next.value, at);
     }
-    if (token.value === "{") return this.mapLiteral(at);
-    if (token.value === "." && this.next.type === "name") {
-      const { value } = this.next;
-      this.i++;
-      return this.name(value, false, at);
-    }
-    this.i--;
-    throw this.unexpected();
+    this.tell(`no viable alternative at input '${this.textBetween(at, next.end)}'`);
+    this.giveUp();
+    return unread(at);
+  }
+
+  /** The smallest number is written with its sign. */
+  private negative(at: number): Node {
+    const { type, value } = this.advance();
+    if (type === "double") return { op: "literal", value: -value, at };
+    const number = type === "int" ? -value : 0n;
+    if (number < -(2n ** 63n)) this.add("invalid int literal", at);
+    return { op: "literal", value: number, at };
   }
 
   private listLiteral(at: number): Node {
     const items: { value: Node; optional: boolean }[] = [];
-    while (!this.take("]")) {
+    this.back();
+    this.entries("]", LIST, () => {
       const optional = this.take("?");
       items.push({ value: this.expression(), optional });
-      if (!this.is("]")) this.expect(",");
-    }
+    });
     return { op: "list", items, at };
   }
 
   private mapLiteral(at: number): Node {
     const entries: { key: Node; value: Node; optional: boolean }[] = [];
-    while (!this.take("}")) {
+    this.back();
+    this.entries("}", MAP, () => {
       const optional = this.take("?");
-      const key = this.expression();
-      this.expect(":");
+      const key = this.within(["':'"], () => this.expression());
+      this.expect(":", OPERAND);
       entries.push({ key, value: this.expression(), optional });
-      if (!this.is("}")) this.expect(",");
-    }
+    });
     return { op: "map", entries, at };
   }
 
-  private name(name: string, quoted: boolean, at: number): Node {
-    if (!quoted && name === "true") return { op: "literal", value: true, at };
-    if (!quoted && name === "false") return { op: "literal", value: false, at };
-    if (!quoted && name === "null") return { op: "literal", value: null, at };
-    if (!quoted && RESERVED.has(name)) throw new CelCompileError(`reserved identifier: ${name}`, at);
+  private name(name: string, at: number): Node {
+    if (RESERVED.has(name)) this.add(`reserved identifier: ${name}`, at);
     if (!this.is("(")) return { op: "name", name, at };
     const open = this.next.at;
-    this.i++;
-    const args = this.list(")");
-    if (name === "has" && args.length === 1) {
-      const [of] = args;
-      if (of?.op !== "select") throw new CelCompileError("invalid argument to has() macro", open);
-      return { op: "has", of: of.of, field: of.field, at: open };
+    const args = this.arguments();
+    const [of] = args;
+    if (name !== "has" || args.length !== 1 || !of) return { op: "call", name, args, at: open };
+    if (of.op === "select") return { op: "has", of: of.of, field: of.field, at: open };
+    this.add("invalid argument to has() macro", of.at);
+    return unread(open);
+  }
+
+  /** The expansion of a macro called on `of`, or undefined for an ordinary method. */
+  private macro(of: Node, name: string, args: Node[], at: number): Node | undefined {
+    if (this.binds && of.op === "name" && of.name === "cel" && name === "bind" && args.length === 3) {
+      return { op: "bind", name: this.variable(args[0]), value: args[1] as Node, body: args[2] as Node, at };
     }
-    return this.lastCall(undefined, name, open);
+    if ((name === "optMap" || name === "optFlatMap") && args.length === 2) {
+      const variable = this.variable(args[0]);
+      return { op: "whenPresent", of, name: variable, body: args[1] as Node, wraps: name === "optMap", at };
+    }
+    return loopOf(of, name, args, at, (node) => this.variable(node));
+  }
+
+  private variable(node: Node | undefined): string {
+    if (node?.op === "name") return node.name;
+    this.add("argument must be a simple name", node?.at ?? 0);
+    return "";
   }
 }
 
@@ -315,40 +374,19 @@ function typePath(node: Node): string | undefined {
   return before === undefined ? undefined : `${before}.${node.field}`;
 }
 
-function variable(node: Node | undefined): string {
-  if (node?.op === "name") return node.name;
-  throw new CelCompileError("argument must be a simple name", node?.at ?? 0);
-}
-
-/** The expansion of a macro called on `of`, or undefined for an ordinary method. */
-function macro(of: Node, name: string, args: Node[], at: number): Node | undefined {
-  if (of.op === "name" && of.name === "cel" && name === "bind" && args.length === 3) {
-    return { op: "bind", name: variable(args[0]), value: args[1] as Node, body: args[2] as Node, at };
+/** `binds`: the environment has cel.bind. Throws CelCompileError with all that is wrong. */
+export function parse(source: string, binds = false): Node {
+  if (source.length > SOURCE_MAX) {
+    const message = `expression code point size exceeds limit: size: ${source.length}, limit ${SOURCE_MAX}`;
+    throw new CelCompileError([{ message, at: 0 }]);
   }
-  if ((name === "optMap" || name === "optFlatMap") && args.length === 2) {
-    return { op: "whenPresent", of, name: variable(args[0]), body: args[1] as Node, wraps: name === "optMap", at };
+  const parser = new Parser(source, binds);
+  let node: Node | undefined;
+  try {
+    node = parser.whole();
+  } catch (error) {
+    if (!(error instanceof TooDeep)) throw error;
   }
-  const loop = Object.hasOwn(LOOPS, name) ? LOOPS[name]?.[args.length] : undefined;
-  if (!loop) return undefined;
-  const variables = args.slice(0, loop.variables).map(variable);
-  const filter = loop.filter ? args.at(-2) : undefined;
-  return {
-    op: "loop",
-    macro: loop.macro,
-    range: of,
-    variables,
-    ...(filter ? { filter } : {}),
-    body: args.at(-1) as Node,
-    at,
-  };
-}
-
-/** Throws CelCompileError. */
-export function parse(source: string): Node {
-  if (source.length > SOURCE_MAX)
-    throw new CelCompileError(
-      `expression code point size exceeds limit: size: ${source.length}, limit ${SOURCE_MAX}`,
-      0,
-    );
-  return new Parser(source).whole();
+  if (!node || parser.issues.length > 0) throw new CelCompileError(parser.issues);
+  return node;
 }

@@ -12,7 +12,9 @@ export type CelType =
         | "null"
         | "timestamp"
         | "duration"
-        | "type";
+        | "type"
+        /** Of what could not be told: stands anywhere, so that one mistake is told once. */
+        | "error";
     }
   | { kind: "list"; element: CelType }
   | { kind: "map"; key: CelType; value: CelType }
@@ -36,7 +38,8 @@ const plain = <
     | "null"
     | "timestamp"
     | "duration"
-    | "type",
+    | "type"
+    | "error",
 >(
   kind: K,
 ): CelType => ({ kind });
@@ -52,6 +55,7 @@ export const NULL = plain("null");
 export const TIMESTAMP = plain("timestamp");
 export const DURATION = plain("duration");
 export const TYPE = plain("type");
+export const ERROR = plain("error");
 export const listOf = (element: CelType): CelType => ({ kind: "list", element });
 export const mapOf = (key: CelType, value: CelType): CelType => ({ kind: "map", key, value });
 export const optionalOf = (value: CelType): CelType => ({ kind: "optional", value });
@@ -80,6 +84,10 @@ export function typeText(type: CelType): string {
       return "google.protobuf.Timestamp";
     case "duration":
       return "google.protobuf.Duration";
+    case "null":
+      return "null_type";
+    case "error":
+      return "!error!";
     default:
       return type.kind;
   }
@@ -89,6 +97,7 @@ export type Bindings = Map<string, CelType>;
 
 /** Whether a value of type `actual` may stand where `declared` is asked; binds parameters. dyn stands anywhere. */
 export function assignable(declared: CelType, actual: CelType, bound: Bindings): boolean {
+  if (declared.kind === "error" || actual.kind === "error") return true;
   if (declared.kind === "parameter") {
     const known = bound.get(declared.name);
     if (known === undefined || (known.kind === "dyn" && actual.kind !== "dyn")) {
@@ -137,6 +146,7 @@ export function substitute(type: CelType, bound: Bindings): CelType {
 
 /** One type for both, or undefined. */
 export function join(a: CelType, b: CelType): CelType | undefined {
+  if (a.kind === "error" || b.kind === "error") return ERROR;
   if (a.kind === "dyn" || b.kind === "dyn") return DYN;
   if (assignable(a, b, new Map())) return a.kind === "null" ? b : a;
   return assignable(b, a, new Map()) ? b : undefined;

@@ -20,7 +20,7 @@ const DATA_BYTES_MAX = 10 * 1024;
 const POOL_NAME_LENGTH_MAX = 253;
 export const TAINT_EFFECTS = ["NoExecute", "NoSchedule", "None"];
 
-const environment = new CelEnvironment({ variables: { device: DYN } });
+const environment = new CelEnvironment({ variables: { device: DYN }, binds: true });
 
 export function validateLabelName(name: string | undefined, field: string): Causes {
   return each(isDNS1123Label(name ?? ""), field, name ?? "");

@@ -296,17 +296,4 @@ const formats: CelFunction[] = [
   ),
 ];
 
-export const kubernetes: readonly CelFunction[] = [
-  ...quantities,
-  ...urls,
-  ...regex,
-  ...semvers,
-  ...formats,
-  global(
-    "jsonpatch.escapeKey",
-    [STRING],
-    STRING,
-    (key: string) => key.replaceAll("~", "~0").replaceAll("/", "~1"),
-    walked,
-  ),
-];
+export const kubernetes: readonly CelFunction[] = [...quantities, ...urls, ...regex, ...semvers, ...formats];

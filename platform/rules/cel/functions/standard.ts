@@ -289,12 +289,16 @@ const isZero = (value: unknown): boolean =>
   equal(value, 0n) ||
   (typeof value === "object" && sizeOf(value) === 0);
 
+const unwrapped = (list: readonly Optional[]) => list.flatMap((o) => (o.present ? [o.value] : []));
+
 const optionals: CelFunction[] = [
   global("optional.of", [A], optionalOf(A), (value: unknown) => Optional.of(value)),
   global("optional.none", [], optionalOf(A), () => Optional.none),
   global("optional.ofNonZeroValue", [A], optionalOf(A), (value: unknown) =>
     isZero(value) ? Optional.none : Optional.of(value),
   ),
+  global("optional.unwrap", [listOf(optionalOf(A))], listOf(A), unwrapped),
+  method("unwrapOpt", [listOf(optionalOf(A))], listOf(A), unwrapped),
   method("hasValue", [optionalOf(A)], BOOL, (o: Optional) => o.present),
   method("value", [optionalOf(A)], A, present),
   method("or", [optionalOf(A), optionalOf(A)], optionalOf(A), (a: Optional, b: Optional) => (a.present ? a : b)),

@@ -176,7 +176,6 @@ export const strings: readonly CelFunction[] = [
   method("lowerAscii", [STRING], STRING, (a: string) => ascii(a, true), walked),
   method("upperAscii", [STRING], STRING, (a: string) => ascii(a, false), walked),
   method("trim", [STRING], STRING, (a: string) => a.trim(), walked),
-  method("reverse", [STRING], STRING, (a: string) => chars(a).reverse().join(""), walked),
   method("join", [listOf(STRING)], STRING, (a: string[]) => a.join(""), twice),
   method("join", [listOf(STRING), STRING], STRING, (a: string[], b: string) => a.join(b), twice),
   method("format", [STRING, listOf(DYN)], STRING, format, twice),
