@@ -120,7 +120,12 @@ export function priorities(store: Store): AdmissionRule {
       }
       if (!name && found?.metadata.name) spec.priorityClassName = found.metadata.name;
       spec.priority = priority;
-      spec.preemptionPolicy ??= found?.preemptionPolicy ?? "PreemptLowerPriority";
+      const policy = found?.preemptionPolicy ?? "PreemptLowerPriority";
+      if (spec.preemptionPolicy !== undefined && spec.preemptionPolicy !== policy) {
+        const why = `the string value of PreemptionPolicy (${spec.preemptionPolicy}) must not be provided in pod spec; priority admission controller computed ${policy} from the given PriorityClass name`;
+        throw forbidden(PODS, metadata.name ?? "", why);
+      }
+      spec.preemptionPolicy = policy;
     },
   };
 }

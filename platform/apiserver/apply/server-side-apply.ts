@@ -142,9 +142,18 @@ export function trackUpdate(
  * 500 (as upstream) for one that does not fit its type.
  */
 export function applyPatch(live: DynamicObject | undefined, config: DynamicObject, o: ApplyOptions): DynamicObject {
-  checkConfig(config, o);
+  checkKind(config, o);
   const base = live ? withoutManaged(live) : { apiVersion: o.apiVersion, kind: o.kind, metadata: {} };
   let owners = readOwners(live);
+  const broken = live && findMistakes(o.type, base, true);
+  if (owners.size === 0 && broken)
+    throw new StatusError(
+      500,
+      "",
+      `failed to create manager for existing fields: failed to convert new object (${nameText(live)}) to smd typed: ${broken}`,
+    );
+  checkFit(config, o);
+  if (broken) throw new StatusError(500, "", `failed to create typed live object (${nameText(live)}): ${broken}`);
   if (owners.size === 0 && live) {
     const nothing = { apiVersion: o.apiVersion, kind: o.kind, metadata: {} };
     owners = updated(o, nothing, base, owners, BEFORE_FIRST_APPLY);
@@ -165,14 +174,19 @@ function readOwners(live: DynamicObject | undefined): Managed {
 const gvkText = (apiVersion: string, kind: string): string =>
   `${apiVersion.includes("/") ? apiVersion : `/${apiVersion}`}, Kind=${kind}`;
 
-function checkConfig(config: DynamicObject, o: ApplyOptions): void {
+const nameText = ({ apiVersion = "", kind = "", metadata }: DynamicObject): string =>
+  `${metadata?.namespace ?? ""}/${metadata?.name ?? ""}; ${gvkText(apiVersion, kind)}`;
+
+function checkKind(config: DynamicObject, o: ApplyOptions): void {
   const gvk = gvkText(config.apiVersion ?? "", config.kind ?? "");
   if (config.apiVersion !== o.apiVersion || config.kind !== o.kind) throw badRequest(`invalid object type: ${gvk}`);
   if (config.metadata?.managedFields) throw badRequest("metadata.managedFields must be nil");
+}
+
+function checkFit(config: DynamicObject, o: ApplyOptions): void {
   const mistakes = findMistakes(o.type, config as unknown as JsonObject);
   if (mistakes === undefined) return;
-  const name = `${config.metadata?.namespace ?? ""}/${config.metadata?.name ?? ""}; ${gvk}`;
-  throw new StatusError(500, "", `failed to create typed patch object (${name}): ${mistakes}`);
+  throw new StatusError(500, "", `failed to create typed patch object (${nameText(config)}): ${mistakes}`);
 }
 
 /** Applies; what kubectl applied from the client's side before does not conflict with kubectl. */

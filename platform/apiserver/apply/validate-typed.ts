@@ -5,13 +5,28 @@ import { isObject } from "./json.ts";
 import { childType, itemElement, type Value } from "./typed.ts";
 import { type ApplyType, UNTYPED } from "./types.ts";
 
-/** Upstream's text of what is wrong, one finding a line; undefined when the configuration fits. */
-export function findMistakes(type: ApplyType, value: Value): string | undefined {
-  const found: string[] = [];
-  check(type, value, [], found);
+/** A value as Go's %v prints it. */
+function printed(value: Json): string {
+  if (value === null) return "<nil>";
+  if (Array.isArray(value)) return `[${value.map(printed).join(" ")}]`;
+  if (!isObject(value)) return String(value);
+  const entries = Object.keys(value).sort();
+  return `map[${entries.map((key) => `${key}:${printed(value[key] ?? null)}`).join(" ")}]`;
+}
+
+/**
+ * Upstream's text of what is wrong, one finding a line; undefined when the configuration fits. With `duplicates`, entries of one key may be
+ * there several times: an object that was stored so is worked with.
+ */
+export function findMistakes(type: ApplyType, value: Value, duplicates = false): string | undefined {
+  const all: string[] = [];
+  check(type, value, [], all);
+  const found = duplicates ? all.filter((text) => !text.includes(DUPLICATE)) : all;
   if (found.length <= 1) return found[0];
   return ["errors:", ...found.map((text) => `  ${text}`)].join("\n");
 }
+
+const DUPLICATE = ": duplicate entries for key ";
 
 function check(type: ApplyType, value: Value, path: string[], found: string[]): void {
   if (value === null || value === undefined || type.kind === "any") return;
@@ -20,25 +35,25 @@ function check(type: ApplyType, value: Value, path: string[], found: string[]): 
     const wanted = scalarMistake(type, value);
     if (wanted) report(wanted);
   } else if (type.kind === "list") {
-    if (!Array.isArray(value)) report(`expected list, got &{${String(value)}}`);
+    if (!Array.isArray(value)) report(`expected list, got &{${printed(value)}}`);
     else checkList(type, value, path, found);
   } else if (type.fields.size > 0 || type.element) {
-    if (!isObject(value)) report(`expected map, got &{${String(value)}}`);
+    if (!isObject(value)) report(`expected map, got &{${printed(value)}}`);
     else checkMap(type, value, path, found);
   }
 }
 
 function scalarMistake(type: ApplyType, value: Json): string | undefined {
-  const got = typeof value;
+  const got = typeof value === "boolean" ? "bool" : typeof value;
   switch (type.scalar) {
     case "numeric":
       return got === "number" ? undefined : `expected numeric (int or float), got ${got}`;
     case "string":
-      return got === "string" ? undefined : `expected string, got &value.valueUnstructured{Value:${String(value)}}`;
+      return got === "string" ? undefined : `expected string, got &value.valueUnstructured{Value:${printed(value)}}`;
     case "boolean":
-      return got === "boolean" ? undefined : `expected boolean, got &{${String(value)}}`;
+      return got === "bool" ? undefined : `expected boolean, got &{${printed(value)}}`;
     case "untyped":
-      return got === "object" ? `expected any scalar, got &{${String(value)}}` : undefined;
+      return got === "object" ? `expected any scalar, got &{${printed(value)}}` : undefined;
   }
 }
 
@@ -63,7 +78,7 @@ function checkList(type: ApplyType, list: Json[], path: string[], found: string[
         found.push(`${pathText(path)}: element ${place}: ${(error as Error).message}`);
         return;
       }
-      if (seen.has(element)) found.push(`${pathText(path)}: duplicate entries for key ${pathText([element])}`);
+      if (seen.has(element)) found.push(`${pathText(path)}${DUPLICATE}${pathText([element])}`);
       seen.add(element);
     }
     path.push(element);

@@ -8,6 +8,7 @@ import { encode, type Written } from "./document.ts";
 import { generateName } from "./generateName.ts";
 import { resetStatus, toldKind } from "./generic.ts";
 import { validateMeta } from "./meta.ts";
+import { checksOnCreate } from "./meta-checks.ts";
 import { ALLOCATION_ATTEMPTS_MAX, type Pipeline, type WriteOptions } from "./pipeline.ts";
 import type { RequestContext, ResourceEntry } from "./strategy.ts";
 
@@ -81,10 +82,9 @@ export class Creation {
     else delete next.metadata.generation;
     strategy.prepareForCreate?.(next, context);
     this.#pipeline.fillZeros(entry, next);
-    const causes = [
-      ...validateMeta(next.metadata, this.#pipeline.metaRules(entry)),
-      ...(strategy.validate?.(next, context) ?? []),
-    ];
+    const own = strategy.validate?.(next, context) ?? [];
+    const looks = own.length === 0 || checksOnCreate(entry.facts);
+    const causes = [...(looks ? validateMeta(next.metadata, this.#pipeline.metaRules(entry)) : []), ...own];
     if (causes.length > 0) throw invalid(toldKind(entry), next.metadata.name ?? "", causes);
     await strategy.authorizeWrite?.(next, undefined, context);
     for (const warning of strategy.warnings?.(next, undefined) ?? []) context.warn(warning);

@@ -55,6 +55,9 @@ const ON_UPDATE: Readonly<Record<string, readonly Check[]>> = {
   "storage.k8s.io/volumeattributesclasses": BOTH,
 };
 
+/** Kinds whose own validator leaves new metadata alone: the generic registry looks at it when they have found nothing wrong. */
+const NOT_ON_CREATE: ReadonlySet<string> = new Set(["/events", "policy/poddisruptionbudgets"]);
+
 /** Kinds whose finalizers may be any qualified name; the others' names are qualified by a domain or standard. */
 const ANY_FINALIZER: ReadonlySet<string> = new Set([
   "/events",
@@ -76,6 +79,9 @@ const nameOf = ({ group, resource }: Named): string => `${group}/${resource}`;
 /** What a kind's own validator checks again on an update; a view's (status) checks the change. */
 export const checksOnUpdate = (kind: Named, view: boolean): readonly Check[] =>
   view ? CHANGE : (ON_UPDATE[nameOf(kind)] ?? CHANGE);
+
+/** Whether what is wrong with a new object's metadata is told together with the rest. */
+export const checksOnCreate = (kind: Named): boolean => !NOT_ON_CREATE.has(nameOf(kind));
 
 /** Built-in kinds of which core's finalizer rule holds; custom resources have the generic one. */
 export const wantsKnownFinalizers = (kind: Named, builtIn: boolean): boolean =>

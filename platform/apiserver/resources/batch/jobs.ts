@@ -3,10 +3,11 @@ import type { Job, JobSpec, PodSpec, PodTemplateSpec } from "#sdk/api/generated/
 import { selectsLabels, validateLabelSelector } from "#sdk/api/labels.ts";
 import { isDNS1123Label } from "#sdk/api/names.ts";
 import { type Causes, invalidValue, required } from "../../registry/causes.ts";
+import { type GoField, goValue } from "../../registry/go-names.ts";
 import { fixedSelector, shownSelector } from "../apps/workloads.ts";
 import { sorted } from "../as.ts";
 import { immutable, same } from "../checks.ts";
-import { validateJobSpec } from "./validation.ts";
+import { SUCCESS_POLICY, validateJobSpec } from "./validation.ts";
 
 /** The server's own labels of a job's pods: with its domain, and as they were before. */
 export const UID_LABELS = ["controller-uid", "batch.kubernetes.io/controller-uid"] as const;
@@ -125,18 +126,50 @@ function validateCompletions(next: JobSpec, old: JobSpec): Causes {
     : [];
 }
 
-const FIXED = ["completionMode", "podFailurePolicy", "backoffLimitPerIndex", "managedBy", "successPolicy"] as const;
+const FIXED = ["completionMode", "backoffLimitPerIndex", "managedBy"] as const;
+
+/** The policy as Go prints it. */
+const FAILURE_POLICY: readonly GoField[] = [
+  {
+    go: "Rules",
+    json: "rules",
+    of: [
+      { go: "Action", json: "action", zero: "" },
+      {
+        go: "OnExitCodes",
+        json: "onExitCodes",
+        of: [
+          { go: "ContainerName", json: "containerName" },
+          { go: "Operator", json: "operator", zero: "" },
+          { go: "Values", json: "values" },
+        ],
+      },
+      {
+        go: "OnPodConditions",
+        json: "onPodConditions",
+        of: [
+          { go: "Type", json: "type", zero: "" },
+          { go: "Status", json: "status", zero: "" },
+        ],
+      },
+    ],
+  },
+];
 
 /** Upstream looks at the whole job, then at the spec once more and at what changed of it. */
 export function validateJobUpdate(job: Job, before: Job): Causes {
   const [spec, old] = [job.spec ?? EMPTY, before.spec ?? EMPTY];
   const anyValues = validateLabelSelector(old.selector, "").length > 0;
+  const failure = (of: JobSpec) => of.podFailurePolicy && goValue(of.podFailurePolicy, FAILURE_POLICY);
+  const success = (of: JobSpec) => of.successPolicy && goValue(of.successPolicy, SUCCESS_POLICY);
   return [
     ...validateJob(job, before),
     ...validateSelected(spec, old.template, anyValues),
     ...validateCompletions(spec, old),
     ...fixedSelector(spec.selector, old.selector),
     ...validateTemplateUpdate(spec, before),
+    ...immutable("spec.podFailurePolicy", failure(spec), failure(old)),
+    ...immutable("spec.successPolicy", success(spec), success(old)),
     ...FIXED.flatMap((field) => immutable(`spec.${field}`, spec[field], old[field])),
   ];
 }

@@ -187,7 +187,7 @@ function validateSuccessRule(rule: SuccessPolicyRule, at: string, completions: n
 }
 
 /** The policy as Go prints it. */
-const SUCCESS_POLICY: readonly GoField[] = [
+export const SUCCESS_POLICY: readonly GoField[] = [
   {
     go: "Rules",
     json: "rules",

@@ -10,6 +10,7 @@ import { isDNS1123Label, isDNS1123Subdomain, isLabelValue, isQualifiedName } fro
 import type { ResourceFacts } from "#sdk/api/schema.ts";
 import { type Causes, duplicate, invalidValue, notSupported, required, tooMany } from "../../registry/causes.ts";
 import { genericStrategy } from "../../registry/generic.ts";
+import { specChanged } from "../../registry/meta.ts";
 import type { Strategy } from "../../registry/strategy.ts";
 
 import { isIPv4, isIPv6, validateCanonicalIP, validateEndpointIP, validateIP } from "../addresses.ts";
@@ -120,9 +121,13 @@ function dropTopology(slice: EndpointSlice, old?: EndpointSlice): void {
 export const endpointSliceStrategy = (facts: ResourceFacts): Strategy =>
   genericStrategy(facts, {
     generation: true,
-    raisesGeneration: (next, old) => !same(next.metadata.labels, old.metadata.labels),
     prepareForCreate: (object) => dropTopology(as<EndpointSlice>(object)),
-    prepareForUpdate: (next, old) => dropTopology(as<EndpointSlice>(next), as<EndpointSlice>(old)),
+    prepareForUpdate(next, old) {
+      // Counted before anything is dropped: what was asked for is a change.
+      if (specChanged(next, old) || !same(next.metadata.labels, old.metadata.labels))
+        next.metadata.generation = (old.metadata.generation ?? 0) + 1;
+      dropTopology(as<EndpointSlice>(next), as<EndpointSlice>(old));
+    },
     applyDefaults(object) {
       for (const port of as<EndpointSlice>(object).ports ?? []) {
         port.name ??= "";

@@ -84,7 +84,7 @@ const isOfHost = (name: string, host: Host): boolean =>
   (namespaceOf(name) === "net" && host.hostNetwork === true) || (namespaceOf(name) === "ipc" && host.hostIPC === true);
 
 /** True when the pod asks for a setting of the host's, which is refused to new ones. */
-export const setsHostSysctls = (spec: PodSpec): boolean =>
+const setsHostSysctls = (spec: PodSpec): boolean =>
   (spec.securityContext?.sysctls ?? []).some(({ name = "" }) => isOfHost(name, spec));
 
 function validateSysctls({ sysctls = [] }: PodSecurityContext, host: Host, path: string): Causes {
@@ -135,9 +135,12 @@ export function validateAppArmor(profile: AppArmorProfile | undefined, path: str
   ];
 }
 
-/** `path` is the spec's; with `hostSysctls` the pod sets some of its host's already. */
-export function validatePodSecurity(spec: PodSpec, path: string, hostSysctls = false): Causes {
+/** `path` is the spec's. What the `old` one had, settings of its host and ways to label, it may have. */
+export function validatePodSecurity(spec: PodSpec, path: string, old?: PodSpec): Causes {
   const context = spec.securityContext ?? {};
+  // To label volumes when they are mounted is behind a gate that is off.
+  const labeling =
+    old?.securityContext?.seLinuxChangePolicy === undefined ? ["Recursive"] : ["MountOption", "Recursive"];
   const at = `${path}.securityContext`;
   const causes: Causes = [
     ...validateId(context.fsGroup, `${at}.fsGroup`),
@@ -150,13 +153,13 @@ export function validatePodSecurity(spec: PodSpec, path: string, hostSysctls = f
     causes.push(invalidValue(`${at}.shareProcessNamespace`, true, detail));
   }
   causes.push(
-    ...validateSysctls(context, hostSysctls ? {} : spec, `${at}.sysctls`),
+    ...validateSysctls(context, old && setsHostSysctls(old) ? {} : spec, `${at}.sysctls`),
     ...oneOf(context.fsGroupChangePolicy, `${at}.fsGroupChangePolicy`, ["Always", "OnRootMismatch"]),
     ...validateSeccomp(context.seccompProfile, `${at}.seccompProfile`),
     ...validateWindowsOptions(context.windowsOptions, `${at}.windowsOptions`),
     ...validateAppArmor(context.appArmorProfile, `${at}.appArmorProfile`),
     ...oneOf(context.supplementalGroupsPolicy, `${at}.supplementalGroupsPolicy`, ["Merge", "Strict"]),
-    ...oneOf(context.seLinuxChangePolicy, `${at}.seLinuxChangePolicy`, ["MountOption", "Recursive"]),
+    ...oneOf(context.seLinuxChangePolicy, `${at}.seLinuxChangePolicy`, labeling),
   );
   return causes;
 }

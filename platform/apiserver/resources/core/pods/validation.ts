@@ -20,7 +20,7 @@ import {
   validateInitContainers,
 } from "./containers.ts";
 import { claimNames, validateOverhead, validatePodResources, validateResourceClaims } from "./resources.ts";
-import { setsHostSysctls, validateHostUsers, validatePodSecurity } from "./security.ts";
+import { validateHostUsers, validatePodSecurity } from "./security.ts";
 import { validateHostname, validateHostPorts, validateNames, validateWaits } from "./settings.ts";
 import { validateVolumes } from "./volumes.ts";
 import { eachContainer, validateHostProcess, validateOS } from "./windows.ts";
@@ -142,7 +142,7 @@ export function validatePodSpec(spec: PodSpec, path: string, rules: PodRules = {
     ...chosen(spec.restartPolicy, `${path}.restartPolicy`, RESTART_POLICIES),
     ...chosen(spec.dnsPolicy, `${path}.dnsPolicy`, DNS_POLICIES),
     ...validateLabels(spec.nodeSelector, `${path}.nodeSelector`),
-    ...validatePodSecurity(spec, path, old !== undefined && setsHostSysctls(old)),
+    ...validatePodSecurity(spec, path, old),
     ...validateAttraction(spec, path, tolerated),
     ...validateWaits(spec, path),
     ...validateSpreading(spec, path, tolerated),
