@@ -92,7 +92,8 @@ export async function runSuite(options: {
   const report = join(options.reportDir, "ginkgo.json");
   const log = join(options.reportDir, "suite.log");
   rmSync(report, { force: true });
-  const suite = [`--kubeconfig=${options.kubeconfig}`, "--provider=local", "--disable-log-dump"];
+  const kubectl = `--kubectl-path=${join(bin, "kubectl")}`;
+  const suite = [`--kubeconfig=${options.kubeconfig}`, kubectl, "--provider=local", "--disable-log-dump"];
   const args = [
     ...[`--procs=${options.processes}`, "--no-color", `--timeout=${options.minutes}m`, "--json-report=ginkgo.json"],
     ...[`--output-dir=${options.reportDir}`, `--focus=${options.pattern}`, join(bin, "e2e.test"), "--", ...suite],

@@ -34,7 +34,7 @@ const hostPackages = [
 /** Programs that the suite starts inside agnhost and its like. */
 const debianPackages = [
   ...["bash", "bind9-dnsutils", "ca-certificates", "conntrack", "curl", "iperf", "iproute2", "iptables"],
-  ...["iputils-ping", "netcat-openbsd", "nginx-light", "perl", "procps", "util-linux-extra"],
+  ...["iputils-ping", "net-tools", "netcat-openbsd", "nginx-light", "perl", "procps", "util-linux-extra"],
 ];
 
 interface Layer {

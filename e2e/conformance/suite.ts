@@ -28,8 +28,12 @@ const kubernetes = (name: string, path: string): Binary => ({
   package: `k8s.io/kubernetes/${path}`,
 });
 
-/** What runs the tests. */
+/** Newer than what a machine may have. */
+const kubectl = kubernetes("kubectl", "cmd/kubectl");
+
+/** What runs the tests: kubectl's are of its own version. */
 export const runnerBinaries: readonly Binary[] = [
+  kubectl,
   { name: "ginkgo", module: "kubernetes", package: "github.com/onsi/ginkgo/v2/ginkgo" },
   { ...kubernetes("e2e.test", "test/e2e"), test: true },
 ];
@@ -51,8 +55,8 @@ export const peerBinaries: readonly Binary[] = [
   { name: "etcd", module: "etcd", package: "." },
 ];
 
-/** Clients of others, newer than what a machine may have. */
-export const clientBinaries: readonly Binary[] = [kubernetes("kubectl", "cmd/kubectl")];
+/** Clients of others. */
+export const clientBinaries: readonly Binary[] = [kubectl];
 
 /** Why the suite cannot be built here; undefined when it can. */
 export const buildImpossible = (): string | undefined =>
