@@ -60,7 +60,6 @@ export class Creation {
     const { strategy } = entry;
     const meta = object.metadata;
     checkNamespace(entry, namespace, object);
-    if (meta.resourceVersion) throw badRequest("resourceVersion should not be set on objects to be created");
     delete meta.deletionTimestamp;
     delete meta.deletionGracePeriodSeconds;
     meta.uid = randomUUID();
@@ -94,6 +93,8 @@ export class Creation {
       object: next,
       dryRun: options.dryRun,
     });
+    // Upstream's storage says it, after all who may refuse the object have been asked.
+    if (next.metadata.resourceVersion) throw badRequest("resourceVersion should not be set on objects to be created");
     return await this.#insert(context, entry, next, options);
   }
 
