@@ -1,5 +1,6 @@
 /** Builds the first-party plugins and installs them in root. */
 import { readFileSync } from "node:fs";
+import { availableParallelism } from "node:os";
 import { join } from "node:path";
 import { isReason } from "#sdk/api/status.ts";
 import type { Client } from "#sdk/client/port.ts";
@@ -35,10 +36,14 @@ export async function compilePlugins(
   starting: (name: string) => void = () => undefined,
 ): Promise<void> {
   const engine = createEngine(engineName, { cacheDir: compiledDir(componentsDir), importPrefixes: [CONTRACT_PREFIX] });
-  for (const { name, digest } of readIndex(componentsDir)) {
-    starting(name);
-    await engine.load(readFileSync(componentPath(componentsDir, digest)), digest);
-  }
+  const left = readIndex(componentsDir);
+  const some = async () => {
+    for (let entry = left.shift(); entry; entry = left.shift()) {
+      starting(entry.name);
+      await engine.load(readFileSync(componentPath(componentsDir, entry.digest)), entry.digest);
+    }
+  };
+  await Promise.all(Array.from({ length: availableParallelism() }, some));
 }
 
 const approvedOf = ({ capabilities }: Manifest): string[] =>

@@ -1,15 +1,25 @@
-/** Worker: a component's bytes in, its JavaScript and core modules out, as [file name, contents]. */
-import { parentPort, workerData } from "node:worker_threads";
+/** Worker: components in, their JavaScript and core modules out (transpiler.ts). */
+import { parentPort } from "node:worker_threads";
 import { transpile } from "@bytecodealliance/jco";
+import type { TranspileReply, TranspileRequest } from "./transpiler.ts";
 
-const { bytes, instantiation } = workerData as { bytes: Uint8Array; instantiation: "async" | "sync" };
-const { files, imports } = await transpile(bytes, {
-  name: "component",
-  instantiation,
-  noTypescript: true,
-  nodejsCompat: false,
-  wasiShim: false,
-  base64Cutoff: 0,
+async function answer({ bytes, instantiation }: TranspileRequest): Promise<TranspileReply> {
+  try {
+    const { files, imports } = await transpile(bytes, {
+      name: "component",
+      instantiation,
+      noTypescript: true,
+      nodejsCompat: false,
+      wasiShim: false,
+      base64Cutoff: 0,
+    });
+    const entries = Object.entries(files).filter(([name]) => !name.endsWith(".d.ts"));
+    return { files: [...entries, ["imports.json", JSON.stringify(imports)]] };
+  } catch (error) {
+    return { error: error instanceof Error ? error.message : String(error) };
+  }
+}
+
+parentPort?.on("message", (request: TranspileRequest) => {
+  void answer(request).then((reply) => parentPort?.postMessage(reply));
 });
-const entries = Object.entries(files).filter(([name]) => !name.endsWith(".d.ts"));
-parentPort?.postMessage([...entries, ["imports.json", JSON.stringify(imports)]]);

@@ -19,6 +19,7 @@ import {
   type Instance,
   type InstanceOptions,
 } from "./port.ts";
+import { transpileInThread } from "./transpiler.ts";
 
 /** Told to the worker at its start. */
 export interface WorkerStart {
@@ -47,7 +48,6 @@ const jcoVersion = (
 ).version;
 
 const workerUrl = new URL("./jco-worker.ts", import.meta.url);
-const transpilerUrl = new URL("./jco-transpile.ts", import.meta.url);
 
 export function createJcoEngine(options: EngineOptions): Engine {
   mkdirSync(options.cacheDir, { recursive: true, mode: 0o700 });
@@ -76,16 +76,11 @@ export async function transpiled(
   return folder;
 }
 
-/** In a worker, because it takes a second or more of computing. The folder appears whole. */
+/** The folder appears whole. */
 async function transpile(bytes: Uint8Array, instantiation: "async" | "sync", folder: string): Promise<void> {
   const beside = `${folder}.${process.pid}.tmp`;
   rmSync(beside, { recursive: true, force: true });
-  const files = await new Promise<[string, Uint8Array | string][]>((resolve, reject) => {
-    const worker = new Worker(transpilerUrl, { workerData: { bytes, instantiation } });
-    worker.once("message", resolve);
-    worker.once("error", reject);
-    worker.once("exit", () => reject(new Error("the transpiler ended without an answer")));
-  });
+  const files = await transpileInThread({ bytes, instantiation });
   mkdirSync(beside, { recursive: true, mode: 0o700 });
   for (const [name, contents] of files) writeFileSync(join(beside, name), contents);
   try {
