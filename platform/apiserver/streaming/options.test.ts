@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { StatusError } from "#sdk/api/status.ts";
-import { containerOf, logPath, nodePath } from "./options.ts";
+import { containerOf, logPath, nodePath, portsOf } from "./options.ts";
 import type { StreamingTarget } from "./port.ts";
 
 const target = (query: string, containers = ["web"]): StreamingTarget => ({
@@ -32,6 +32,15 @@ describe("streaming options", () => {
       "/exec/n/p/u/web?output=1&error=1&command=ls&command=a+b",
     );
     assert.throws(() => nodePath("exec", target("command=ls")), refused(400, /at least 1 of stdin, stdout, stderr/));
+  });
+
+  it("of port-forward without a tunnel name each port", () => {
+    const ports = (query: string) => portsOf(new URLSearchParams(query));
+    assert.deepEqual(ports("ports=80&ports=443"), [80, 443]);
+    assert.throws(() => ports("port=80"), refused(400, /^query parameter "port" is required$/));
+    assert.throws(() => ports("ports=80,443"), refused(400, /^strconv.ParseInt: parsing "80,443": invalid syntax$/));
+    assert.throws(() => ports("ports=0"), refused(400, /^port "0" must be > 0$/));
+    assert.throws(() => ports("ports=70000"), refused(400, /^unable to parse "70000" as a port$/));
   });
 
   it("for logs are checked as upstream does", () => {

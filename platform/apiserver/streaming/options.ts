@@ -48,18 +48,19 @@ export function streamsOf(query: URLSearchParams, isAttach: boolean): CommandStr
   return streams;
 }
 
-/** The ports that a WebSocket client without a tunnel asks for: `port` several times, or several in one. */
+/**
+ * The ports that a WebSocket client without a tunnel asks for: `ports` of PodPortForwardOptions, once for each. The node is who checks them in
+ * upstream, under the name `port`, in its words.
+ */
 export function portsOf(query: URLSearchParams): number[] {
-  const asked = query.getAll("port");
+  const asked = query.getAll("ports");
   if (asked.length === 0) throw badRequest('query parameter "port" is required');
-  return asked.flatMap((text) => {
-    if (text === "") throw badRequest('query parameter "port" cannot be empty');
-    return text.split(",").map((one) => {
-      const port = /^\d{1,5}$/.test(one) ? Number(one) : Number.NaN;
-      if (!(port <= 65535)) throw badRequest(`unable to parse ${JSON.stringify(text)} as a port`);
-      if (port < 1) throw badRequest(`port ${JSON.stringify(text)} must be > 0`);
-      return port;
-    });
+  return asked.map((text) => {
+    if (!/^[+-]?\d+$/.test(text)) throw badRequest(`strconv.ParseInt: parsing ${JSON.stringify(text)}: invalid syntax`);
+    const port = Number(text);
+    if (port < 0 || port > 65535) throw badRequest(`unable to parse "${port}" as a port`);
+    if (port < 1) throw badRequest(`port "${port}" must be > 0`);
+    return port;
   });
 }
 
