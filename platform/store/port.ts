@@ -81,6 +81,16 @@ export interface Write {
   ledgers?: LedgerChange[];
   /** S12: the transaction may be acknowledged before it is on disk (node heartbeats, Events). */
   relaxed?: boolean;
+  seen?: Seen;
+}
+
+/**
+ * What a writer's cache held of the rows that it writes and guards, all at one revision: operations first, then guards, in their order.
+ * `terminating` is told of those only that a guard asks about.
+ */
+export interface Seen {
+  revision: Revision;
+  rows: readonly ({ uid: string; revision: Revision; terminating: boolean } | undefined)[];
 }
 
 export type WriteResult =

@@ -13,7 +13,8 @@ let uids = 0;
 
 export function documentOf(at: Key, data = "", more: Partial<NewDocument> = {}): NewDocument {
   const uid = more.uid ?? `uid-${++uids}`;
-  const metadata = { name: at.name, namespace: at.namespace, uid };
+  const ending = more.terminating ? { deletionTimestamp: "2026-01-01T00:00:00Z" } : {};
+  const metadata = { name: at.name, namespace: at.namespace, uid, ...ending };
   return {
     uid,
     document: JSON.stringify({ kind: "ConfigMap", apiVersion: "v1", metadata, data: { data } }),

@@ -28,6 +28,7 @@ import { Horizon } from "./horizon.ts";
 import { listAt, listNow } from "./list.ts";
 import { type CacheFigures, cacheMetrics } from "./metrics.ts";
 import { Repeated } from "./repeated.ts";
+import { rowsOf } from "./seen.ts";
 import { Shelf } from "./shelf.ts";
 import { type Event, next, type State } from "./states.ts";
 import { Watcher } from "./watcher.ts";
@@ -61,6 +62,12 @@ interface Resource {
   /** How an object is kept. */
   kept(object: StoredObject): StoredObject;
 }
+
+/** Not told of one's own writes: it is what was held. */
+const withPrevious = (change: Change, before: StoredObject | undefined): Change =>
+  change.previous || change.type === "added" || !before
+    ? change
+    : { ...change, previous: { labels: before.labels, fields: before.fields } };
 
 const asItIs = (object: StoredObject): StoredObject => object;
 
@@ -131,7 +138,9 @@ export class WatchCache implements Store {
   }
 
   write(write: Write): Promise<WriteResult> {
-    return this.#options.backing.write(write);
+    if (this.#state !== "following") return this.#options.backing.write(write);
+    const rows = rowsOf(write, (key) => this.#resources.get(key.resource)?.shelf.get(key));
+    return this.#options.backing.write({ ...write, seen: { revision: this.#position.revision, rows } });
   }
 
   metrics(): Metric[] {
@@ -361,8 +370,8 @@ export class WatchCache implements Store {
       const { key } = told.object;
       const { shelf, history, kept } = this.#resource(this.#resources, key.resource, this.#floor);
       const object = kept(told.object);
-      const change = object === told.object ? told : { ...told, object };
-      const before = change.type === "deleted" ? shelf.remove(key) : shelf.put(change.object);
+      const before = told.type === "deleted" ? shelf.remove(key) : shelf.put(object);
+      const change = withPrevious(object === told.object ? told : { ...told, object }, before);
       history.push({ change, before, at });
       this.#watchers.get(key.resource)?.send(change);
     }

@@ -1,9 +1,12 @@
 /**
- * The committer: one per process (S2). It gathers the writes that are waiting into one transaction, of two flights:
+ * The committer: one per process (S2). It gathers the writes that are waiting into one transaction, of two flights (flights.ts):
  *
  *   flight 1  BEGIN · lock the counter and take revisions (S1, S12) · read the rows and ledgers concerned
  *   decide    in order, in memory (decide.ts): nothing read can change before COMMIT, since every writer holds the counter
  *   flight 2  apply, restating each condition (S3) · ledgers · log · one NOTIFY · COMMIT
+ *
+ * Where nobody else has written since what the writers' cache holds, nothing needs to be read: the batch is decided beforehand, and one
+ * statement commits it if the counter still is where it was (known.ts).
  *
  * While one batch is in flight the next one gathers; a write alone leaves at once.
  *
@@ -18,15 +21,15 @@ import type { Clock } from "#platform/base/clock.ts";
 import { delay } from "#platform/base/clock.ts";
 import { type Log, messageOf } from "#platform/base/log.ts";
 import { internal, timeout, tooManyRequests, unavailable } from "#sdk/api/status.ts";
-import type { Key, StoredObject, Write, WriteResult } from "../port.ts";
-import { bigints, booleans, smallints, texts } from "./arrays.ts";
-import { type Accepted, type Decision, decide, keyText, type LedgerState, ledgerText, type State } from "./decide.ts";
-import { type Transaction, wasCommitted } from "./doubt.ts";
+import type { Revision, Write, WriteResult } from "../port.ts";
+import { type Accepted, type Decision, keyText } from "./decide.ts";
+import { type Mark, type Transaction, wasCommitted } from "./doubt.ts";
 import { isCulprit, MAY_PASS, NO_PARTITION, translate } from "./errors.ts";
+import { transact, transactKnown } from "./flights.ts";
+import { Known } from "./known.ts";
 import { CommitMeter } from "./meter.ts";
 import { ensurePartitions } from "./partitions.ts";
 import { type Pending, takeBatch } from "./queue.ts";
-import { type ObjectRow, objectOf } from "./rows.ts";
 import { ConnectionLost, Session, sqlStateOf } from "./session.ts";
 import * as sql from "./statements.ts";
 
@@ -43,14 +46,17 @@ export interface CommitterOptions {
   clock: Clock;
   /** Revisions in a partition of the log. */
   partitionRevisions: number;
-  /** After each commit that wrote objects: what, in the order of revisions, which follow each other. */
-  onCommit(accepted: readonly Accepted[]): void;
+  /** After each commit: what was written, in the order of revisions, which follow each other; and where the counter is now. */
+  onCommit(accepted: readonly Accepted[], newest: Revision): void;
+  /** After a commit that may or may not have happened, or did not. */
+  onFailure(): void;
 }
 
 interface Doubt {
   batch: Pending[];
   decision: Decision;
-  transaction: Transaction;
+  newest: Revision;
+  transaction: Transaction | Mark;
 }
 
 export class Committer {
@@ -58,6 +64,8 @@ export class Committer {
   readonly #queue: Pending[] = [];
   readonly #stop = new AbortController();
   readonly meter = new CommitMeter();
+  readonly #known = new Known();
+  #expected: Revision = 0;
   #session: Session | undefined;
   #pumping: Promise<void> | undefined;
 
@@ -73,6 +81,11 @@ export class Committer {
       this.#queue.push({ write, since: this.#options.clock.now(), attempts: 0, resolve, reject });
       this.#pumping ??= this.#pump();
     });
+  }
+
+  /** The newest revision of the commit that is under way: whoever hears of it elsewhere will hear of it here at once. */
+  get expected(): Revision {
+    return this.#expected;
   }
 
   /** Writes that wait for their batch. */
@@ -114,6 +127,7 @@ export class Committer {
       try {
         const session = await Session.open(databaseUrl, "committer", sql.COMMITTER_SETTINGS);
         this.#session = session;
+        this.#known.forget();
         await raiseAfterCrash(session, partitionRevisions);
         return session;
       } catch (error) {
@@ -135,12 +149,20 @@ export class Committer {
 
   async #commit(session: Session, batch: Pending[], relaxed: boolean): Promise<void> {
     const doubt: { current?: Doubt } = {};
+    const decided = (decision: Decision, newest: Revision, transaction: Transaction | Mark) => {
+      doubt.current = { batch, decision, newest, transaction };
+      this.#expected = newest;
+    };
     try {
-      const decision = await transact(session, batch, relaxed, (decided, transaction) => {
-        doubt.current = { batch, decision: decided, transaction };
-      });
-      this.#settle(batch, decision);
+      const known = await transactKnown(session, batch, relaxed, this.#known, decided);
+      if (!known) doubt.current = undefined;
+      const decision = known ?? (await transact(session, batch, relaxed, this.#known, decided));
+      this.meter.commit(known !== undefined);
+      this.#settle(batch, decision, doubt.current?.newest);
     } catch (error) {
+      this.#expected = 0;
+      this.#known.forget();
+      this.#options.onFailure();
       if (error instanceof ConnectionLost) {
         if (doubt.current) await this.#resolveDoubt(doubt.current);
         else this.#again(batch);
@@ -151,8 +173,10 @@ export class Committer {
     }
   }
 
-  #settle(batch: Pending[], decision: Decision): void {
-    if (decision.accepted.length > 0) this.#options.onCommit(decision.accepted);
+  /** `newest` is unset where nothing was written. */
+  #settle(batch: Pending[], decision: Decision, newest: Revision | undefined): void {
+    this.#expected = 0;
+    if (newest !== undefined) this.#options.onCommit(decision.accepted, newest);
     decision.results.forEach((result, i) => {
       batch[i]?.resolve(result);
     });
@@ -210,7 +234,7 @@ export class Committer {
           doubt.decision.accepted[0]?.revision,
           doubt.transaction,
         );
-        if (committed === true) return this.#settle(doubt.batch, doubt.decision);
+        if (committed === true) return this.#settle(doubt.batch, doubt.decision, doubt.newest);
         if (committed === false) return this.#again(doubt.batch);
         break;
       } catch (error) {
@@ -221,166 +245,6 @@ export class Committer {
     }
     for (const pending of doubt.batch) pending.reject(unknown());
   }
-}
-
-/** Runs one batch. `decided` is called right before the flight that ends with COMMIT: from then on a lost connection is a doubt. */
-async function transact(
-  session: Session,
-  batch: readonly Pending[],
-  relaxed: boolean,
-  decided: (decision: Decision, transaction: Transaction) => void,
-): Promise<Decision> {
-  const writes = batch.map((pending) => pending.write);
-  const count = writes.reduce((sum, write) => sum + write.operations.length, 0);
-  const { state, newest, transaction } = await readState(session, writes, count, relaxed);
-  const decision = decide(writes, state, newest - count + 1);
-  const refused = decision.results.flatMap((result) => (!result.ok && "operation" in result ? [result] : []));
-  if (refused.length > 0) await attachCurrent(session, writes, decision);
-  if (decision.accepted.length === 0 && decision.ledgers.size === 0) {
-    await session.query({ text: "ROLLBACK" });
-    return decision;
-  }
-  decided(decision, transaction);
-  const flight: Promise<unknown>[] = [];
-  if (decision.accepted.length > 0) flight.push(session.query(sql.APPLY, applyValues(decision)));
-  flight.push(...ledgerFlight(session, state, decision));
-  const commit = session.run({ text: "COMMIT" });
-  const settled = await Promise.allSettled([...flight, commit]);
-  // The first failure is the cause; those after it only say that the transaction is aborted.
-  for (const outcome of settled) if (outcome.status === "rejected") throw outcome.reason;
-  if ((await commit).command !== "COMMIT") throw new Error("the database rolled a batch back without saying why");
-  return decision;
-}
-
-interface KeyRow {
-  at: number;
-  uid: string;
-  revision: number;
-  terminating: boolean;
-}
-
-async function readState(session: Session, writes: readonly Write[], count: number, relaxed: boolean) {
-  const keys = new Map<string, Key>();
-  const ledgers = new Map<string, { tenant: number; ledger: string }>();
-  for (const write of writes) {
-    for (const { key } of [...write.operations, ...(write.guards ?? [])]) keys.set(keyText(key), key);
-    for (const ledger of write.ledgers ?? []) ledgers.set(ledgerText(ledger), ledger);
-  }
-  const list = [...keys.values()];
-  const named = [...ledgers.values()];
-  const settled = await Promise.allSettled([
-    session.query({ text: "BEGIN" }),
-    session.query<{ revision: number } & Transaction>(sql.TAKE_REVISIONS, [count]),
-    session.query<KeyRow>(sql.READ_KEYS, keyColumns(list)),
-    named.length > 0
-      ? session.query<LedgerRowRead>(sql.READ_LEDGERS, [
-          bigints(named.map((l) => l.tenant)),
-          texts(named.map((l) => l.ledger)),
-        ])
-      : [],
-    relaxed ? session.query({ text: "SET LOCAL synchronous_commit = off" }) : [],
-  ] as const);
-  for (const outcome of settled) if (outcome.status === "rejected") throw outcome.reason;
-  const [, taken, rows, ledgerRows] = settled;
-  const counter = taken.status === "fulfilled" ? taken.value[0] : undefined;
-  if (counter === undefined) throw new Error("the table counter has no row: the database is damaged");
-  const state: State = { rows: new Map(), ledgers: new Map() };
-  if (rows.status === "fulfilled") for (const row of rows.value) state.rows.set(keyText(list[row.at]!), row);
-  if (ledgerRows.status === "fulfilled") for (const row of ledgerRows.value) addLedgerRow(state.ledgers, row);
-  return { state, newest: counter.revision, transaction: { xid: counter.xid, epoch: counter.epoch } };
-}
-
-interface LedgerRowRead {
-  tenant: number;
-  ledger: string;
-  resource: string;
-  used: number;
-  limit: number | null;
-}
-
-function addLedgerRow(ledgers: Map<string, LedgerState>, row: LedgerRowRead): void {
-  const name = ledgerText(row);
-  const ledger: LedgerState = ledgers.get(name) ?? new Map();
-  ledger.set(row.resource, { used: row.used, limit: row.limit });
-  ledgers.set(name, ledger);
-}
-
-const keyColumns = (keys: readonly Key[]): unknown[] => [
-  bigints(keys.map((k) => k.tenant)),
-  texts(keys.map((k) => k.resource)),
-  texts(keys.map((k) => k.namespace)),
-  texts(keys.map((k) => k.name)),
-];
-
-/** Gives each refused operation the object that it lost to. */
-async function attachCurrent(session: Session, writes: readonly Write[], decision: Decision): Promise<void> {
-  const wanted = decision.results.flatMap((result, i) =>
-    !result.ok && (result.why === "exists" || result.why === "changed")
-      ? [{ result, key: writes[i]!.operations[result.operation]!.key }]
-      : [],
-  );
-  if (wanted.length === 0) return;
-  const rows = await session.query<ObjectRow & { at: number }>(sql.READ_CURRENT, keyColumns(wanted.map((w) => w.key)));
-  const current = new Map<number, StoredObject>(rows.map((row) => [row.at, objectOf(row)]));
-  wanted.forEach(({ result }, i) => {
-    const found = current.get(i);
-    if (found) result.current = found;
-  });
-}
-
-const KIND_NUMBERS = { create: 0, update: 1, delete: 2 } as const;
-
-function applyValues({ accepted }: Decision): unknown[] {
-  const column = <T>(of: (entry: (typeof accepted)[number]) => T): T[] => accepted.map(of);
-  return [
-    bigints(column((a) => a.revision)),
-    smallints(column((a) => KIND_NUMBERS[a.operation.type])),
-    bigints(column((a) => a.operation.key.tenant)),
-    texts(column((a) => a.operation.key.resource)),
-    texts(column((a) => a.operation.key.namespace)),
-    texts(column((a) => a.operation.key.name)),
-    texts(column((a) => a.operation.object.uid)),
-    bigints(column((a) => (a.operation.type === "create" ? null : a.operation.expected.revision))),
-    texts(column((a) => a.operation.object.document)),
-    texts(column((a) => JSON.stringify(a.operation.object.labels))),
-    texts(column((a) => JSON.stringify(a.operation.object.fields))),
-    booleans(column((a) => a.operation.object.terminating)),
-    accepted.length,
-    String(accepted.at(-1)?.revision ?? 0),
-  ];
-}
-
-function ledgerFlight(session: Session, before: State, decision: Decision): Promise<unknown>[] {
-  const stored: LedgerRowRead[] = [];
-  const dropped: { tenant: number; ledger: string; resource: string }[] = [];
-  for (const [name, amounts] of decision.ledgers) {
-    const at = name.indexOf("\0");
-    const id = { tenant: Number(name.slice(0, at)), ledger: name.slice(at + 1) };
-    const empty = (resource: string) => {
-      const now = amounts.get(resource);
-      return !now || (now.used === 0 && now.limit === null);
-    };
-    for (const [resource, { used, limit }] of amounts)
-      if (!empty(resource)) stored.push({ ...id, resource, used, limit });
-    for (const resource of before.ledgers.get(name)?.keys() ?? [])
-      if (empty(resource)) dropped.push({ ...id, resource });
-  }
-  const names = (rows: { tenant: number; ledger: string; resource: string }[]) => [
-    bigints(rows.map((r) => r.tenant)),
-    texts(rows.map((r) => r.ledger)),
-    texts(rows.map((r) => r.resource)),
-  ];
-  const flight: Promise<unknown>[] = [];
-  if (dropped.length > 0) flight.push(session.query(sql.DROP_LEDGERS, names(dropped)));
-  if (stored.length > 0)
-    flight.push(
-      session.query(sql.STORE_LEDGERS, [
-        ...names(stored),
-        bigints(stored.map((r) => r.used)),
-        bigints(stored.map((r) => r.limit)),
-      ]),
-    );
-  return flight;
 }
 
 /** An empty transaction on every new connection: after a crash the counter jumps before anybody reads it (S12). */

@@ -29,8 +29,14 @@ export class Histogram {
 export class CommitMeter {
   readonly writes = new Histogram(WRITES);
   readonly seconds = new Histogram(SECONDS);
+  /** Batches that were committed in one flight, and in two. */
+  readonly flights = { one: 0, two: 0 };
   /** Commits whose answer was lost with the connection, and that had to be looked up. */
   doubts = 0;
+
+  commit(known: boolean): void {
+    this.flights[known ? "one" : "two"]++;
+  }
 
   batch(writes: number, seconds: number): void {
     this.writes.add(writes);

@@ -32,6 +32,12 @@ export const postgresMetrics = (f: PostgresFigures): Metric[] => [
     values: f.meter.seconds,
   },
   {
+    name: "capstan_store_commits_total",
+    help: "Batches by how often the database was spoken to: once, where nobody else had written, or twice.",
+    type: "counter",
+    samples: Object.entries(f.meter.flights).map(([flights, value]) => ({ labels: { flights }, value })),
+  },
+  {
     name: "capstan_store_commits_in_doubt_total",
     help: "Commits whose answer was lost with the connection and was looked up.",
     type: "counter",

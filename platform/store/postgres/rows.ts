@@ -1,5 +1,7 @@
 /** Rows of the tables `object` and `change` as the store's own types. */
+
 import type { Change, Key, NewDocument, StoredObject } from "../port.ts";
+import type { Accepted } from "./decide.ts";
 
 export const OBJECT_COLUMNS = "tenant, resource, namespace, name, uid, revision, document, labels, fields";
 export const CHANGE_COLUMNS = `${OBJECT_COLUMNS}, kind, labels_before, fields_before`;
@@ -90,6 +92,27 @@ export function knownChangeOf(row: KnownRow, written: NewDocument): Change {
   };
   return changeTo(row, object);
 }
+
+/** A change that was committed here, without the state before, which the reader has. */
+export function committedChange({ operation, revision }: Accepted): Change {
+  const { uid, document, labels, fields } = operation.object;
+  const { tenant, resource, namespace } = operation.key;
+  // A name out of a URL would keep the whole URL in memory.
+  const own = fields["metadata.name"];
+  const name = own === operation.key.name ? own : operation.key.name;
+  const key = keyOf({ tenant, resource, namespace, name });
+  const object = {
+    key,
+    uid,
+    revision,
+    document,
+    labels: shared(JSON.stringify(labels)),
+    fields: fieldsOf(key, fields),
+  };
+  return { type: TYPES[operation.type], revision, object };
+}
+
+const TYPES = { create: "added", update: "modified", delete: "deleted" } as const;
 
 function changeTo(row: KnownRow, object: StoredObject): Change {
   const type = KINDS[row.kind];

@@ -50,21 +50,16 @@ export const READ_CURRENT: Statement = {
     JOIN object o USING (tenant, resource, namespace, name)`,
 };
 
-/**
- * All the object writes of a batch, its log and its notification. A key is in it once. Each part restates its condition (S3),
- * and expect_rows aborts the transaction when the database does not agree with what was decided.
- * kind: 0 create, 1 update, 2 delete; expected: the revision an update or delete replaces.
- */
-export const APPLY: Statement = {
-  name: "apply",
-  text: `WITH w AS MATERIALIZED (
-      SELECT * FROM unnest($1::bigint[], $2::smallint[], $3::bigint[], $4::text[], $5::text[], $6::text[], $7::text[],
+const W = `unnest($1::bigint[], $2::smallint[], $3::bigint[], $4::text[], $5::text[], $6::text[], $7::text[],
         $8::bigint[], $9::text[], $10::text[], $11::text[], $12::boolean[])
-      AS w (revision, kind, tenant, resource, namespace, name, uid, expected, document, labels, fields, terminating)),
-    logged AS (
-      INSERT INTO change (revision, kind, tenant, resource, namespace, name, uid, document, labels, fields, labels_before, fields_before)
+      AS w (revision, kind, tenant, resource, namespace, name, uid, expected, document, labels, fields, terminating)`;
+
+/** What is done with the rows of `w`; `mark` is what the log's rows carry. */
+const writes = (mark: string) => `logged AS (
+      INSERT INTO change (revision, kind, tenant, resource, namespace, name, uid, document, labels, fields, labels_before,
+        fields_before, mark)
       SELECT w.revision, w.kind, w.tenant, w.resource, w.namespace, w.name, w.uid, w.document, w.labels::jsonb, w.fields::jsonb,
-        o.labels, o.fields
+        o.labels, o.fields, ${mark}
       FROM w LEFT JOIN object o
         ON o.tenant = w.tenant AND o.resource = w.resource AND o.namespace = w.namespace AND o.name = w.name
       RETURNING 1),
@@ -79,9 +74,55 @@ export const APPLY: Statement = {
         AND o.name = w.name AND o.revision = w.expected RETURNING 1),
     deleted AS (
       DELETE FROM object o USING w WHERE w.kind = 2 AND o.tenant = w.tenant AND o.resource = w.resource
-        AND o.namespace = w.namespace AND o.name = w.name AND o.revision = w.expected RETURNING 1)
-    SELECT expect_rows((SELECT count(*) FROM created) + (SELECT count(*) FROM updated) + (SELECT count(*) FROM deleted), $13),
-      expect_rows((SELECT count(*) FROM logged), $13), pg_notify('${CHANNEL}', $14)`,
+        AND o.namespace = w.namespace AND o.name = w.name AND o.revision = w.expected RETURNING 1)`;
+
+const ALL_WRITTEN = "(SELECT count(*) FROM created) + (SELECT count(*) FROM updated) + (SELECT count(*) FROM deleted)";
+
+/**
+ * All the object writes of a batch, its log and its notification. A key is in it once. Each part restates its condition (S3),
+ * and expect_rows aborts the transaction when the database does not agree with what was decided.
+ * kind: 0 create, 1 update, 2 delete; expected: the revision an update or delete replaces.
+ */
+export const APPLY: Statement = {
+  name: "apply",
+  text: `WITH w AS MATERIALIZED (SELECT * FROM ${W}),
+    ${writes("NULL::bigint")}
+    SELECT expect_rows(${ALL_WRITTEN}, $13), expect_rows((SELECT count(*) FROM logged), $13), pg_notify('${CHANNEL}', $14)`,
+};
+
+/**
+ * The same as a transaction of its own, if the counter still is at $15 and there was no crash: otherwise \`taken\` is 0 and nothing was done.
+ * $16: the first row's mark; $17: relaxed. The rows come out of \`taken\`, so the counter is locked before anything is touched.
+ */
+const applyKnown = (ledgers: string, ledgersDone: string) => `WITH taken AS MATERIALIZED (
+      UPDATE counter SET revision = revision + $13::bigint,
+        id = id + ((revision + $13::bigint) / ${REVISIONS_A_NUMBER} > revision / ${REVISIONS_A_NUMBER})::int
+      WHERE ${COUNTER_ROW} AND revision = $15::bigint
+        AND EXISTS (SELECT FROM crash_marker WHERE identity = store_identity())
+      RETURNING revision),
+    w AS MATERIALIZED (SELECT w.* FROM taken, ${W}),
+    ${writes("CASE WHEN w.revision = $15::bigint + 1 THEN $16::bigint END")}${ledgers}
+    SELECT t.n::int AS taken, expect_rows(${ALL_WRITTEN}, t.n * $13::bigint), expect_rows((SELECT count(*) FROM logged), t.n * $13::bigint),
+      CASE WHEN t.n > 0 THEN pg_notify('${CHANNEL}', $14) END,
+      CASE WHEN $17::boolean THEN set_config('synchronous_commit', 'off', true) END${ledgersDone}
+    FROM (SELECT count(*) AS n FROM taken) AS t`;
+
+export const APPLY_KNOWN: Statement = { name: "apply_known", text: applyKnown("", "") };
+
+/** With $18…$22: ledgers to store; $23…$25: ledgers to drop. */
+export const APPLY_KNOWN_WITH_LEDGERS: Statement = {
+  name: "apply_known_with_ledgers",
+  text: applyKnown(
+    `,
+    stored AS (
+      INSERT INTO ledger (tenant, ledger, resource, used, "limit")
+      SELECT l.* FROM taken, unnest($18::bigint[], $19::text[], $20::text[], $21::bigint[], $22::bigint[]) AS l
+      ON CONFLICT (tenant, ledger, resource) DO UPDATE SET used = excluded.used, "limit" = excluded."limit" RETURNING 1),
+    dropped AS (
+      DELETE FROM ledger l USING taken, unnest($23::bigint[], $24::text[], $25::text[]) AS k (tenant, ledger, resource)
+      WHERE l.tenant = k.tenant AND l.ledger = k.ledger AND l.resource = k.resource RETURNING 1)`,
+    ", (SELECT count(*) FROM stored) + (SELECT count(*) FROM dropped)",
+  ),
 };
 
 export const STORE_LEDGERS: Statement = {
@@ -105,7 +146,8 @@ export const LOCK_COUNTER: Statement = { text: `SELECT epoch FROM counter WHERE 
  * revision never after one: the two together name one transaction.
  */
 export const FIND_CHANGE: Statement = {
-  text: `SELECT (SELECT c.xmin::text FROM change c WHERE c.revision = $1) AS xmin, (SELECT revision FROM compaction) AS compacted`,
+  text: `SELECT c.xmin::text AS xmin, c.mark, (SELECT revision FROM compaction) AS compacted
+    FROM (SELECT $1::bigint AS revision) AS asked LEFT JOIN change c USING (revision)`,
 };
 /** For what left no row in the log. Only while the epoch is the same: a crash may give an xid to another transaction. */
 export const XACT_STATUS: Statement = { text: "SELECT pg_xact_status($1::text::xid8) AS status" };

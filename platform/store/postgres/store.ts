@@ -12,8 +12,9 @@ import { revisionBefore } from "./moments.ts";
 import { OwnCommits } from "./own.ts";
 import { dropPartitions, PARTITION_REVISIONS } from "./partitions.ts";
 import { Reader } from "./reader.ts";
+import { committedChange } from "./rows.ts";
 import { Session } from "./session.ts";
-import { follow } from "./tail.ts";
+import { follow, type OwnFollower } from "./tail.ts";
 import { PostgresTenants } from "./tenants.ts";
 
 export interface PostgresStoreOptions {
@@ -40,7 +41,7 @@ export class PostgresStore implements Backing {
   readonly #committer: Committer;
   readonly #reader: Reader;
   readonly #own = new OwnCommits();
-  readonly #followers = new Set<Follower>();
+  readonly #followers = new Set<OwnFollower>();
   readonly #stop = new AbortController();
   readonly #maintenance: Promise<void>;
   #condition: Condition | undefined;
@@ -62,7 +63,11 @@ export class PostgresStore implements Backing {
     };
     const { databaseUrl, log } = this.#options;
     this.#reader = new Reader(databaseUrl, log);
-    this.#committer = new Committer({ ...this.#options, onCommit: (accepted) => this.#heard(accepted) });
+    this.#committer = new Committer({
+      ...this.#options,
+      onCommit: (accepted, newest) => this.#heard(accepted, newest),
+      onFailure: () => this.#poke(),
+    });
     this.tenants = new PostgresTenants({ databaseUrl, log, onWrite: () => this.#poke() });
     this.#maintenance = maintain(
       this.#options,
@@ -140,6 +145,7 @@ export class PostgresStore implements Backing {
     const tail = follow(from, reading, {
       ...this.#options,
       own: this.#own,
+      expected: () => this.#committer.expected,
       onTenants: (records) => this.tenants.take(records),
       onListening: (works) => {
         this.#listening = works;
@@ -148,8 +154,8 @@ export class PostgresStore implements Backing {
         this.#caughtUpAt = performance.now();
       },
     });
-    const follower: Follower = {
-      poke: (revision) => tail.poke(revision),
+    const follower: OwnFollower = {
+      ...tail,
       close: () => {
         this.#followers.delete(follower);
         return tail.close();
@@ -175,11 +181,17 @@ export class PostgresStore implements Backing {
     await Promise.all([this.#committer.close(), this.#reader.close(), this.#maintenance]);
   }
 
-  #heard(accepted: readonly Accepted[]): void {
-    const newest = accepted.at(-1)?.revision ?? 0;
+  #heard(accepted: readonly Accepted[], newest: Revision): void {
     this.#known = Math.max(this.#known, newest);
-    if (this.#followers.size > 0) this.#own.add(accepted);
-    this.#poke(newest);
+    if (this.#followers.size === 0) return;
+    const changes = accepted.map(committedChange);
+    let kept = false;
+    for (const follower of this.#followers) {
+      if (follower.advance(changes, newest)) continue;
+      if (!kept) this.#own.add(accepted);
+      kept = true;
+      follower.poke(newest);
+    }
   }
 
   #poke(revision?: Revision): void {

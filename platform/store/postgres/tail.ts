@@ -35,6 +35,8 @@ export interface TailOptions {
   listen: boolean;
   onTenants(records: TenantRecord[]): void;
   own: OwnCommits;
+  /** The newest revision of this process's commit under way, which it will be told of. */
+  expected(): Revision;
 }
 
 /** Without document, labels and fields where they were said to be known. */
@@ -69,11 +71,18 @@ const TENANTS = {
   text: "SELECT id, name, revision, removed FROM tenant WHERE revision > $1 ORDER BY revision",
 };
 
-export function follow(from: Position, handler: LogHandler, options: TailOptions): Follower {
+/** Besides what a follower's owner may ask of it. */
+export interface OwnFollower extends Follower {
+  /** What was committed here, with the counter's place after it: false where it has to be read from the log. */
+  advance(changes: readonly Change[], upTo: Revision): boolean;
+}
+
+export function follow(from: Position, handler: LogHandler, options: TailOptions): OwnFollower {
   const tail = new Tail(from, handler, options);
   const done = tail.run();
   return {
     poke: (revision) => tail.poke(revision),
+    advance: (changes, upTo) => tail.advance(changes, upTo),
     close: () => {
       tail.close();
       return done;
@@ -98,6 +107,8 @@ class Tail {
   readonly #page = new PageSize();
   /** A statement is under way. */
   #looking = false;
+  /** What was committed here is being taken. */
+  #advancing: Promise<void> | undefined;
   #at: Revision;
   #tenantsAt: Revision = 0;
   #session: Session | undefined;
@@ -118,6 +129,33 @@ class Tail {
     if (revision === undefined) this.#hinted = true;
     else this.#hintedAt = Math.max(this.#hintedAt, revision);
     if (this.#isHinted()) this.#wake?.();
+  }
+
+  /**
+   * Everything up to the change before the first is read, and the committer saw the counter there: nobody's change can be between. So
+   * where only this process writes, the log need not be asked.
+   */
+  advance(changes: readonly Change[], upTo: Revision): boolean {
+    const first = changes[0]?.revision;
+    if (this.#looking || this.#advancing || this.#stop.signal.aborted || first !== this.#at + 1) return false;
+    const taken = this.#handler.changes(changes, upTo);
+    if (!taken) this.#advanced(upTo);
+    else
+      this.#advancing = taken
+        .then(
+          () => this.#advanced(upTo),
+          // Asked for again, from the log.
+          () => this.poke(),
+        )
+        .then(() => {
+          this.#advancing = undefined;
+        });
+    return true;
+  }
+
+  #advanced(upTo: Revision): void {
+    this.#at = upTo;
+    this.#options.onCaughtUp();
   }
 
   #isHinted(): boolean {
@@ -159,7 +197,8 @@ class Tail {
     const direct = await session.isDirect();
     session.onNotification((payload) => {
       if (payload === token && (direct || !this.#looking)) heard.resolve(true);
-      this.poke(/^\d+$/.test(payload) ? Number(payload) : undefined);
+      const revision = /^\d+$/.test(payload) ? Number(payload) : undefined;
+      if (revision === undefined || revision > this.#options.expected()) this.poke(revision);
     });
     session.onLost(() => this.poke());
     await raiseAfterCrash(session, this.#options.partitionRevisions);
@@ -204,6 +243,7 @@ class Tail {
   /** Reads to the end of the log. False: there is a gap, the handler was told, and nothing more may be read. */
   async #look(session: Session): Promise<boolean> {
     while (!this.#stop.signal.aborted) {
+      await this.#advancing;
       this.#hinted = false;
       this.#looking = true;
       const asked = this.#page.rows;
