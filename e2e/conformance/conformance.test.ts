@@ -6,7 +6,16 @@ import { join } from "node:path";
 import { describe, it } from "node:test";
 import { skipWithoutNode, startInstance } from "../support/instance.ts";
 import { parseReport, runSuite } from "./ginkgo.ts";
-import { mustPassFile, namesOfSig, patternOf, readNames, sigOf, sigs, tenantExceptionsFile } from "./names.ts";
+import {
+  mustPassFile,
+  namesOfSig,
+  patternOf,
+  readNames,
+  sigOf,
+  sigs,
+  tenantExceptionsFile,
+  twoNodesFile,
+} from "./names.ts";
 import { defaultBuildDir, parseOptions, UsageError } from "./options.ts";
 import { causeOf, groupByCause, markdown, summarize } from "./report.ts";
 import { suiteIsBuilt } from "./suite.ts";
@@ -58,6 +67,12 @@ describe("the conformance command line", () => {
     const options = parseOptions(["--sig", "auth", "--sig", "auth", "--processes", "2"]);
     assert.deepEqual(options?.names, namesOfSig("auth"));
     assert.equal(options?.processes, 2);
+    assert.equal(options?.nodes, 1);
+  });
+
+  it("has two nodes where a named test needs them, and as many as are asked for", () => {
+    assert.equal(parseOptions(["--list", twoNodesFile])?.nodes, 2);
+    assert.equal(parseOptions(["--focus", "x", "--nodes", "3"])?.nodes, 3);
   });
 
   it("refuses what it cannot run", () => {
@@ -116,10 +131,11 @@ const skip =
     ? false
     : `the suite is not built in ${buildDir}: npm run conformance -- --build`);
 
-/** The same ones each time, spread over the list. */
+/** The same ones each time, spread over the list; none that needs a second node. */
 function handful(names: string[]): string[] {
+  const two = new Set(readNames(twoNodesFile));
   const step = Math.max(1, Math.ceil(names.length / HANDFUL));
-  return names.filter((name, index) => index % step === 0 && !name.includes("[Serial]"));
+  return names.filter((name, index) => index % step === 0 && !name.includes("[Serial]") && !two.has(name));
 }
 
 describe("the conformance suite", () => {

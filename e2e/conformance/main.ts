@@ -52,7 +52,7 @@ async function target(options: Options): Promise<{ kubeconfig: string; done: () 
     return { kubeconfig, done };
   }
   say("starting a Capstan");
-  const instance = await startInstance();
+  const instance = await startInstance({ nodes: options.nodes });
   const loaded = await instance.capstan("image", "load", archive);
   if (loaded.code !== 0) {
     await instance.remove();

@@ -5,9 +5,14 @@ import { join } from "node:path";
 export const testsDir = join(import.meta.dirname, "tests");
 /** Tests that pass. It only grows: a name that leaves it is a regression, whoever's change it was. */
 export const mustPassFile = join(import.meta.dirname, "must-pass.txt");
+/** The same of tests that are not marked as conformance. */
+export const mustPassBeyondFile = join(import.meta.dirname, "must-pass-beyond.txt");
 
 /** What cannot pass in a tenant, each under the reason. */
 export const tenantExceptionsFile = join(import.meta.dirname, "tenant-exceptions.txt");
+
+/** What one node is not enough for. */
+export const twoNodesFile = join(import.meta.dirname, "two-nodes.txt");
 
 export const readNames = (file: string): string[] =>
   readFileSync(file, "utf8")

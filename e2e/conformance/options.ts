@@ -3,20 +3,29 @@ import { existsSync } from "node:fs";
 import { homedir, tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { parseArgs } from "node:util";
-import { mustPassFile, namesOfSig, readNames, sigs, tenantExceptionsFile } from "./names.ts";
+import {
+  mustPassBeyondFile,
+  mustPassFile,
+  namesOfSig,
+  readNames,
+  sigs,
+  tenantExceptionsFile,
+  twoNodesFile,
+} from "./names.ts";
 
 export const help = `usage: npm run conformance -- WHAT [options]
 runs tests of the unmodified conformance suite of Kubernetes against Capstan and writes a report
 what:
   --sig NAME        the listed tests of a SIG, repeatable: ${sigs().join(", ")}
   --open            the listed tests of all SIGs
-  --must-pass       the tests that passed before
+  --must-pass       the tests that passed before, those beyond conformance too
   --list FILE       the tests named in a file, one a line
   --focus REGEX     whatever of the suite the expression finds
   --image NAME      runs nothing: writes one of the suite's images (agnhost, busybox …) to --out FILE
   --build           runs nothing: builds the suite and its images
 options:
   --tenant          in a tenant of its own instead of root, without the tests that tenant-exceptions.txt names
+  --nodes N         of the Capstan that the run starts (default 1, or 2 where a named test needs them)
   --processes N     Ginkgo processes at once (default 4)
   --kubeconfig FILE an API that runs already, whose nodes have the images; default: a Capstan of the run's own, wiped at the end
   --data-dir PATH   a Capstan that runs already: its kubeconfig, and the images are loaded into its nodes
@@ -32,6 +41,7 @@ export interface Options {
   out: string;
   tenant: boolean;
   buildOnly: boolean;
+  nodes: number;
   processes: number;
   kubeconfig?: string;
   dataDir?: string;
@@ -53,6 +63,7 @@ const spec = {
   out: { type: "string" },
   build: { type: "boolean" },
   tenant: { type: "boolean" },
+  nodes: { type: "string" },
   processes: { type: "string" },
   kubeconfig: { type: "string" },
   "data-dir": { type: "string" },
@@ -89,7 +100,7 @@ export function parseOptions(argv: string[]): Options | undefined {
     for (const name of namesOfSig(sig)) names.add(name);
   }
   for (const list of values.list ?? []) for (const name of readNames(file("list", list) ?? "")) names.add(name);
-  if (values["must-pass"]) for (const name of readNames(mustPassFile)) names.add(name);
+  if (values["must-pass"]) for (const name of [mustPassFile, mustPassBeyondFile].flatMap(readNames)) names.add(name);
   if (values.tenant && values.kubeconfig)
     throw new UsageError("--tenant makes its tenant with --data-dir, or in a Capstan of its own");
   if (values.tenant) for (const name of readNames(tenantExceptionsFile)) names.delete(name);
@@ -105,6 +116,7 @@ export function parseOptions(argv: string[]): Options | undefined {
     out: resolve(values.out ?? "."),
     buildOnly: values.build === true,
     tenant: values.tenant === true,
+    nodes: count("nodes", values.nodes, readNames(twoNodesFile).some((name) => names.has(name)) ? 2 : 1, 16),
     processes: count("processes", values.processes, 4, 64),
     ...(values.kubeconfig !== undefined ? { kubeconfig: file("kubeconfig", values.kubeconfig) ?? "" } : {}),
     ...(values["data-dir"] !== undefined ? { dataDir: file("data-dir", values["data-dir"]) ?? "" } : {}),
