@@ -17,6 +17,7 @@ import { Chain, type Trace } from "./http/chain.ts";
 import type { Exchange } from "./http/exchange.ts";
 import type { BodyDecoder, Patcher } from "./http/patches.ts";
 import { type PluginLog, sendLog } from "./http/plugin-log.ts";
+import { type PluginPanels, servePanel } from "./http/plugin-panel.ts";
 import { methodNotAllowed, PageNotFound } from "./http/refusals.ts";
 import { ResourceHandler } from "./http/resources.ts";
 import { type AnyResponse, statusOf } from "./http/respond.ts";
@@ -67,6 +68,8 @@ export interface ServerParts {
   exposition?(): string;
   /** What a plugin has said, in whole lines. */
   pluginLog?: PluginLog;
+  /** Plugins' pages of the console. */
+  pluginPanels?: PluginPanels;
   documents(exchange: Exchange): SystemDocument | undefined;
   fixed: Readonly<Record<string, { type?: string; body(exchange: Exchange): unknown }>>;
   log: Log;
@@ -152,6 +155,10 @@ export async function startServer(parts: ServerParts): Promise<ListeningServer> 
     if (entry.storeResource === "plugins.capstan.dev" && info.subresource === "log") {
       await registry.get(exchange.context, entry, "", info.name);
       return await sendLog(exchange, parts.pluginLog);
+    }
+    if (entry.storeResource === "plugins.capstan.dev" && info.subresource === "panel") {
+      await registry.get(exchange.context, entry, "", info.name);
+      return await servePanel(exchange, parts.pluginPanels);
     }
     if (entry.storeResource === "pods" && STREAMING.has(info.subresource)) {
       throw new StatusError(400, "BadRequest", "Upgrade request required");

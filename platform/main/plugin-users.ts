@@ -12,20 +12,31 @@ import { type Config, paths } from "./config.ts";
 export const pluginUser = (plugin: string, owner: string): string =>
   (owner === "root" ? PLUGIN_USER_PREFIX : TENANT_PLUGIN_USER_PREFIX) + plugin;
 
+/** Connections of people for whom panels act. */
+const VIEWERS_MAX = 100;
+
 /** The API as the plugins' own users, over connections that a role's credential opens. */
 export function pluginClients(role: ClientOptions): {
   clientFor: NonNullable<PluginHostOptions["clientFor"]>;
   close(): void;
 } {
   const clients = new Map<string, Client>();
+  const viewers: string[] = [];
   return {
-    clientFor(plugin, tenant, owner) {
-      const user = pluginUser(plugin, owner);
-      let client = clients.get(user);
+    clientFor(plugin, tenant, owner, viewer) {
+      const user = viewer?.name ?? pluginUser(plugin, owner);
+      const group = viewer?.groups ?? PLUGINS_GROUP;
+      const key = viewer ? JSON.stringify(["viewer", user, group]) : user;
+      let client = clients.get(key);
       if (!client) {
-        const impersonate = { user, group: PLUGINS_GROUP };
-        client = createClient({ ...role, userAgent: `capstan-plugin/${plugin}`, impersonate });
-        clients.set(user, client);
+        client = createClient({ ...role, userAgent: `capstan-plugin/${plugin}`, impersonate: { user, group } });
+        clients.set(key, client);
+        if (viewer) viewers.push(key);
+      }
+      if (viewers.length > VIEWERS_MAX) {
+        const oldest = viewers.shift() ?? "";
+        clients.get(oldest)?.close();
+        clients.delete(oldest);
       }
       // A tenant's plugin is at home there and nowhere else, whatever the call is for.
       return client.tenant(owner === "root" ? tenant : owner);

@@ -300,6 +300,7 @@ class Host implements PluginHost {
       functionName,
       args,
       tenant: entry.tenant === "root" ? (o.tenant ?? "root") : entry.tenant,
+      ...(o.user ? { user: o.user } : {}),
       deadlineMs: o.deadlineMs ?? Number.POSITIVE_INFINITY,
     });
   }

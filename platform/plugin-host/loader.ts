@@ -11,8 +11,12 @@ import { createHostCalls } from "./capabilities/index.ts";
 import type { PluginLogs } from "./logs.ts";
 import type { PluginMetrics } from "./metrics.ts";
 import { type CallContext, Pool, type Prepare } from "./pool.ts";
+import type { Viewer } from "./port.ts";
 import { type Quota, TenantUse } from "./quota.ts";
 import { type ComponentSource, createSource } from "./source.ts";
+
+/** The API as a plugin's own user, or as `viewer`, addressed at a tenant; `owner`: whose plugin it is. */
+export type ClientFor = (plugin: string, tenant: string, owner: string, viewer?: Viewer) => Client;
 
 export interface LoaderOptions {
   role: string;
@@ -21,8 +25,7 @@ export interface LoaderOptions {
   componentsDir: string;
   /** Reads the trusted keys of the tenants. */
   client?: Client;
-  /** The API as a plugin's own user, addressed at a tenant; `owner`: whose plugin it is. */
-  clientFor?: (plugin: string, tenant: string, owner: string) => Client;
+  clientFor?: ClientFor;
   variables?: Record<string, string>;
   facts?: Record<string, unknown>;
   /** Of a tenant other than root. */

@@ -13,6 +13,7 @@ import type { InstanceBudget } from "./budget.ts";
 import { callErrorOf, PluginCallError } from "./errors.ts";
 import { Instances, type Slot } from "./instances.ts";
 import type { PluginMetrics } from "./metrics.ts";
+import type { Viewer } from "./port.ts";
 import type { TenantUse } from "./quota.ts";
 import { next, type State, type StateEvent } from "./states.ts";
 
@@ -29,6 +30,8 @@ const PURE_MS_MAX = 50;
 export interface CallContext {
   tenant: string;
   hook: string;
+  /** Whose rights the call has; undefined: the plugin's own user's. */
+  user?: Viewer;
   /** Milliseconds since the epoch. */
   deadlineAt: number;
 }
@@ -38,6 +41,7 @@ export interface Call {
   functionName: string;
   args: unknown[];
   tenant: string;
+  user?: Viewer;
   deadlineMs: number;
   /** Nobody waits for it (a change of the node table): the instance counts as idle nonetheless. */
   background?: boolean;
@@ -142,7 +146,8 @@ export class Pool {
     const slot = taken instanceof Promise ? await taken : taken;
     const queuedMilliseconds = performance.now() - started;
     const left = Math.max(1, deadlineMs - queuedMilliseconds);
-    slot.context = { tenant: call.tenant, hook, deadlineAt: this.#o.clock.now() + left };
+    const { tenant, user } = call;
+    slot.context = { tenant, hook, deadlineAt: this.#o.clock.now() + left, ...(user ? { user } : {}) };
     const within = slot.instance.pure ? Math.min(left, PURE_MS_MAX) : left;
     let isMoved = false;
     try {

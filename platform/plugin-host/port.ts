@@ -44,8 +44,16 @@ export interface PluginHostOptions {
   clock?: Clock;
 }
 
+/** A person, as the API server knows them. */
+export interface Viewer {
+  name: string;
+  groups: readonly string[];
+}
+
 export interface CallOptions {
   tenant?: string;
+  /** For whom the plugin acts: the capability `api` has this person's rights instead of the plugin's own user's. */
+  user?: Viewer;
   /** Never more than the manifest's. */
   deadlineMs?: number;
 }

@@ -20,7 +20,7 @@ export interface ClientOptions {
   tokenFile?: string;
   userAgent?: string;
   /** Acts as this user in this group: the credential needs the verb `impersonate` on both. */
-  impersonate?: { user: string; group: string };
+  impersonate?: { user: string; group: string | readonly string[] };
 }
 
 const RESPONSE_BYTES_MAX = 512 << 20;
@@ -61,7 +61,7 @@ export function createClient(options: ClientOptions): Client {
       ":authority": url.host,
       "user-agent": options.userAgent ?? "capstan-client",
       ...(options.impersonate
-        ? { "impersonate-user": options.impersonate.user, "impersonate-group": options.impersonate.group }
+        ? { "impersonate-user": options.impersonate.user, "impersonate-group": [options.impersonate.group].flat() }
         : {}),
     },
     authorization: tokenSource(options),
@@ -73,7 +73,7 @@ interface Connection {
   transport: Transport;
   /** What is before "/tenants/…" in the server's URL. */
   root: string;
-  headers: Record<string, string>;
+  headers: Record<string, string | string[]>;
   authorization(): string | undefined;
 }
 
@@ -274,7 +274,8 @@ const REASONS: Record<number, string> = {
   504: "Timeout",
 };
 
-function statusErrorOf(code: number, body: string): StatusError {
+/** What an answer of 400 and more says: its Status, or one made of its text. */
+export function statusErrorOf(code: number, body: string): StatusError {
   try {
     const status = JSON.parse(body) as Status;
     if (status.kind === "Status") return StatusError.from(status);

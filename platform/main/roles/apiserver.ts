@@ -40,6 +40,7 @@ import { type Log, logIsLost, messageOf } from "#platform/base/log.ts";
 import { pluginMetrics } from "#platform/plugin-host/exposition.ts";
 import { readPluginLog } from "#platform/plugin-host/read-logs.ts";
 import { createAccessPlugins } from "#platform/plugin-host/worlds/v1/access.ts";
+import { createPanels } from "#platform/plugin-host/worlds/v1/panel.ts";
 import { ROOT_TENANT } from "#platform/store/port.ts";
 import type { TenantDirectory } from "#platform/store/tenants.ts";
 import { resources } from "#sdk/api/facts.ts";
@@ -168,7 +169,7 @@ export const start: StartRole = async ({ config, log }) => {
   const plugins = rolePlugins({
     role: "apiserver",
     instance: `apiserver-${hostname()}`,
-    worlds: ["admission", "authorizer", "authenticator"],
+    worlds: ["admission", "authorizer", "authenticator", "panel"],
     clientFor: users.clientFor,
     config,
     client,
@@ -313,6 +314,7 @@ export const start: StartRole = async ({ config, log }) => {
       ...(encryption ? [{ name: "kms-providers", check: opened.checkEncryption }] : []),
     ],
     exposition: () => expositionText([...opened.metrics(), ...pluginMetrics(plugins.objects())]),
+    pluginPanels: createPanels(plugins.host),
     pluginLog: (tenant, plugin, request) => readPluginLog(pluginLogDirectory(config), tenant, plugin, request),
     documents: documents(where, clock, custom, aggregation),
     fixed: issuerDocuments(keys, where),

@@ -20,6 +20,27 @@ export type ApiVerb = "get" | "list" | "create" | "update" | "patch" | "apply" |
 /** A list longer than this comes in pages that the guest asks for. */
 const LIST_MAX = 5000;
 
+interface Rule {
+  apiGroups: string[];
+  resources: string[];
+  verbs: string[];
+  resourceNames?: string[];
+}
+
+/** Whether the rules of a manifest's capability `api` cover a call, as RBAC would judge it. */
+export function withinRules(rules: readonly Rule[], verb: ApiVerb, target: unknown): boolean {
+  const { group, resource, subresource, name } = target as Target;
+  const wanted = subresource ? `${resource}/${subresource}` : resource;
+  const has = (list: readonly string[], value: string) => list.includes("*") || list.includes(value);
+  return rules.some(
+    (rule) =>
+      has(rule.verbs, verb === "apply" ? "patch" : verb) &&
+      has(rule.apiGroups, group) &&
+      has(rule.resources, wanted) &&
+      (!rule.resourceNames?.length || rule.resourceNames.includes(name)),
+  );
+}
+
 const orNone = (text: string): string | undefined => text || undefined;
 
 export async function callApi(client: Client, verb: ApiVerb, args: unknown[], fieldManager: string): Promise<unknown> {

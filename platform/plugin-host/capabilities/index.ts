@@ -8,7 +8,8 @@ import type { Client } from "#sdk/client/port.ts";
 import type { HostCall } from "#sdk/engine/port.ts";
 import type { Capability, PluginSpec } from "#sdk/plugin/manifest.ts";
 import type { CallContext } from "../pool.ts";
-import { callApi } from "./api.ts";
+import type { Viewer } from "../port.ts";
+import { callApi, withinRules } from "./api.ts";
 import { runProgram } from "./exec.ts";
 import { denied, hostFailure } from "./failure.ts";
 import { useFiles } from "./files.ts";
@@ -23,7 +24,7 @@ export interface CapabilityOptions {
   tenant: string;
   spec: PluginSpec;
   /** The API as the plugin's own user, addressed at a tenant; undefined where the role has none to give. */
-  client?: (plugin: string, tenant: string, owner: string) => Client;
+  client?: (plugin: string, tenant: string, owner: string, viewer?: Viewer) => Client;
   grpc: GrpcCaller;
   /** What {names} in granted paths stand for. */
   variables: Record<string, string>;
@@ -108,10 +109,14 @@ function handlersOf(o: CapabilityOptions): Record<string, Handler> {
   };
   const api = grant("api");
   for (const verb of ["get", "list", "create", "update", "patch", "apply", "delete"] as const) {
-    handlers[`api.${verb}`] = (args, context) => {
+    handlers[`api.${verb}`] = (args: unknown[], context) => {
       if (!api || !o.client) throw refuse("api");
       if (api.access === "read" && verb !== "get" && verb !== "list") throw refuse(`api ${verb}`);
-      const answer = callApi(o.client(o.plugin, context.tenant, o.tenant), verb, args, o.plugin);
+      // Who looks lends their rights, but no more of them than the plugin was approved for.
+      if (context.user && !withinRules(api.rules ?? [], verb, args[0]))
+        throw refuse(`api ${verb} of what it did not ask for`);
+      const client = o.client(o.plugin, context.tenant, o.tenant, context.user);
+      const answer = callApi(client, verb, args, o.plugin);
       return inTime(`api ${verb}`, answer, remainingMs(context, o.clock.now()));
     };
   }

@@ -234,6 +234,9 @@ const resource = (name: string, plural: string, more: ResourceFacts["subresource
 });
 
 export const CAPSTAN_RESOURCES: ResourceFacts[] = [
-  resource("Plugin", "plugins", [{ name: "log", kind: "Plugin", verbs: ["get"] }]),
+  resource("Plugin", "plugins", [
+    { name: "log", kind: "Plugin", verbs: ["get"] },
+    { name: "panel", kind: "Plugin", verbs: ["create", "get"] },
+  ]),
   resource("Tenant", "tenants"),
 ];

@@ -6,6 +6,7 @@ import { Events } from "./events.tsx";
 import { useSelection } from "./list-page.tsx";
 import { Logs } from "./logs.tsx";
 import { Manifest } from "./manifest.tsx";
+import { Panel } from "./panel.tsx";
 import { type Place, placeOf, resourceOf } from "./places.ts";
 import { Problem } from "./problem.tsx";
 import { Progress } from "./progress.tsx";
@@ -71,11 +72,17 @@ function Parts({ object, place, route }: { object: ApiObject; place: Place; rout
       {isPod ? <Containers pod={object} /> : null}
       <Conditions object={object} />
       <OwnedPods object={object} route={route} />
+      {hasPanel(object, place) ? <Panel plugin={object.metadata.name ?? ""} route={route} /> : null}
       {isPod ? <Logs pod={object} tenant={route.tenant} /> : null}
       <Events object={object} kind={place.kind} tenant={route.tenant} />
       <Manifest object={object} />
     </>
   );
+}
+
+function hasPanel(object: ApiObject, place: Place): boolean {
+  const { worlds, enabled } = record(object["spec"]);
+  return place.id === "plugins" && enabled !== false && Array.isArray(worlds) && worlds.includes("panel");
 }
 
 function Facts({ object, place, route }: { object: ApiObject; place: Place; route: Route }) {
