@@ -26,6 +26,7 @@ import { ownerOf } from "#platform/apiserver/http/shared.ts";
 import type { Admission, AdmissionAttributes } from "#platform/apiserver/registry/admission.ts";
 import type { Catalog } from "#platform/apiserver/registry/catalog.ts";
 import { groupResource } from "#platform/apiserver/registry/catalog.ts";
+import { documentOf } from "#platform/apiserver/registry/document.ts";
 import type { TypeRules } from "#platform/apiserver/registry/ports.ts";
 import { decoder } from "#platform/apiserver/types.ts";
 import { createWebhookClient } from "#platform/apiserver/webhook/client.ts";
@@ -160,11 +161,11 @@ const contextReader =
       const key = { tenant, resource, namespace: namespaced ? namespace : "", name };
       const stored =
         (await store.get(key, { type: "atLeast", revision: 0 })) ?? (await store.get(key, { type: "consistent" }));
-      return stored ? [JSON.parse(stored.document) as unknown] : [];
+      return stored ? [documentOf(stored)] : [];
     }
     const scope = { tenant, resource, ...(namespaced ? { namespace } : {}) };
     const { objects } = await store.list({ scope, freshness: { type: "atLeast", revision: 0 } });
-    return objects.map(({ document }) => JSON.parse(document) as unknown);
+    return objects.map((object) => documentOf(object));
   };
 
 /** The enabled plugins that want to see a request, from their objects: for the time before they are loaded. */

@@ -13,6 +13,7 @@ import type {
 import type { DynamicObject } from "#sdk/api/object.ts";
 import { forbidden } from "#sdk/api/status.ts";
 import type { AdmissionAttributes } from "../registry/admission.ts";
+import { documentOf } from "../registry/document.ts";
 import { randomSuffix } from "../registry/generateName.ts";
 import type { AdmissionRule } from "./chain.ts";
 
@@ -86,10 +87,10 @@ export function serviceAccounts(store: Store): AdmissionRule {
         const why = `error looking up service account ${namespace}/${account}: serviceaccount ${JSON.stringify(account)} not found`;
         throw forbidden(PODS, name, why);
       }
-      const account = JSON.parse(stored.document) as ServiceAccount;
+      const account = documentOf<ServiceAccount>(stored);
       if (pod.spec.automountServiceAccountToken ?? account.automountServiceAccountToken ?? true) mountToken(pod.spec);
       if (!pod.spec.imagePullSecrets?.length && account.imagePullSecrets?.length)
-        pod.spec.imagePullSecrets = account.imagePullSecrets;
+        pod.spec.imagePullSecrets = structuredClone(account.imagePullSecrets);
     },
   };
 }
@@ -97,7 +98,7 @@ export function serviceAccounts(store: Store): AdmissionRule {
 async function defaultClass(store: Store, tenant: TenantId): Promise<PriorityClass | undefined> {
   const scope = { tenant, resource: "priorityclasses.scheduling.k8s.io" };
   const { objects } = await store.list({ scope, freshness: { type: "atLeast", revision: 0 } });
-  const classes = objects.map((o) => JSON.parse(o.document) as PriorityClass).filter((c) => c.globalDefault);
+  const classes = objects.map((o) => documentOf<PriorityClass>(o)).filter((c) => c.globalDefault);
   return classes.sort((a, b) => (a.value ?? 0) - (b.value ?? 0))[0];
 }
 

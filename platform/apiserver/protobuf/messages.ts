@@ -18,8 +18,23 @@ export function messages(): Readonly<Messages> {
 
 const META = "k8s.io.apimachinery.pkg.apis.meta.v1";
 
+const KNOWN_MAX = 2_000;
+/** By version and kind: every answer asks. */
+const known = new Map<string, Map<string, string | undefined>>();
+
 /** The message of a kind; undefined for kinds that have no protobuf form (our own, custom resources). */
 export function messageOf(apiVersion: string, kind: string): string | undefined {
+  let kinds = known.get(apiVersion);
+  if (!kinds || kinds.size >= KNOWN_MAX) {
+    if (known.size >= KNOWN_MAX) known.clear();
+    kinds = new Map();
+    known.set(apiVersion, kinds);
+  }
+  if (!kinds.has(kind)) kinds.set(kind, findMessage(apiVersion, kind));
+  return kinds.get(kind);
+}
+
+function findMessage(apiVersion: string, kind: string): string | undefined {
   if (kind === "DeleteOptions" || kind === "Status" || kind.startsWith("PartialObjectMetadata"))
     return messages()[`${META}.${kind}`] ? `${META}.${kind}` : undefined;
   const at = apiVersion.indexOf("/");

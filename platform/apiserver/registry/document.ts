@@ -11,6 +11,18 @@ export function decode(stored: Pick<StoredObject, "document" | "revision">): Dyn
   return object;
 }
 
+const read = new WeakMap<StoredObject, object>();
+
+/** What is stored, to be looked at and never changed: read once of each version, since the same few objects are asked on every write. */
+export function documentOf<T extends object>(stored: StoredObject): Readonly<T> {
+  let object = read.get(stored);
+  if (!object) {
+    object = JSON.parse(stored.document) as object;
+    read.set(stored, object);
+  }
+  return object as T;
+}
+
 /** In the storage form already; kind, apiVersion and metadata come first and resourceVersion and the tenant are left out. */
 export function encode(object: DynamicObject, strategy: Strategy): NewDocument {
   const { kind, apiVersion, metadata, ...rest } = object;
