@@ -17,7 +17,7 @@ import type { Fairness, Place } from "../fairness/fairness.ts";
 import type { FeatureGates } from "../features/features.ts";
 import type { UserInfo } from "../registry/admission.ts";
 import { type AnyRequest, observeBody } from "./body.ts";
-import { requestMs } from "./deadline.ts";
+import { requestMs, requestTimeout } from "./deadline.ts";
 import type { Exchange } from "./exchange.ts";
 import { impersonate, wantedUser } from "./impersonation.ts";
 import { Metrics } from "./metrics.ts";
@@ -145,8 +145,16 @@ export class Chain {
       if (long) {
         place?.finish();
         exchange.audit?.stage("ResponseStarted", 200);
-      } else timer = setTimeout(gone, requestMs(exchange.query));
-      await this.#parts.dispatch(exchange);
+        await this.#parts.dispatch(exchange);
+        return;
+      }
+      const late = Promise.withResolvers<never>();
+      timer = setTimeout(() => {
+        // Whoever reads an answer slowly may go on.
+        if (!response.headersSent) late.reject(requestTimeout());
+        gone();
+      }, requestMs(exchange.query));
+      await Promise.race([this.#parts.dispatch(exchange), late.promise]);
     } finally {
       clearTimeout(timer);
       place?.finish();

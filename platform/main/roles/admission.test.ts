@@ -55,6 +55,7 @@ before(async () => {
   const pem = (name: string) => readFileSync(join(paths(dataDir).pki, name));
   caBundle = pem("ca.crt").toString("base64");
   hooks = createServer({ cert: pem("apiserver.crt"), key: pem("apiserver.key") }, (request, response) => {
+    if (request.url?.startsWith("/silent")) return;
     let text = "";
     request.on("data", (chunk: Buffer) => {
       text += chunk.toString("utf8");
@@ -157,6 +158,23 @@ test("webhooks change and refuse what is written", { timeout: 30_000 }, async ()
   });
   const refusal = await refusalIn("refused");
   assert.equal(refusal.message, 'admission webhook "refused.hooks.test" denied the request: not today');
+});
+
+test("who is out of time before a webhook has answered is told so", { timeout: 30_000 }, async () => {
+  await namespace("silent");
+  const hook = { ...webhook("silent", "/silent"), rules, timeoutSeconds: 30 };
+  await configuration("ValidatingWebhookConfiguration", "validatingwebhookconfigurations", "silent", {
+    webhooks: [hook],
+  });
+  const path = "/api/v1/namespaces/silent/configmaps?dryRun=All&timeout=300ms";
+  const body = JSON.stringify(configMap("silent", "x"));
+  let answer: { code: number; body: string } | undefined;
+  await until(async () => {
+    answer = await client.raw("POST", path, body, { "content-type": "application/json" });
+    return answer.code !== 201;
+  });
+  assert.equal(answer?.code, 504, answer?.body);
+  assert.match(answer?.body ?? "", /"reason":"Timeout"/);
 });
 
 test("a validating policy decides by its expressions, variables and parameters", { timeout: 30_000 }, async () => {
