@@ -75,7 +75,8 @@ export function witText(manifest: Pick<Manifest, "witVersion" | "worlds" | "capa
   const imports = manifest.capabilities.map((capability) => `  import ${capability.name};`);
   return [
     packageLine,
-    ...bodies.map((body) => body.replace(/^package .*;$/m, "")),
+    // What is said of an interface is no part of it: a component stays the same when its contract is explained better.
+    ...bodies.map((body) => body.replace(/^package .*;$/m, "").replace(/^\s*\/\/\/.*\n/gm, "")),
     `world component {\n${[...includes, ...imports].join("\n")}\n}`,
   ].join("\n");
 }
