@@ -11,6 +11,7 @@ import {
   type CelType,
   DYN,
   fromJson,
+  listOf,
   objectType,
   REQUEST_COST_MAX,
   RESOURCE_CHECK,
@@ -28,6 +29,7 @@ import {
   requestResourceCheck,
   Undecided,
 } from "./authorizer-library.ts";
+import { NAMESPACE_OBJECT, REQUEST } from "./declared.ts";
 
 /** What expressions may name. Absent values are null to them. */
 export interface Variables {
@@ -44,6 +46,12 @@ export interface Dialect {
   variables?: boolean;
   /** Object{…} and JSONPatch{…}. */
   mutation?: boolean;
+}
+
+/** What is judged as it's written knows the types of more than what is run, and allows no guesses. */
+export interface WrittenDialect extends Dialect {
+  /** Of the policy's variables that come before, by name. */
+  own?: Readonly<Record<string, CelType>>;
 }
 
 export type Compiled = { source: string; program: CelProgram } | { source: string; error: string };
@@ -69,24 +77,31 @@ function structOf(name: string): CelType | undefined {
 
 const environments = new Map<string, CelEnvironment>();
 
-function environment({ params, variables, mutation }: Dialect): CelEnvironment {
-  const key = [params, variables, mutation].map(Boolean).join();
+const make = (
+  { params, mutation }: Dialect,
+  known: Readonly<Record<string, CelType>>,
+  structs: (name: string) => CelType | undefined,
+): CelEnvironment =>
+  new CelEnvironment({
+    variables: {
+      object: DYN,
+      oldObject: DYN,
+      request: DYN,
+      namespaceObject: DYN,
+      authorizer: AUTHORIZER,
+      "authorizer.requestResource": RESOURCE_CHECK,
+      ...(params ? { params: DYN } : {}),
+      ...known,
+    },
+    functions: mutation ? [...authorizerFunctions, escapeKey] : authorizerFunctions,
+    ...(mutation ? { structs } : {}),
+  });
+
+function environment(dialect: Dialect): CelEnvironment {
+  const key = [dialect.params, dialect.variables, dialect.mutation].map(Boolean).join();
   let made = environments.get(key);
   if (!made) {
-    made = new CelEnvironment({
-      variables: {
-        object: DYN,
-        oldObject: DYN,
-        request: DYN,
-        namespaceObject: DYN,
-        authorizer: AUTHORIZER,
-        "authorizer.requestResource": RESOURCE_CHECK,
-        ...(params ? { params: DYN } : {}),
-        ...(variables ? { variables: DYN } : {}),
-      },
-      functions: mutation ? [...authorizerFunctions, escapeKey] : authorizerFunctions,
-      ...(mutation ? { structs: structOf } : {}),
-    });
+    made = make(dialect, dialect.variables ? { variables: DYN } : {}, structOf);
     environments.set(key, made);
   }
   return made;
@@ -100,6 +115,24 @@ export function compileExpression(
 ): Compiled {
   const result = environment(dialect).compile(source, wanted);
   return result.ok ? { source, program: result.program } : { source, error: result.error };
+}
+
+/** What patches are made of, as they're written: any field may be set. */
+const patchOf = (name: string): CelType | undefined =>
+  structOf(name) === DYN ? { kind: "object", name, fields: {}, open: true } : structOf(name);
+export const APPLY_CONFIGURATION: CelType = objectType("Object", {});
+export const JSON_PATCH: CelType = listOf(patchType);
+
+/** As upstream judges an expression when its policy is written. */
+export function checkWritten(
+  source: string,
+  { own, ...dialect }: WrittenDialect,
+  wanted: readonly CelType[] = [],
+): { type: CelType } | { error: string } {
+  const variables: Record<string, CelType> = own ? { variables: objectType("kubernetes.variables", own) } : {};
+  const known = { request: REQUEST, namespaceObject: NAMESPACE_OBJECT, ...variables };
+  const result = make(dialect, known, patchOf).compileExactly(source, wanted);
+  return result.ok ? { type: result.program.type } : { error: result.error };
 }
 
 export const compileConditions = (

@@ -11,7 +11,12 @@ export type Node =
   | { op: "choose"; condition: Node; yes: Node; no: Node; at: number }
   | { op: "list"; items: { value: Node; optional: boolean }[]; at: number }
   | { op: "map"; entries: { key: Node; value: Node; optional: boolean }[]; at: number }
-  | { op: "struct"; type: string; fields: { name: string; value: Node; optional: boolean }[]; at: number }
+  | {
+      op: "struct";
+      type: string;
+      fields: { name: string; value: Node; optional: boolean /** Of its colon. */; at: number }[];
+      at: number;
+    }
   | { op: "loop"; macro: LoopMacro; range: Node; variables: string[]; filter?: Node; body: Node; at: number }
   | { op: "bind"; name: string; value: Node; body: Node; at: number }
   /** optMap (wraps the result) and optFlatMap. */

@@ -14,12 +14,12 @@ import {
   join,
   listOf,
   mapOf,
+  NAMED_TYPES,
   NULL,
   optionalOf,
   STRING,
   substitute,
-  TYPE,
-  typeText,
+  shortTypeText as typeText,
 } from "./types.ts";
 
 export interface Declarations {
@@ -31,22 +31,6 @@ export interface Declarations {
 }
 
 type Scope = ReadonlyMap<string, CelType>;
-
-export const TYPE_NAMES = new Set([
-  "bool",
-  "int",
-  "uint",
-  "double",
-  "string",
-  "bytes",
-  "list",
-  "map",
-  "null_type",
-  "type",
-  "optional_type",
-  "google.protobuf.Timestamp",
-  "google.protobuf.Duration",
-]);
 
 function literalType(value: unknown): CelType {
   if (value === null) return NULL;
@@ -79,6 +63,14 @@ export function check(declarations: Declarations, ast: Node): CelType {
   if (checker.issues.length > 0) throw new CelCompileError(checker.issues);
   return type;
 }
+
+/** In literals dyn is a type among others: nothing is guessed of what it holds. */
+const bothGuessed = (a: CelType, b: CelType): boolean =>
+  (a.kind === "dyn") === (b.kind === "dyn") || a.kind === "error" || b.kind === "error";
+
+/** What an optional element is of; an absent one is of any type. */
+const held = (type: CelType): CelType =>
+  type.kind === "optional" && type.value.kind !== "dyn" ? type.value : { kind: "parameter", name: "E" };
 
 class Checker {
   readonly issues: Issue[] = [];
@@ -140,15 +132,13 @@ class Checker {
   private name(name: string, scope: Scope, at: number): CelType {
     const found = scope.get(name) ?? this.declarations.variable(name);
     if (found) return found;
-    if (TYPE_NAMES.has(name)) return TYPE;
-    return this.wrong(`undeclared reference to '${name}' (in container '')`, at);
+    return NAMED_TYPES.get(name) ?? this.wrong(`undeclared reference to '${name}' (in container '')`, at);
   }
 
   private select(node: Extract<Node, { op: "select" }>, scope: Scope): CelType {
     const path = pathOf(node);
     if (path !== undefined && !scope.has(path.split(".")[0] ?? "")) {
-      if (TYPE_NAMES.has(path)) return TYPE;
-      const qualified = this.declarations.variable(path);
+      const qualified = NAMED_TYPES.get(path) ?? this.declarations.variable(path);
       if (qualified) return qualified;
     }
     const of = this.type(node.of, scope);
@@ -164,6 +154,7 @@ class Checker {
     if (of.kind === "object") {
       const field = Object.hasOwn(of.fields, name) ? of.fields[name] : undefined;
       if (field) return field;
+      if (of.open) return DYN;
       return this.wrong(`undefined field '${name}'`, at);
     }
     return this.wrong(`type '${typeText(of)}' does not support field selection`, at);
@@ -200,8 +191,9 @@ class Checker {
     let type: CelType | undefined;
     for (const { value, optional } of items) {
       const given = this.type(value, scope);
-      const own = optional ? (given.kind === "optional" ? given.value : DYN) : given;
-      const joined: CelType | undefined = type === undefined ? own : join(type, own);
+      const own = optional ? held(given) : given;
+      const joined: CelType | undefined =
+        type === undefined ? own : bothGuessed(type, own) ? join(type, own) : undefined;
       if (joined === undefined && type !== undefined)
         type = this.wrong(`expected type '${typeText(type)}' but found '${typeText(own)}'`, value.at);
       else type = joined;
@@ -212,13 +204,14 @@ class Checker {
   private struct(node: Extract<Node, { op: "struct" }>, scope: Scope): CelType {
     const type = this.declarations.struct(node.type);
     if (!type) return this.wrong(`undeclared reference to '${node.type}' (in container '')`, node.at);
-    for (const { name, value, optional } of node.fields) {
-      const declared = this.field(type, name, value.at);
+    for (const { name, value, optional, at } of node.fields) {
       const actual = this.type(value, scope);
       const given = optional && actual.kind === "optional" ? actual.value : actual;
-      if (assignable(declared, given, new Map())) continue;
-      const why = `is '${typeText(declared)}' but provided type is '${typeText(given)}'`;
-      this.wrong(`expected type of field '${name}' ${why}`, value.at);
+      const closed = type.kind === "object" && !type.open;
+      const declared = closed && !Object.hasOwn(type.fields, name) ? undefined : this.field(type, name, at);
+      if (declared && assignable(declared, given, new Map())) continue;
+      const why = `is '${declared ? typeText(declared) : ""}' but provided type is '${typeText(given)}'`;
+      this.wrong(`expected type of field '${name}' ${why}`, at);
     }
     return type;
   }
@@ -295,7 +288,7 @@ class Checker {
     }
     if (result === undefined) return this.noOverload(node.name, node.target !== undefined, types, node.at);
     node.candidates = candidates;
-    return result;
+    return result.kind === "type" ? { kind: "type", of: types[0] ?? DYN } : result;
   }
 
   /** What format() is given may be of any types. */

@@ -12,6 +12,7 @@ import { lists } from "./functions/lists.ts";
 import { standard } from "./functions/standard.ts";
 import { strings } from "./functions/strings.ts";
 import { Run } from "./interpret.ts";
+import { checkLiterals } from "./literals.ts";
 import { parse } from "./parser.ts";
 import { type CelType, substitute, typeText } from "./types.ts";
 
@@ -71,12 +72,29 @@ export class CelEnvironment {
 
   /** `wanted`: kinds of result that the place allows ("bool", "string"); dyn passes. */
   compile(source: string, wanted: readonly CelType["kind"][] = []): Compiled {
+    const compiled = this.#compile(source);
+    if (!compiled.ok || wanted.length === 0) return compiled;
+    const { kind } = compiled.program.type;
+    return kind === "dyn" || wanted.includes(kind)
+      ? compiled
+      : { ok: false, error: `must evaluate to ${wanted.join(" or ")}` };
+  }
+
+  /** As above where only these types will do. */
+  compileExactly(source: string, wanted: readonly CelType[]): Compiled {
+    const compiled = this.#compile(source);
+    if (!compiled.ok || wanted.length === 0) return compiled;
+    const [got, texts] = [typeText(compiled.program.type), wanted.map(typeText)];
+    if (texts.includes(got)) return compiled;
+    const what = texts.length === 1 ? texts[0] : `one of [${texts.join(" ")}]`;
+    return { ok: false, error: `must evaluate to ${what} but got ${got}` };
+  }
+
+  #compile(source: string): Compiled {
     try {
       const ast = parse(source, this.binds);
       const type = substitute(check(this.declarations, ast), new Map());
-      if (wanted.length > 0 && type.kind !== "dyn" && !wanted.includes(type.kind)) {
-        return { ok: false, error: `must evaluate to ${wanted.join(" or ")}` };
-      }
+      checkLiterals(ast);
       return { ok: true, program: this.#program(ast, type) };
     } catch (error) {
       if (error instanceof CelCompileError) return { ok: false, error: describeIssues(source, error) };

@@ -1,8 +1,9 @@
 /** Runs a checked expression, counting what it does. */
 import type { Node } from "./ast.ts";
-import { pathOf, TYPE_NAMES } from "./checker.ts";
+import { pathOf } from "./checker.ts";
 import { CelCostExceeded, CelError } from "./errors.ts";
 import type { CelFunction } from "./functions/function.ts";
+import { NAMED_TYPES } from "./types.ts";
 import { compare, fits, kindOf, mapKey, ObjectValue, Optional, TypeValue, typeNameOf } from "./values.ts";
 
 export interface Variables {
@@ -84,7 +85,7 @@ export class Run {
     for (let at = scope; at; at = at.up) if (at.name === name) return at.value;
     const value = this.variables.get(name);
     if (value !== undefined) return value;
-    if (TYPE_NAMES.has(name)) return new TypeValue(name);
+    if (NAMED_TYPES.has(name)) return new TypeValue(name);
     throw new CelError(`no such attribute(s): ${name}`);
   }
 
@@ -95,7 +96,7 @@ export class Run {
       const qualified = this.variables.get(path);
       if (qualified !== undefined) return qualified;
     }
-    if (path !== undefined && TYPE_NAMES.has(path)) return new TypeValue(path);
+    if (path !== undefined && NAMED_TYPES.has(path)) return new TypeValue(path);
     const of = this.evaluate(node.of, scope);
     if (of instanceof Optional) {
       if (!of.present) return of;

@@ -47,6 +47,8 @@ const CASES: readonly [source: string, ...told: string[]][] = [
   ["object.in", "8 no viable alternative at input '.in'", "10 mismatched input '<EOF>' expecting OPERAND"],
   ["a.true", "3 mismatched input 'true' expecting IDENTIFIER"],
   ["-", "2 no viable alternative at input '-'", "2 mismatched input '<EOF>' expecting OPERAND"],
+  ["!-a", "3 no viable alternative at input '-a'"],
+  ["-!a", "2 no viable alternative at input '-!'"],
   ["!", "2 extraneous input '<EOF>' expecting OPERAND"],
   ["in", "1 mismatched input 'in' expecting OPERAND", "3 mismatched input '<EOF>' expecting OPERAND"],
   ["'abc", "1 token recognition error at: ''abc'", "5 mismatched input '<EOF>' expecting OPERAND"],

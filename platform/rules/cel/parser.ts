@@ -155,8 +155,13 @@ class Parser extends TokenReader {
     const { at } = this.next;
     const isNumber = this.is("-") && (this.afterNext.type === "int" || this.afterNext.type === "double");
     if (isNumber || !(this.is("!") || this.is("-"))) return this.postfix(this.primary());
-    if (sign === "-") return this.unary();
-    return this.signed(this.is("!") ? "!" : "-", this.is("!") ? "!_" : "-_", at);
+    const told = sign === "-" ? this.next : this.afterNext;
+    this.add(
+      `Syntax error: no viable alternative at input '${this.textBetween(sign === "-" ? at - 1 : at, told.end)}'`,
+      told.at,
+    );
+    this.giveUp();
+    return unread(at);
   }
 
   private badOperand(sign: string, at: number): void {
@@ -245,15 +250,16 @@ class Parser extends TokenReader {
   }
 
   private struct(type: string, at: number): Node {
-    const fields: { name: string; value: Node; optional: boolean }[] = [];
+    const fields: Extract<Node, { op: "struct" }>["fields"] = [];
     this.entries("}", FIELDS, () => {
       const optional = this.take("?");
       const { next } = this;
       if (next.type !== "name" && next.type !== "quoted") return this.mismatched("{IDENTIFIER, ESC_IDENTIFIER}");
       this.advance();
       if (next.type === "quoted") this.add("unsupported syntax: '`'", next.at);
+      const colon = this.next.at;
       this.expect(":", OPERAND);
-      fields.push({ name: next.value, value: this.expression(), optional });
+      fields.push({ name: next.value, value: this.expression(), optional, at: colon });
     });
     return { op: "struct", type, fields, at };
   }

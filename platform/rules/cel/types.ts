@@ -12,14 +12,15 @@ export type CelType =
         | "null"
         | "timestamp"
         | "duration"
-        | "type"
         /** Of what could not be told: stands anywhere, so that one mistake is told once. */
         | "error";
     }
+  /** `of`: the type that it is, where that's known. */
+  | { kind: "type"; of?: CelType }
   | { kind: "list"; element: CelType }
   | { kind: "map"; key: CelType; value: CelType }
-  /** Declared fields and no others. `fields` may be a getter, for types that contain themselves. */
-  | { kind: "object"; name: string; fields: Readonly<Record<string, CelType>> }
+  /** Declared fields and no others, unless `open`. `fields` may be a getter, for types that contain themselves. */
+  | { kind: "object"; name: string; fields: Readonly<Record<string, CelType>>; open?: true }
   | { kind: "optional"; value: CelType }
   /** A value that only functions look into: a quantity, a URL, an address. */
   | { kind: "opaque"; name: string }
@@ -67,31 +68,58 @@ export const objectType = (name: string, fields: Readonly<Record<string, CelType
   fields,
 });
 
-/** As cel-go's messages write it. */
-export function typeText(type: CelType): string {
+function textOf(type: CelType, names: Readonly<Partial<Record<CelType["kind"], string>>>): string {
+  const inner = (part: CelType) => textOf(part, names);
   switch (type.kind) {
     case "list":
-      return `list(${typeText(type.element)})`;
+      return `list(${inner(type.element)})`;
     case "map":
-      return `map(${typeText(type.key)}, ${typeText(type.value)})`;
+      return `map(${inner(type.key)}, ${inner(type.value)})`;
     case "optional":
-      return `optional_type(${typeText(type.value)})`;
+      return `optional_type(${inner(type.value)})`;
+    case "type":
+      return type.of ? `type(${inner(type.of)})` : "type";
     case "object":
     case "opaque":
     case "parameter":
       return type.name;
-    case "timestamp":
-      return "google.protobuf.Timestamp";
-    case "duration":
-      return "google.protobuf.Duration";
-    case "null":
-      return "null_type";
-    case "error":
-      return "!error!";
     default:
-      return type.kind;
+      return names[type.kind] ?? type.kind;
   }
 }
+
+const FULL_NAMES = {
+  timestamp: "google.protobuf.Timestamp",
+  duration: "google.protobuf.Duration",
+  null: "null_type",
+  error: "!error!",
+};
+
+/** As cel-go names it outside of its checker. */
+export const typeText = (type: CelType): string => textOf(type, FULL_NAMES);
+
+/** As the messages of cel-go's checker write it. */
+export const shortTypeText = (type: CelType): string => textOf(type, { error: "!error!" });
+
+/** The type of a literal that names a type: `int`, `google.protobuf.Timestamp`. */
+const TYPES: readonly CelType[] = [
+  BOOL,
+  INT,
+  UINT,
+  DOUBLE,
+  STRING,
+  BYTES,
+  NULL,
+  TIMESTAMP,
+  DURATION,
+  listOf(DYN),
+  mapOf(DYN, DYN),
+  optionalOf(DYN),
+  TYPE,
+];
+export const NAMED_TYPES: ReadonlyMap<string, CelType> = new Map(
+  TYPES.map((of) => [typeText(of).replace(/\(.*/, ""), { kind: "type", of }]),
+);
 
 export type Bindings = Map<string, CelType>;
 
@@ -139,6 +167,8 @@ export function substitute(type: CelType, bound: Bindings): CelType {
       return mapOf(substitute(type.key, bound), substitute(type.value, bound));
     case "optional":
       return optionalOf(substitute(type.value, bound));
+    case "type":
+      return type.of ? { kind: "type", of: substitute(type.of, bound) } : type;
     default:
       return type;
   }

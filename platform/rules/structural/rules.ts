@@ -108,7 +108,7 @@ export function compileRules(
 function compileRule(rule: ValidationRule, type: CelType): CompiledRule {
   const oldSelf = rule.optionalOldSelf ? optionalOf(type) : type;
   const environment = new CelEnvironment({ variables: { self: type, oldSelf } });
-  const compiled = environment.compile(rule.rule, ["bool"]);
+  const compiled = environment.compileExactly(rule.rule, [BOOL]);
   if (!compiled.ok) {
     const what = compiled.error.startsWith("must evaluate")
       ? "cel expression must evaluate to a bool"
@@ -118,7 +118,7 @@ function compileRule(rule: ValidationRule, type: CelType): CompiledRule {
   const usesOldSelf = mentions(compiled.program.ast, "oldSelf");
   const out: CompiledRule = { rule, program: compiled.program, usesOldSelf };
   if (!rule.messageExpression) return out;
-  const message = environment.compile(rule.messageExpression, ["string"]);
+  const message = environment.compileExactly(rule.messageExpression, [STRING]);
   if (message.ok) out.messageProgram = message.program;
   else
     out.messageError = message.error.startsWith("must evaluate")

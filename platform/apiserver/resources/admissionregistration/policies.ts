@@ -1,4 +1,5 @@
 /** ValidatingAdmissionPolicy, MutatingAdmissionPolicy and their bindings (KEP-3488, KEP-3962). */
+import { BOOL, type CelType, DYN, listOf, mapOf, NULL, STRING } from "#platform/rules/cel/index.ts";
 import type {
   AuditAnnotation,
   MatchResources,
@@ -12,7 +13,7 @@ import { validateLabelSelector } from "#sdk/api/labels.ts";
 import { isDNS1035Label, isDNS1123Subdomain, isPathSegmentName, isQualifiedName } from "#sdk/api/names.ts";
 import type { DynamicObject } from "#sdk/api/object.ts";
 import type { ResourceFacts } from "#sdk/api/schema.ts";
-import type { Dialect } from "../../admission/expressions.ts";
+import { APPLY_CONFIGURATION, checkWritten, JSON_PATCH, type WrittenDialect } from "../../admission/expressions.ts";
 import type { PolicySpec } from "../../admission/policies/policy.ts";
 import {
   type Causes,
@@ -30,6 +31,7 @@ import {
   defaultMatchResources,
   FAILURE_POLICIES,
   REINVOCATION_POLICIES,
+  uncompiled,
   validateConditions,
   validateExpression,
   validateMatchResources,
@@ -74,26 +76,42 @@ function validateParamKind({ apiVersion = "", kind = "" }: ParamKind, at: string
   return causes;
 }
 
-function validateVariable({ name, expression }: Variable, at: string, dialect: Dialect): Causes {
-  const named = !name?.trim()
-    ? [required(`${at}.name`, "name is not specified")]
-    : IDENTIFIER.test(name) && !RESERVED.has(name)
-      ? []
-      : [invalidValue(`${at}.name`, name, "must be a valid CEL identifier")];
-  const field = `${at}.expression`;
-  if (!expression?.trim()) return [...named, required(field, "expression is not specified")];
-  return [...named, ...validateExpression(expression, field, dialect)];
+/** What a variable's type is to those who name it: messages and values of libraries are not told apart. */
+function asField(type: CelType): CelType {
+  if (type.kind === "list") return listOf(asField(type.element));
+  if (type.kind === "map") return mapOf(asField(type.key), asField(type.value));
+  return ["object", "opaque", "optional", "type"].includes(type.kind) ? DYN : type;
 }
 
-function validateValidation(v: Validation, at: string, dialect: Dialect): Causes {
+/** Each sees those before it. `own`: their types, for what is judged after them. */
+function validateVariables(variables: readonly Variable[], params: boolean) {
+  const own: Record<string, CelType> = {};
+  const causes: Causes = [];
+  for (const [i, { name, expression }] of variables.entries()) {
+    const at = `spec.variables[${i}]`;
+    if (!name?.trim()) causes.push(required(`${at}.name`, "name is not specified"));
+    else if (!IDENTIFIER.test(name) || RESERVED.has(name))
+      causes.push(invalidValue(`${at}.name`, name, "must be a valid CEL identifier"));
+    if (!expression?.trim()) {
+      causes.push(required(`${at}.expression`, "expression is not specified"));
+      continue;
+    }
+    const checked = checkWritten(expression, { params, own });
+    if ("error" in checked) causes.push(uncompiled(expression, `${at}.expression`, checked.error));
+    own[name] = "error" in checked ? DYN : asField(checked.type);
+  }
+  return { causes, own };
+}
+
+function validateValidation(v: Validation, at: string, dialect: WrittenDialect): Causes {
   const causes: Causes = v.expression?.trim()
-    ? validateExpression(v.expression, `${at}.expression`, dialect, ["bool"])
+    ? validateExpression(v.expression, `${at}.expression`, dialect, [BOOL])
     : [required(`${at}.expression`, "expression is not specified")];
   const { message, messageExpression } = v;
   if (messageExpression && !messageExpression.trim()) {
     causes.push(invalidValue(`${at}.messageExpression`, messageExpression, "must be non-empty if specified"));
   } else if (messageExpression) {
-    causes.push(...validateExpression(messageExpression, `${at}.messageExpression`, dialect, ["string"]));
+    causes.push(...validateExpression(messageExpression, `${at}.messageExpression`, dialect, [STRING]));
   }
   if (message && !message.trim()) causes.push(invalidValue(`${at}.message`, message, "must be non-empty if specified"));
   else if (message && /[\n\r]/.test(message.trim()))
@@ -101,7 +119,7 @@ function validateValidation(v: Validation, at: string, dialect: Dialect): Causes
   return [...causes, ...oneOf(v.reason, `${at}.reason`, REASONS)];
 }
 
-function validateAnnotation(a: AuditAnnotation, policy: string, at: string, dialect: Dialect): Causes {
+function validateAnnotation(a: AuditAnnotation, policy: string, at: string, dialect: WrittenDialect): Causes {
   const key = `${policy}/${a.key}`;
   const causes = policy
     ? each(isQualifiedName(key), `${at}.key`, key)
@@ -111,11 +129,11 @@ function validateAnnotation(a: AuditAnnotation, policy: string, at: string, dial
   if (source === "") causes.push(required(field, "valueExpression is not specified"));
   else if (Buffer.byteLength(source) > ANNOTATION_EXPRESSION_BYTES_MAX) {
     causes.push(required(field, `must not exceed ${ANNOTATION_EXPRESSION_BYTES_MAX} bytes in length`));
-  } else causes.push(...validateExpression(source, field, dialect, ["string", "null"]));
+  } else causes.push(...validateExpression(source, field, dialect, [STRING, NULL]));
   return causes;
 }
 
-function validateAnnotations(object: DynamicObject, dialect: Dialect): Causes {
+function validateAnnotations(object: DynamicObject, dialect: WrittenDialect): Causes {
   const all = specOf(object).auditAnnotations ?? [];
   const field = "spec.auditAnnotations";
   const many =
@@ -131,7 +149,7 @@ function validateAnnotations(object: DynamicObject, dialect: Dialect): Causes {
   ];
 }
 
-function validateMutation(m: Mutation, at: string, dialect: Dialect): Causes {
+function validateMutation(m: Mutation, at: string, dialect: WrittenDialect): Causes {
   const kinds = { ApplyConfiguration: "applyConfiguration", JSONPatch: "jsonPatch" } as const;
   if (!m.patchType) return [required(`${at}.patchType`)];
   const own = kinds[m.patchType as keyof typeof kinds];
@@ -142,7 +160,8 @@ function validateMutation(m: Mutation, at: string, dialect: Dialect): Causes {
   else if (!wanted.expression?.trim()) causes.push(required(`${at}.${own}.expression`));
   else {
     const what = { ...dialect, mutation: true };
-    causes.push(...validateExpression(wanted.expression.trim(), `${at}.${own}.expression`, what));
+    const patch = own === "jsonPatch" ? JSON_PATCH : APPLY_CONFIGURATION;
+    causes.push(...validateExpression(wanted.expression.trim(), `${at}.${own}.expression`, what, [patch]));
   }
   const other = own === "jsonPatch" ? "applyConfiguration" : "jsonPatch";
   if (m[other])
@@ -158,7 +177,9 @@ const mutatingOperations = (match: MatchResources | undefined, at: string): Caus
 function validatePolicy(object: DynamicObject, mutating: boolean, old?: DynamicObject): Causes {
   const spec = specOf(object);
   const before = old && specOf(old);
-  const dialect: Dialect = { params: spec.paramKind !== undefined, variables: true };
+  const params = spec.paramKind !== undefined;
+  const { causes: ofVariables, own } = validateVariables(spec.variables ?? [], params);
+  const dialect: WrittenDialect = { params, ...(spec.variables?.length ? { own } : {}) };
   const { matchConstraints: match, validations = [], mutations = [], auditAnnotations = [] } = spec;
   const sameConditions =
     before && same(before.paramKind, spec.paramKind) && same(before.matchConditions, spec.matchConditions);
@@ -169,10 +190,8 @@ function validatePolicy(object: DynamicObject, mutating: boolean, old?: DynamicO
     ...(match && !match.resourceRules?.length ? [required("spec.matchConstraints.resourceRules")] : []),
     ...(mutating ? mutatingOperations(match, "spec.matchConstraints") : []),
     // Conditions are seen before variables are.
-    ...(sameConditions
-      ? []
-      : validateConditions(spec.matchConditions, "spec.matchConditions", { ...dialect, variables: false })),
-    ...(spec.variables ?? []).flatMap((v, i) => validateVariable(v, `spec.variables[${i}]`, dialect)),
+    ...(sameConditions ? [] : validateConditions(spec.matchConditions, "spec.matchConditions", { params })),
+    ...ofVariables,
   ];
   if (mutating) {
     if (mutations.length === 0) causes.push(required("spec.mutations", "mutations must contain at least one item"));

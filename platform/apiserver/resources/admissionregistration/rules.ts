@@ -1,5 +1,5 @@
 /** What webhook configurations and admission policies have in common: rules, selectors, conditions, expressions (pkg/apis/admissionregistration). */
-import type { CelType } from "#platform/rules/cel/index.ts";
+import { BOOL, type CelType } from "#platform/rules/cel/index.ts";
 import type {
   LabelSelector,
   MatchCondition,
@@ -8,7 +8,7 @@ import type {
 } from "#sdk/api/generated/types.ts";
 import { validateLabelSelector } from "#sdk/api/labels.ts";
 import { isPathSegmentName, isQualifiedName } from "#sdk/api/names.ts";
-import { compileExpression, type Dialect } from "../../admission/expressions.ts";
+import { checkWritten, type WrittenDialect } from "../../admission/expressions.ts";
 import { type Causes, duplicate, invalidValue, required, tooMany } from "../../registry/causes.ts";
 import { each, oneOf } from "../checks.ts";
 
@@ -119,26 +119,27 @@ export function validateMatchResources(match: MatchResources | undefined, at: st
 export function validateExpression(
   source: string,
   field: string,
-  dialect: Dialect,
-  wanted: readonly CelType["kind"][] = [],
+  dialect: WrittenDialect,
+  wanted: readonly CelType[] = [],
 ): Causes {
-  const compiled = compileExpression(source, dialect, wanted);
-  if (!("error" in compiled)) return [];
-  const { error } = compiled;
-  return [invalidValue(field, source, error.startsWith("must evaluate") ? error : `compilation failed: ${error}`)];
+  const checked = checkWritten(source, dialect, wanted);
+  return "error" in checked ? [uncompiled(source, field, checked.error)] : [];
 }
+
+export const uncompiled = (source: string, field: string, error: string) =>
+  invalidValue(field, source, error.startsWith("must evaluate") ? error : `compilation failed: ${error}`);
 
 export function validateConditions(
   conditions: readonly MatchCondition[] | undefined,
   at: string,
-  dialect: Dialect,
+  dialect: WrittenDialect,
 ): Causes {
   const all = conditions ?? [];
   const causes: Causes = all.length > CONDITIONS_MAX ? [tooMany(at, all.length, CONDITIONS_MAX)] : [];
   for (const [i, { name, expression }] of all.entries()) {
     const source = (expression ?? "").trim();
     if (source === "") causes.push(required(`${at}[${i}].expression`));
-    else causes.push(...validateExpression(source, `${at}[${i}].expression`, dialect, ["bool"]));
+    else causes.push(...validateExpression(source, `${at}[${i}].expression`, dialect, [BOOL]));
     const field = `${at}[${i}].name`;
     if (!name) causes.push(required(field));
     else {

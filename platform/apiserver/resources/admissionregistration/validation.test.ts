@@ -97,7 +97,10 @@ describe("an admission policy", () => {
       [good, []],
       [{ ...good, validations: [{ expression: "1" }] }, ["spec.validations[0].expression Invalid"]],
       [{ ...good, validations: [{ expression: "params.x" }] }, ["spec.validations[0].expression Invalid"]],
-      [{ ...good, paramKind: { apiVersion: "v1", kind: "ConfigMap" }, validations: [{ expression: "params.x" }] }, []],
+      [
+        { ...good, paramKind: { apiVersion: "v1", kind: "ConfigMap" }, validations: [{ expression: "params.x == 1" }] },
+        [],
+      ],
       [
         { ...good, paramKind: { apiVersion: "a/b/c", kind: "C_" } },
         ["spec.paramKind.apiVersion Invalid", "spec.paramKind.kind Invalid"],
@@ -108,6 +111,39 @@ describe("an admission policy", () => {
       [{ ...good, matchConstraints: {} }, ["spec.matchConstraints.resourceRules Required"]],
     ];
     for (const [spec, expected] of cases) deepEqual(causes(spec), expected, JSON.stringify(spec));
+  });
+
+  it("is judged by the types of what its expressions name", () => {
+    const told = (spec: object) => {
+      const object = { apiVersion: `${GROUP}/v1`, kind: "X", metadata: { name: "p" }, spec } as never;
+      const causes = strategy.validate?.(object, context) ?? [];
+      return causes.map(({ message = "" }) => /must evaluate.*|undefined field.*|undeclared.*|$/.exec(message)?.[0]);
+    };
+    const base = { matchConstraints: { ...match, namespaceSelector: {}, objectSelector: {}, matchPolicy: "Exact" } };
+    const of = (...expressions: string[]) => expressions.map((expression) => ({ expression }));
+    const names = of("request.userInfo.groups", "request.foo", "object.x", "namespaceObject.metadata.labels.a == 'b'");
+    deepEqual(told({ ...base, failurePolicy: "Fail", validations: names }), [
+      "must evaluate to bool but got list(string)",
+      "undefined field 'foo'",
+      "must evaluate to bool but got dyn",
+    ]);
+    const variables = [
+      { name: "a", expression: "[1]" },
+      { name: "b", expression: "variables.a.size() + variables.c" },
+    ];
+    const uses = of("variables.a", "variables.b == 1", "variables.c");
+    deepEqual(told({ ...base, failurePolicy: "Fail", variables, validations: uses }), [
+      "undefined field 'c'",
+      "must evaluate to bool but got list(int)",
+      "undefined field 'c'",
+    ]);
+    deepEqual(told({ ...base, failurePolicy: "Fail", validations: of("variables.a") }), [
+      "undeclared reference to 'variables' (in container '')",
+    ]);
+    const auditAnnotations = [{ key: "a", valueExpression: "1" }];
+    deepEqual(told({ ...base, failurePolicy: "Fail", auditAnnotations }), [
+      "must evaluate to one of [string null_type] but got int",
+    ]);
   });
 
   it("is bound by one that names it and says what is done", () => {
