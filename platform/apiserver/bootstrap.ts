@@ -150,9 +150,25 @@ function wanted(tenant: TenantId): Wanted[] {
     ["", "namespaces", NAMESPACES.map((name) => ({ metadata: { name } }))],
     ...wantedRbac(tenant),
     ["scheduling.k8s.io", "priorityclasses", facts.priorityClasses],
-    ["flowcontrol.apiserver.k8s.io", "flowschemas", facts.flowSchemas],
-    ["flowcontrol.apiserver.k8s.io", "prioritylevelconfigurations", facts.priorityLevelConfigurations],
+    ...flowDefaults(),
   ];
+}
+
+function flowDefaults(): Wanted[] {
+  const { flowSchemas, priorityLevelConfigurations } = bootstrap();
+  return [
+    ["flowcontrol.apiserver.k8s.io", "flowschemas", flowSchemas],
+    ["flowcontrol.apiserver.k8s.io", "prioritylevelconfigurations", priorityLevelConfigurations],
+  ];
+}
+
+/** Upstream's flow schemas and priority levels, those that somebody took away. Throws StatusError when the store refuses. */
+export async function ensureFlowDefaults(registry: Registry, now: number): Promise<void> {
+  const context = systemContext(ROOT_TENANT, "root", now);
+  for (const [group, resource, objects] of flowDefaults()) {
+    const entry = registry.catalog.byName(group, resource);
+    if (entry) await ensure(registry, context, entry, objects);
+  }
 }
 
 async function ensure(

@@ -10,7 +10,7 @@ import { tooManyRequests } from "#sdk/api/status.ts";
 import type { UserInfo } from "../registry/admission.ts";
 import { followed } from "./follow.ts";
 import { Level, type LevelSpec } from "./level.ts";
-import { type FlowRequest, type FlowSchema, flowOf, inOrder, isSubject, ruleFits } from "./schemas.ts";
+import { type FlowRequest, type FlowSchema, flowOf, inOrder, isSubject, MANDATORY, ruleFits } from "./schemas.ts";
 
 const GROUP = "flowcontrol.apiserver.k8s.io";
 const SEATS = 600;
@@ -98,13 +98,13 @@ export class Fairness {
   start(store: Store, signal: AbortSignal): void {
     this.#follow(store, "flowschemas", signal, (object, gone) => {
       const schema = schemaOf(object as SchemaObject);
-      if (gone) this.#schemas.delete(schema.name);
-      else this.#schemas.set(schema.name, schema);
+      if (!gone) this.#schemas.set(schema.name, schema);
+      else if (!MANDATORY.has(schema.name)) this.#schemas.delete(schema.name);
     });
     this.#follow(store, "prioritylevelconfigurations", signal, (object, gone) => {
       const spec = levelOf(object as LevelObject);
-      if (gone) this.#levels.delete(spec.name);
-      else this.#putLevel(spec);
+      if (!gone) this.#putLevel(spec);
+      else if (!MANDATORY.has(spec.name)) this.#levels.delete(spec.name);
     });
   }
 
@@ -176,7 +176,7 @@ export class Fairness {
   /** Throws StatusError 429 with Retry-After when there is no room; waits for its turn where the level has queues. */
   async enter(request: FlowRequest, signal: AbortSignal): Promise<Place> {
     const found = this.#classify(request);
-    // Only when somebody has taken even the catch-all away.
+    // The catch-all takes what nothing else does, except for what is exempt in root alone.
     if (!found) throw tooManyRequests("too many requests, please try again later", 1);
     const { schema, level } = found;
     const entered = level.enter(flowOf(schema, request), WAIT_MS, signal);

@@ -1,6 +1,9 @@
 /** FlowSchemas: which one a request belongs to, and which flow of it. Rules of flowcontrol.apiserver.k8s.io/v1. */
 import type { UserInfo } from "../registry/admission.ts";
 
+/** Schemas and levels that must be there at all times, by their names. */
+export const MANDATORY: ReadonlySet<string> = new Set(["exempt", "catch-all"]);
+
 export interface FlowSubject {
   kind: "User" | "Group" | "ServiceAccount";
   user?: { name: string };

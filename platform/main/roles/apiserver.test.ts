@@ -261,3 +261,23 @@ test("a path may be as long as the command that it carries", async () => {
   });
   assert.equal(code, 404);
 });
+
+test("nobody can shut everybody out by flow control: what must be there cannot be changed, and comes back", async () => {
+  const flow = (resource: string) => ({ group: "flowcontrol.apiserver.k8s.io", version: "v1", resource });
+  const schemas = flow("flowschemas");
+  const old = await client().get<DynamicObject>(schemas, { name: "exempt" });
+  await assert.rejects(client().update(schemas, { ...old, spec: { ...(old["spec"] as object), rules: [] } }), (e) =>
+    isReason(e, "Invalid"),
+  );
+  for (const resource of ["flowschemas", "prioritylevelconfigurations"])
+    await client().deleteCollection(flow(resource), {});
+  const ended = new AbortController();
+  const back = client().watch(schemas, {
+    resourceVersion: "0",
+    fieldSelector: "metadata.name=global-default",
+    signal: ended.signal,
+  });
+  for await (const event of back) if (event.type === "ADDED") break;
+  ended.abort();
+  assert.notEqual((await client().get<DynamicObject>(schemas, { name: "exempt" })).metadata.uid, old.metadata.uid);
+});

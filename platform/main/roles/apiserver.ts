@@ -16,6 +16,7 @@ import { ensureTenant, reconcileTenant } from "#platform/apiserver/bootstrap.ts"
 import { CustomResources } from "#platform/apiserver/customresources/manager.ts";
 import { discoveryResponse, versionInfo } from "#platform/apiserver/discovery/discovery.ts";
 import { FlowConditions } from "#platform/apiserver/fairness/conditions.ts";
+import { keepFlowDefaults } from "#platform/apiserver/fairness/defaults.ts";
 import { Fairness } from "#platform/apiserver/fairness/fairness.ts";
 import { FeatureGates } from "#platform/apiserver/features/features.ts";
 import type { Exchange } from "#platform/apiserver/http/exchange.ts";
@@ -273,6 +274,7 @@ export const start: StartRole = async ({ config, log }) => {
   await aggregation.start(stop.signal);
   steps.done("aggregation");
   flowConditions.start(stop.signal);
+  keepFlowDefaults({ store, registry: () => registry, clock, log }, stop.signal);
 
   const nodeCredentials = {
     ca: pem("ca.crt"),

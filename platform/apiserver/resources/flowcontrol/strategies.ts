@@ -1,4 +1,5 @@
 /** FlowSchemas and PriorityLevelConfigurations: who waits in which queue. */
+import { bootstrap } from "#sdk/api/facts.ts";
 import type {
   FlowcontrolV1Subject,
   FlowSchema,
@@ -9,8 +10,10 @@ import type {
 } from "#sdk/api/generated/types.ts";
 import { isDNS1123Label } from "#sdk/api/names.ts";
 import type { ResourceFacts } from "#sdk/api/schema.ts";
+import { MANDATORY } from "../../fairness/schemas.ts";
 import { type Causes, forbiddenField, invalidValue, notSupported, required } from "../../registry/causes.ts";
 import { genericStrategy, statusView } from "../../registry/generic.ts";
+import { sorted } from "../../registry/meta.ts";
 import type { Strategy, ViewStrategy } from "../../registry/strategy.ts";
 import { as } from "../as.ts";
 import { chosen, each, subdomain } from "../checks.ts";
@@ -164,6 +167,7 @@ export const flowSchemaStrategy = (facts: ResourceFacts): Strategy =>
       const { metadata, spec } = as<FlowSchema>(object);
       const level = spec?.priorityLevelConfiguration?.name;
       const levelField = "spec.priorityLevelConfiguration.name";
+      const fixed = fixedSpec<FlowSchema>("flowSchemas", metadata.name);
       return [
         ...validatePrecedence(spec?.matchingPrecedence ?? 0, metadata.name),
         ...(spec?.distinguisherMethod && !DISTINGUISHERS.includes(spec.distinguisherMethod.type ?? "")
@@ -171,6 +175,9 @@ export const flowSchemaStrategy = (facts: ResourceFacts): Strategy =>
           : []),
         ...(level ? subdomain(level, levelField) : [required(levelField, "must reference a priority level")]),
         ...(spec?.rules ?? []).flatMap((rule, i) => validateRule(rule, `spec.rules[${i}]`)),
+        ...(fixed && !equal(spec, fixed)
+          ? [invalidValue("spec", spec, `spec of '${metadata.name}' must equal the fixed value`)]
+          : []),
       ];
     },
   });
@@ -234,6 +241,26 @@ function validateLimited(limited: LimitedPriorityLevelConfiguration, at: string)
   return causes;
 }
 
+/** What must be there must be as it is; undefined for other names. */
+function fixedSpec<T extends { spec?: unknown }>(kind: "flowSchemas" | "priorityLevelConfigurations", name = "") {
+  if (!MANDATORY.has(name)) return undefined;
+  return (bootstrap()[kind] as unknown as (T & { metadata: { name?: string } })[]).find((o) => o.metadata.name === name)
+    ?.spec as T["spec"];
+}
+
+const equal = (a: unknown, b: unknown): boolean => JSON.stringify(sorted(a)) === JSON.stringify(sorted(b));
+
+function validateFixedLevel({ metadata, spec }: PriorityLevelConfiguration): Causes {
+  const fixed = fixedSpec<PriorityLevelConfiguration>("priorityLevelConfigurations", metadata.name);
+  if (!fixed) return [];
+  const exempt = metadata.name === "exempt";
+  const { exempt: _, ...rest } = spec ?? {};
+  const { exempt: __, ...wanted } = fixed;
+  if (exempt ? equal(rest, wanted) : equal(spec, fixed)) return [];
+  const but = exempt ? " except the 'spec.exempt' field" : "";
+  return [invalidValue("spec", spec, `spec of '${metadata.name}'${but} must equal the fixed value`)];
+}
+
 function validateLevel({ metadata, spec }: PriorityLevelConfiguration): Causes {
   const type = spec?.type ?? "";
   const causes: Causes = [];
@@ -250,6 +277,7 @@ function validateLevel({ metadata, spec }: PriorityLevelConfiguration): Causes {
         : [required("spec.limited", "must not be empty when type is Limited")]),
     );
   } else causes.push(...chosen(type, "spec.type", ["Exempt", "Limited"]));
+  causes.push(...validateFixedLevel({ metadata, spec }));
   return causes;
 }
 
