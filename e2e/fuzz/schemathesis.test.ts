@@ -1,6 +1,7 @@
 /**
  * Schemathesis makes requests from the server's own OpenAPI, good ones and ones that break each rule of the schema: none may be answered
- * with a server error, and what was taken in must be good enough to be written again. FUZZ_SECONDS (15 a group) says how long.
+ * with a server error, and what was taken in must be good enough to be written again. FUZZ_SECONDS (15 a group) says how long, FUZZ_GROUPS
+ * which groups' versions (apis/batch/v1,apis/policy/v1), FUZZ_SEED repeats a run: a failure prints it.
  */
 import assert from "node:assert/strict";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
@@ -14,7 +15,8 @@ import { pythonWith } from "../support/python.ts";
 
 const python = await pythonWith("schemathesis==4.32.5");
 const seconds = Number(process.env["FUZZ_SECONDS"] ?? 15);
-const groups = ["api/v1", "apis/apps/v1", "apis/networking.k8s.io/v1"];
+const groups = process.env["FUZZ_GROUPS"]?.split(",") ?? ["api/v1", "apis/apps/v1", "apis/networking.k8s.io/v1"];
+const seed = process.env["FUZZ_SEED"];
 /** Streams, and requests that are passed on to somebody else. */
 const EXCLUDED = "/watch/|/(exec|attach|portforward|proxy|log)(/|$)";
 
@@ -56,6 +58,7 @@ describe("requests made from the schema", { skip: python.skip }, () => {
         ...["run", file, "--url", url(""), "--tls-verify", "false", "--request-cert", cert, "--request-cert-key", key],
         ...["--checks", "not_a_server_error", "--phases", "coverage,fuzzing", "--max-time", String(seconds)],
         ...["--max-examples", "5", "--continue-on-failure", "--no-shrink", "--request-timeout", "20"],
+        ...(seed ? ["--seed", seed] : []),
         ...["--exclude-path-regex", EXCLUDED, "--warnings", "off", "--no-color"],
       ];
       const { code, stdout, stderr } = await run(join(python.bin, "schemathesis"), args, {
@@ -80,7 +83,7 @@ describe("requests made from the schema", { skip: python.skip }, () => {
         written++;
       }
     }
-    assert.ok(written > 0, "no request created anything: is the schema served whole?");
+    if (groups.includes("api/v1")) assert.ok(written > 0, "no request created anything: is the schema served whole?");
     assert.equal((await get<{ status?: string }>("/api/v1/namespaces/default")).status === "Failure", false);
   });
 });
