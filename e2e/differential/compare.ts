@@ -33,18 +33,20 @@ const PATTERNS: readonly [RegExp, string][] = [
 const isPlain = (value: unknown): value is Record<string, unknown> =>
   typeof value === "object" && value !== null && !Array.isArray(value);
 
+const replaced = (text: string): string =>
+  PATTERNS.reduce((changed, [pattern, name]) => changed.replace(pattern, name), text);
+
 export function named(value: unknown): unknown {
   if (Array.isArray(value)) return value.map(named);
   if (isPlain(value))
     return Object.fromEntries(
       Object.entries(value).map(([key, v]) => [
-        key,
+        // An entry of a list is owned by its key, which may be a name that the server made up.
+        replaced(key),
         VOLATILE.has(key) && v && v !== "None" ? `<${key}>` : key === "managedFields" ? byManager(named(v)) : named(v),
       ]),
     );
-  return typeof value === "string"
-    ? PATTERNS.reduce((text, [pattern, name]) => text.replace(pattern, name), documentsSorted(mistakesSorted(value)))
-    : value;
+  return typeof value === "string" ? replaced(documentsSorted(mistakesSorted(value))) : value;
 }
 
 /** Entries stand in the order of their times, which are whole seconds: two servers need not count the same. */

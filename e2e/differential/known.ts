@@ -21,4 +21,11 @@ export const dumps: readonly { field: RegExp; message: RegExp; cut: string; reas
     cut: "Invalid value: <template>",
     reason: "the original prints a whole pod template as Go's internal struct, with names that no client knows",
   },
+  {
+    field: /^(data|spec|spec\..*)$/,
+    message: /^Invalid value: (\[\]|null)(?=: )/,
+    cut: "Invalid value: <nothing>",
+    reason:
+      "an empty list is kept and printed by the original where it was sent; here it is the same as none, in messages too",
+  },
 ];

@@ -4,6 +4,7 @@ import { isObject, own, put } from "./json.ts";
 
 /** The patched value; shares structure with its inputs and changes neither. */
 export function mergePatch(target: Json | undefined, patch: Json): Json {
+  if (Array.isArray(patch)) return isObject(target) ? patch : patch.map(withoutNulls);
   if (!isObject(patch)) return patch;
   const base = isObject(target) ? target : {};
   const out: JsonObject = { ...base };
@@ -11,6 +12,21 @@ export function mergePatch(target: Json | undefined, patch: Json): Json {
     const value = patch[key];
     if (value === null) delete out[key];
     else if (value !== undefined) put(out, key, mergePatch(own(base, key), value));
+  }
+  return out;
+}
+
+/**
+ * Null fields of objects inside a new list go too (evanphx/json-patch, which upstream patches with), beyond what the RFC says; null entries
+ * stay. Where an object was before, it leaves the list as it is.
+ */
+function withoutNulls(value: Json): Json {
+  if (Array.isArray(value)) return value.map(withoutNulls);
+  if (!isObject(value)) return value;
+  const out: JsonObject = {};
+  for (const key of Object.keys(value)) {
+    const field = value[key];
+    if (field !== null && field !== undefined) put(out, key, withoutNulls(field));
   }
   return out;
 }

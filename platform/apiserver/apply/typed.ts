@@ -35,9 +35,15 @@ export function childType(type: ApplyType, key: string): ApplyType {
 /** The path element of a list item; throws Error when the item has no identity. */
 export function itemElement(type: ApplyType, item: Json): string {
   if (type.keys.length === 0) {
-    if (typeof item === "object") throw new Error("associative list without keys has an element that is not a scalar");
+    const wrong = Array.isArray(item)
+      ? "not supported: associative list with lists as elements"
+      : item === null
+        ? "associative list without keys has an element that's an explicit null"
+        : typeof item === "object" && "associative list without keys has an element that's a map type";
+    if (wrong) throw new Error(wrong);
     return valueElement(item as Scalar);
   }
+  if (item === null) throw new Error("associative list with keys may not have a null element");
   if (!isObject(item)) throw new Error("associative list with keys may not have non-map elements");
   const entries: [string, Json][] = [];
   for (const name of type.keys) {
@@ -100,22 +106,30 @@ class Place {
   }
 }
 
-function leaf(left: Value, right: Value, at: Place): void {
+function leaf(type: ApplyType, left: Value, right: Value, at: Place): void {
   if (left === undefined) at.mark("added");
   else if (right === undefined) at.mark("removed");
-  else if (!deepEqual(left, right)) at.mark("modified");
+  else if (!deepEqual(withZeros(type, left), withZeros(type, right))) at.mark("modified");
+}
+
+/** A struct that is owned as a whole, with the value fields that it does not spell out. */
+function withZeros(type: ApplyType, value: Json): Json {
+  if (type.kind !== "map" || !isObject(value)) return value;
+  const out: JsonObject = { ...value };
+  for (const [name, { zero }] of type.fields) if (zero !== undefined) out[name] ??= zero;
+  return out;
 }
 
 function compareAt(type: ApplyType, left: Value, right: Value, place: Place): void {
   if (left === right) return;
   const shape = shapeOf(type, right ?? left);
   if (shape === "leaf" || (isNothing(left) && isNothing(right) && !hasZeros(type, left, right))) {
-    leaf(left, right, place);
+    leaf(type, left, right, place);
     return;
   }
   if (shape === "map") {
     if (left !== null && right !== null && !sameShape(left, right)) {
-      leaf(left, right, place);
+      leaf(type, left, right, place);
       return;
     }
     compareMaps(type, left as JsonObject | null | undefined, right as JsonObject | null | undefined, place);

@@ -24,7 +24,8 @@ export class ApplyType {
   readonly kind: TypeKind;
   /** The whole value is one leaf: replaced and owned at once. */
   readonly atomic: boolean;
-  readonly scalar: "string" | "numeric" | "boolean" | "untyped";
+  /** "untyped" is any scalar, "open" anything at all: what OpenAPI gives no one type to. */
+  readonly scalar: "string" | "numeric" | "boolean" | "untyped" | "open";
   /** Names of the fields that identify an item of a list of type "map"; empty for a "set". */
   readonly keys: readonly string[];
   readonly #schema: Schema;
@@ -36,14 +37,7 @@ export class ApplyType {
     this.#schema = schema;
     this.#resolve = resolve;
     this.kind = kindOf(schema);
-    this.scalar =
-      schema.format === "int-or-string" || schema.format === "quantity"
-        ? "untyped"
-        : schema.type === "integer" || schema.type === "number"
-          ? "numeric"
-          : schema.type === "boolean"
-            ? "boolean"
-            : "string";
+    this.scalar = scalarOf(schema);
     this.keys = this.kind === "list" && schema.listType === "map" ? [...(schema.listMapKeys ?? [])].sort() : [];
     this.atomic =
       this.kind === "list"
@@ -84,6 +78,14 @@ function kindOf(schema: Schema): TypeKind {
   if (schema.type === "object") return "map";
   if (schema.type === undefined && schema.format === undefined) return "map";
   return "scalar";
+}
+
+/** Strings of a format are only known to be scalars (schemaconv's convertPrimitive), those of two types not even that. */
+function scalarOf({ type, format }: Schema): ApplyType["scalar"] {
+  if (format === "int-or-string" || format === "quantity") return "open";
+  if (type === "integer" || type === "number") return "numeric";
+  if (type === "boolean") return "boolean";
+  return format === undefined || format === "byte" || format === "raw" ? "string" : "untyped";
 }
 
 function fieldOf(schema: Schema, resolve: (schema: Schema) => ApplyType): Field {

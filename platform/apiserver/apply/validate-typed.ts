@@ -14,6 +14,26 @@ function printed(value: Json): string {
   return `map[${entries.map((key) => `${key}:${printed(value[key] ?? null)}`).join(" ")}]`;
 }
 
+/** A value as Go's %#v prints it. */
+function written(value: Json): string {
+  if (value === null) return "interface {}(nil)";
+  if (Array.isArray(value)) return `[]interface {}{${value.map(written).join(", ")}}`;
+  if (!isObject(value)) return JSON.stringify(value);
+  const entries = Object.keys(value).sort();
+  const texts = entries.map((key) => `${JSON.stringify(key)}:${written(value[key] ?? null)}`);
+  return `map[string]interface {}{${texts.join(", ")}}`;
+}
+
+/** Its type, as Go's %T prints it. */
+const typeName = (value: Json): string =>
+  Array.isArray(value)
+    ? "[]interface {}"
+    : isObject(value)
+      ? "map[string]interface {}"
+      : typeof value === "boolean"
+        ? "bool"
+        : typeof value;
+
 /**
  * Upstream's text of what is wrong, one finding a line; undefined when the configuration fits. With `duplicates`, entries of one key may be
  * there several times: an object that was stored so is worked with.
@@ -44,16 +64,18 @@ function check(type: ApplyType, value: Value, path: string[], found: string[]): 
 }
 
 function scalarMistake(type: ApplyType, value: Json): string | undefined {
-  const got = typeof value === "boolean" ? "bool" : typeof value;
+  const got = typeName(value);
   switch (type.scalar) {
     case "numeric":
       return got === "number" ? undefined : `expected numeric (int or float), got ${got}`;
     case "string":
-      return got === "string" ? undefined : `expected string, got &value.valueUnstructured{Value:${printed(value)}}`;
+      return got === "string" ? undefined : `expected string, got &value.valueUnstructured{Value:${written(value)}}`;
     case "boolean":
       return got === "bool" ? undefined : `expected boolean, got &{${printed(value)}}`;
     case "untyped":
-      return got === "object" ? `expected any scalar, got &{${printed(value)}}` : undefined;
+      return typeof value === "object" ? `expected any scalar, got &{${printed(value)}}` : undefined;
+    case "open":
+      return undefined;
   }
 }
 

@@ -78,7 +78,8 @@ function applyProducer(
       if (!(error instanceof Undecodable)) throw error;
       const kind = `${gvk.group}/${gvk.version}, Kind=${gvk.kind}`;
       const name = `${object.metadata.namespace ?? ""}/${info.name}; ${kind}`;
-      const why = `unable to convert unstructured object to ${kind}: ${error.why}`;
+      const from = error.why.startsWith("illegal base64 data") ? "error decoding from json: " : "";
+      const why = `unable to convert unstructured object to ${kind}: ${from}${error.why}`;
       throw new StatusError(500, "", `failed to convert new object (${name}) to proper version: ${why}`);
     }
   };

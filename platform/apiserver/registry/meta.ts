@@ -25,8 +25,8 @@ function validateOwners(meta: ObjectMeta, field: string): Causes {
   const controllers: string[] = [];
   for (const owner of meta.ownerReferences ?? []) {
     // Upstream gives these without an index.
-    const slash = (owner.apiVersion ?? "").lastIndexOf("/");
-    const version = slash < 0 ? owner.apiVersion : owner.apiVersion.slice(slash + 1);
+    const parts = (owner.apiVersion ?? "").split("/");
+    const version = parts.length > 2 ? "" : parts.at(-1);
     if (!version) causes.push(invalidValue(`${field}.apiVersion`, owner.apiVersion ?? "", "version must not be empty"));
     for (const key of ["kind", "name", "uid"] as const) {
       if (!owner[key]) causes.push(invalidValue(`${field}.${key}`, owner[key] ?? "", "must not be empty"));
@@ -34,7 +34,7 @@ function validateOwners(meta: ObjectMeta, field: string): Causes {
     if (BANNED_OWNERS.has(`${owner.apiVersion}/${owner.kind}`)) {
       causes.push(invalidValue(field, owner, `/v1, Kind=Event is disallowed from being an owner`));
     }
-    if (owner.controller) controllers.push(owner.name);
+    if (owner.controller) controllers.push(`${owner.kind}/${owner.name}`);
   }
   if (controllers.length > 1) {
     causes.push(
@@ -180,7 +180,7 @@ export function specChanged(next: DynamicObject, old: DynamicObject): boolean {
   const keys = new Set([...Object.keys(next), ...Object.keys(old)]);
   for (const key of keys) {
     if (key === "metadata" || key === "status" || key === "kind" || key === "apiVersion") continue;
-    if (!same(sorted(next[key]), sorted(old[key]))) return true;
+    if (!same(sorted(next[key] ?? undefined), sorted(old[key] ?? undefined))) return true;
   }
   return false;
 }

@@ -43,6 +43,7 @@ function goTypeOf(schema: Schema): string {
   if (schema.values) return `map[string]${goTypeOf(schema.values)}`;
   if (schema.type === "integer") return schema.format ?? "int64";
   if (schema.type === "number") return "float64";
+  if (schema.format === "byte") return "[]uint8";
   return schema.type === "boolean" ? "bool" : "string";
 }
 
@@ -108,7 +109,9 @@ class Decoder {
     }
     switch (schema.type) {
       case "string":
-        return typeof value === "string" ? leaf(value, schema) : this.mismatch(value, place, leafType(schema, place));
+        return typeof value === "string"
+          ? this.text(value, schema)
+          : this.mismatch(value, place, leafType(schema, place));
       case "boolean":
         return typeof value === "boolean" ? value : this.mismatch(value, place);
       case "integer":
@@ -119,6 +122,17 @@ class Decoder {
         return isObject(value) ? this.freeObject(value, schema, place) : this.mismatch(value, place);
       default:
         return value;
+    }
+  }
+
+  private text(value: string, schema: Schema): string | undefined {
+    if (schema.format !== "byte") return leaf(value, schema);
+    try {
+      return checkBase64(value);
+    } catch (error) {
+      if (!(error instanceof DecodeError)) throw error;
+      this.wrongType ??= error.message; // as a wrong type is: the first one is told at the end
+      return undefined;
     }
   }
 
@@ -198,7 +212,7 @@ function leaf(value: string, schema: Schema): string {
   if (schema.format === undefined) return value;
   if (schema.format === "date-time") return canonicalTime(value, false);
   if (schema.format === "micro-time") return canonicalTime(value, true);
-  return schema.format === "byte" ? checkBase64(value) : value;
+  return value;
 }
 
 /** Times complain about the string inside them. */

@@ -10,6 +10,7 @@ import { isDNS1123Label, isPathSegmentName } from "#sdk/api/names.ts";
 import { parseQuantity } from "#sdk/api/quantity.ts";
 import { type Causes, forbiddenField, invalidValue, notSupported, required } from "../../registry/causes.ts";
 import { each, nonNegativeQuantity, oneOf, segment } from "../checks.ts";
+import { validateContainerResourceName } from "../resourceNames.ts";
 
 const WINDOW_SECONDS_MAX = 3600;
 const PERIOD_SECONDS_MAX = 1800;
@@ -123,7 +124,9 @@ const SOURCE_RULES: Record<Source, (metric: MetricSpec, at: string) => Causes> =
     ...validateUtilization(resource?.target, at),
   ],
   containerResource: ({ containerResource: source }, at) => [
-    ...(source?.name ? [] : [required(`${at}.name`, "must specify a resource name")]),
+    ...(source?.name
+      ? validateContainerResourceName(source.name, `${at}.name`)
+      : [required(`${at}.name`, "must specify a resource name")]),
     ...(source?.container
       ? each(isDNS1123Label(source.container), `${at}.container`, source.container)
       : [required(`${at}.container`, "must specify a container")]),

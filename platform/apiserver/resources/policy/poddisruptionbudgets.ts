@@ -5,6 +5,7 @@ import type { ResourceFacts } from "#sdk/api/schema.ts";
 import { type Causes, invalidValue } from "../../registry/causes.ts";
 import { genericStrategy, statusView } from "../../registry/generic.ts";
 import { type GoField, goValue } from "../../registry/go-names.ts";
+import { sorted } from "../../registry/meta.ts";
 import type { Strategy } from "../../registry/strategy.ts";
 import { validateShare } from "../apps/workloads.ts";
 import { as } from "../as.ts";
@@ -24,9 +25,19 @@ const SPEC: readonly GoField[] = [
 
 /** `anyValues`: the selector had values that no label can have before. */
 function validate({ spec }: PodDisruptionBudget, anyValues = false): Causes {
+  const labels = spec?.selector?.matchLabels;
+  const selector = labels ? { ...spec.selector, matchLabels: sorted(labels) } : spec?.selector; // as Go prints maps
   const both = spec?.minAvailable !== undefined && spec.maxUnavailable !== undefined;
   return [
-    ...(both ? [invalidValue("spec", goValue(spec, SPEC), "minAvailable and maxUnavailable cannot be both set")] : []),
+    ...(both
+      ? [
+          invalidValue(
+            "spec",
+            goValue({ ...spec, selector }, SPEC),
+            "minAvailable and maxUnavailable cannot be both set",
+          ),
+        ]
+      : []),
     ...validateShare(spec?.minAvailable, "spec.minAvailable", true),
     ...validateShare(spec?.maxUnavailable, "spec.maxUnavailable", true),
     ...validateLabelSelector(spec?.selector, "spec.selector", anyValues),

@@ -24,7 +24,7 @@ const TEMPLATE_GENERATION = "deprecated.daemonset.template.generation";
 function applyDefaults(set: DaemonSet): void {
   set.spec ??= {} as DaemonSetSpec;
   const { spec } = set;
-  set.metadata.annotations = { [TEMPLATE_GENERATION]: "1", ...set.metadata.annotations };
+  set.metadata.annotations = { [TEMPLATE_GENERATION]: "0", ...set.metadata.annotations };
   spec.updateStrategy ??= {};
   spec.updateStrategy.type ||= "RollingUpdate";
   if (spec.updateStrategy.type === "RollingUpdate") {
@@ -91,7 +91,13 @@ function countTemplate(next: DaemonSet, old: DaemonSet): void {
 export const daemonSetStrategy = (facts: ResourceFacts): Strategy =>
   genericStrategy(facts, {
     applyDefaults: (object) => applyDefaults(as<DaemonSet>(object)),
-    prepareForCreate: (object) => dropDisabled(as<DaemonSet>(object).spec?.template?.spec),
+    prepareForCreate(object) {
+      const set = as<DaemonSet>(object);
+      dropDisabled(set.spec?.template?.spec);
+      const { [TEMPLATE_GENERATION]: given, ...annotations } = set.metadata.annotations ?? {};
+      const value = Number(given ?? 0) < 1 ? "1" : given;
+      set.metadata.annotations = { ...annotations, [TEMPLATE_GENERATION]: value ?? "1" };
+    },
     prepareForUpdate(next, old) {
       dropDisabled(as<DaemonSet>(next).spec?.template?.spec, as<DaemonSet>(old).spec?.template?.spec);
       countTemplate(as<DaemonSet>(next), as<DaemonSet>(old));

@@ -75,7 +75,7 @@ export function validateNodeUpdate(next: Node, old: Node): Causes {
   const ranges = old.spec?.podCIDRs ?? [];
   const now = next.spec?.podCIDRs ?? [];
   const moved = ranges.filter((range, i) => range !== now[i]);
-  const told = ranges.length > 0 && ranges.length !== now.length ? moved.slice(0, 1) : moved;
+  const told = ranges.length > 0 && ranges.length !== now.length ? [now] : moved;
   const fixed = 'node updates may not change podCIDR except from "" to valid';
   causes.push(...told.map(() => forbiddenField("spec.podCIDRs", fixed)));
   const provider = old.spec?.providerID;

@@ -3,6 +3,7 @@ import { posix } from "node:path";
 import type { PersistentVolumeSpec } from "#sdk/api/generated/types.ts";
 import { parseQuantity, quantityValue } from "#sdk/api/quantity.ts";
 import { type Causes, forbiddenField, invalidValue, notSupported, required } from "../../../registry/causes.ts";
+import { sorted } from "../../../registry/meta.ts";
 import { oneOf, subdomain } from "../../checks.ts";
 import { validateNodeSelector } from "../pods/affinity.ts";
 import { OF_VOLUMES, validateInitiator } from "../volumes/sources.ts";
@@ -81,7 +82,8 @@ function validateInline(spec: PersistentVolumeSpec, at: string): Causes {
 function validateCapacity(capacity: PersistentVolumeSpec["capacity"], at: string): Causes {
   const names = Object.keys(capacity ?? {});
   const causes: Causes = names.length === 0 ? [required(at)] : [];
-  if (names.length > 1 || !names.includes("storage")) causes.push(notSupported(at, capacity ?? null, ["storage"]));
+  if (names.length > 1 || !names.includes("storage"))
+    causes.push(notSupported(at, sorted(capacity ?? null), ["storage"]));
   for (const [name, amount] of Object.entries(capacity ?? {})) {
     const quantity = parseQuantity(amount);
     const field = `${at}[${name}]`;

@@ -5,7 +5,7 @@ const FILE_MODE = 0o644;
 
 /** What may name an image: a host, path components in lower case, a tag. */
 const REFERENCE =
-  /^([\w.-]+(:\d+)?\/)?[a-z0-9]+([._-]+[a-z0-9]+)*(\/[a-z0-9]+([._-]+[a-z0-9]+)*)*(:[\w][\w.-]{0,127})?$/;
+  /^([a-z\d]+(-+[a-z\d]+)*(\.[a-z\d]+(-+[a-z\d]+)*)*(:\d+)?\/)?[a-z0-9]+([._-]+[a-z0-9]+)*(\/[a-z0-9]+([._-]+[a-z0-9]+)*)*(:[\w][\w.-]{0,127})?$/;
 
 /** The tag of an image: "latest" when it has neither tag nor digest. */
 function tagOf(image: string): string {

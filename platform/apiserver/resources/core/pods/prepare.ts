@@ -24,6 +24,7 @@ export function dropDisabled(spec: PodSpec | undefined, old?: PodSpec): void {
     delete container.lifecycle.stopSignal;
     if (Object.keys(container.lifecycle).length === 0) delete container.lifecycle;
   }
+  if (!old?.schedulingGroup) delete spec.schedulingGroup;
   const sources = (of: PodSpec | undefined) => (of?.volumes ?? []).flatMap(({ projected }) => projected?.sources ?? []);
   for (const field of DISABLED_SOURCES) {
     if (sources(old).some((source) => source[field])) continue;
@@ -72,6 +73,8 @@ export function preparePod(pod: Pod, now: number): void {
   const spec = pod.spec ?? { containers: [] };
   pod.status = { phase: "Pending", qosClass: qosClass(pod) };
   dropDisabled(spec);
+  // A negative time was once allowed and meant "at once"; no time at all would be a pod taken away by force.
+  if ((spec.terminationGracePeriodSeconds ?? 0) < 0) spec.terminationGracePeriodSeconds = 1;
   if (spec.schedulingGates?.length)
     pod.status.conditions = [
       {
