@@ -11,6 +11,7 @@ import type { UserInfo } from "../registry/admission.ts";
 import { followed } from "./follow.ts";
 import { Level, type LevelSpec } from "./level.ts";
 import { type FlowRequest, type FlowSchema, flowOf, inOrder, isSubject, MANDATORY, ruleFits } from "./schemas.ts";
+import { Widths } from "./width.ts";
 
 const GROUP = "flowcontrol.apiserver.k8s.io";
 const SEATS = 600;
@@ -79,6 +80,7 @@ export class Fairness {
   readonly #seats: number;
   readonly #schemas = new Map<string, FlowSchema>();
   readonly #levels = new Map<string, Level>();
+  #widths: Widths | undefined;
   #byUser = new Map<string, FlowSchema[]>();
   #ordered: FlowSchema[] = [];
 
@@ -96,6 +98,7 @@ export class Fairness {
 
   /** Follows the objects until the signal aborts; upstream's defaults hold until they are read. */
   start(store: Store, signal: AbortSignal): void {
+    this.#widths = new Widths(store);
     this.#follow(store, "flowschemas", signal, (object, gone) => {
       const schema = schemaOf(object as SchemaObject);
       if (!gone) this.#schemas.set(schema.name, schema);
@@ -140,7 +143,7 @@ export class Fairness {
     for (const other of this.#levels.values()) {
       if (other === level) continue;
       idle += other.lending;
-      if (!other.spec.exempt) borrowed += Math.max(0, other.executing - other.seats);
+      if (!other.spec.exempt) borrowed += Math.max(0, other.held - other.seats);
     }
     const spare = Math.max(0, idle - borrowed);
     return borrowing === undefined ? spare : Math.min(spare, Math.round((level.seats * borrowing) / 100));
@@ -179,7 +182,9 @@ export class Fairness {
     // The catch-all takes what nothing else does, except for what is exempt in root alone.
     if (!found) throw tooManyRequests("too many requests, please try again later", 1);
     const { schema, level } = found;
-    const entered = level.enter(flowOf(schema, request), WAIT_MS, signal);
+    const wide = request.verb === "list" && request.isResource && !level.spec.exempt && level.widest > 1;
+    const width = wide && this.#widths ? await this.#widths.of(request) : 1;
+    const entered = level.enter(flowOf(schema, request), WAIT_MS, signal, width);
     const seat = entered instanceof Promise ? await entered : entered;
     if (typeof seat === "string") throw tooManyRequests("too many requests, please try again later", 1);
     let open = true;
@@ -187,7 +192,7 @@ export class Fairness {
       if (!open) return;
       open = false;
       level.finish(seat);
-      if (level.executing < level.seats) this.#lend();
+      if (level.held < level.seats) this.#lend();
     };
     return { schemaUid: schema.uid, levelUid: level.spec.uid, finish };
   }
@@ -200,9 +205,10 @@ export class Fairness {
   /** In upstream's names: sample → value. */
   metrics(): Map<string, number> {
     const samples = new Map<string, number>();
-    for (const { spec, executing, waiting, seats, dispatched, refused } of this.#levels.values()) {
+    for (const { spec, executing, held, waiting, seats, dispatched, refused } of this.#levels.values()) {
       const label = `priority_level="${spec.name}"`;
       samples.set(`apiserver_flowcontrol_current_executing_requests{${label}}`, executing);
+      samples.set(`apiserver_flowcontrol_current_executing_seats{${label}}`, held);
       samples.set(`apiserver_flowcontrol_current_inqueue_requests{${label}}`, waiting);
       samples.set(`apiserver_flowcontrol_nominal_limit_seats{${label}}`, seats);
       samples.set(`apiserver_flowcontrol_dispatched_requests_total{${label}}`, dispatched);

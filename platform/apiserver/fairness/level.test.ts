@@ -83,6 +83,41 @@ test("who was idle saves nothing up", async () => {
   assert.ok(order.slice(0, 10).includes("busy"), order.join(" "));
 });
 
+test("what is much work holds several seats: as many as the level allows, and nobody overtakes it", async () => {
+  const level = levelOf(40, { queuing: { queues: 64, handSize: 8, lengthLimit: 50 } });
+  assert.equal(level.widest, 5);
+  const wide = (flow: string) => level.enter(flow, 1000, never, 10);
+  const held = Array.from({ length: 7 }, (_, i) => wide(`w${i}`));
+  assert.deepEqual([level.executing, level.held], [7, 35]);
+  for (let i = 0; i < 3; i++) seated(level, `s${i}`);
+  const next = wide("late");
+  const behind = enter(level, "small");
+  assert.deepEqual([level.held, level.waiting, level.asked], [38, 2, 6]);
+  level.finish(held[0] as Seat);
+  await Promise.all([next, behind]);
+  assert.deepEqual([level.held, level.waiting, level.asked], [39, 0, 0]);
+});
+
+test("what wants more seats than there will ever be goes on when it's alone", async () => {
+  const level = levelOf(20, { queuing: undefined });
+  assert.equal(level.widest, 3);
+  const narrow = levelOf(1);
+  assert.equal(narrow.widest, 1);
+  assert.ok(!(level.enter("a", 1000, never, 100) instanceof Promise));
+  assert.equal(level.held, 3);
+});
+
+test("a wide request that leaves keeps nobody waiting", async () => {
+  const level = levelOf(40, { queuing: { queues: 64, handSize: 8, lengthLimit: 50 } });
+  for (let i = 0; i < 38; i++) seated(level, `s${i}`);
+  const gone = new AbortController();
+  const left = level.enter("w", 1000, gone.signal, 5);
+  const small = enter(level, "small");
+  gone.abort();
+  assert.equal(await left, "cancelled");
+  assert.equal(typeof (await small), "object");
+});
+
 test("a hand has different cards, the same for the same flow", () => {
   for (const flow of ["a", "b", "tenant/schema/user"]) {
     const hand = handOf(flow, 64, 8);

@@ -1,4 +1,5 @@
 /** FlowSchemas: which one a request belongs to, and which flow of it. Rules of flowcontrol.apiserver.k8s.io/v1. */
+import type { Scope } from "#platform/store/port.ts";
 import type { UserInfo } from "../registry/admission.ts";
 
 /** Schemas and levels that must be there at all times, by their names. */
@@ -42,6 +43,10 @@ export interface FlowRequest {
   resource: string;
   subresource: string;
   namespace: string;
+  /** Of a list: which tenant's, of which name alone, and how many at most. */
+  tenants?: Scope["tenant"];
+  name?: string;
+  limit?: number;
 }
 
 const has = (list: readonly string[], value: string) => list.includes("*") || list.includes(value);

@@ -138,7 +138,9 @@ export class Chain {
     try {
       // What streams holds no seat; a watch holds one until it has begun.
       if (!LONG_SUBRESOURCES.has(info.subresource)) {
-        place = await this.#parts.fairness.enter({ ...info, user }, exchange.signal);
+        const { scope: tenants, query } = exchange;
+        const size = { tenants, name: nameForAuthorization(info, query), limit: Number(query.get("limit")) };
+        place = await this.#parts.fairness.enter({ ...info, ...size, user }, exchange.signal);
         response.setHeader("X-Kubernetes-PF-FlowSchema-UID", place.schemaUid);
         response.setHeader("X-Kubernetes-PF-PriorityLevel-UID", place.levelUid);
       }
