@@ -1,7 +1,7 @@
 /** What a plugin's hooks cost: the last call of each of its test cases, again and again. */
 import { readFileSync } from "node:fs";
 import { type Engine, EngineError } from "../engine/port.ts";
-import { type BuiltPlugin, buildPlugin } from "../plugin/build.ts";
+import { type BuildOptions, type BuiltPlugin, buildPlugin } from "../plugin/build.ts";
 import { type NamedCase, readCases, resolveCall } from "./cases.ts";
 import { startCase } from "./test.ts";
 
@@ -34,9 +34,9 @@ const quantile = (sorted: readonly number[], q: number): number =>
 
 export async function benchPlugin(
   dir: string,
-  options: { engine: Engine; outDir: string; calls: number },
+  options: { engine: Engine; outDir: string; calls: number; build?: BuildOptions },
 ): Promise<BenchResult> {
-  const built = await buildPlugin(dir, options.outDir);
+  const built = await buildPlugin(dir, options.outDir, options.build);
   const started = performance.now();
   const component = await options.engine.load(readFileSync(built.path), built.digest);
   const loadMs = performance.now() - started;

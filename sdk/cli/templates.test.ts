@@ -53,3 +53,16 @@ for (const language of ["go", "c"] as const) {
     }
   });
 }
+
+test("a guest on StarlingMonkey passes the same tests", async () => {
+  const dir = join(scratch, "starlingmonkey");
+  newPlugin(dir, "my-admission", "admission", "ts");
+  const { built, results } = await testPlugin(dir, {
+    engine,
+    outDir: outDirOf(dir),
+    build: { interpreter: "starlingmonkey" },
+  });
+  assert.ok(results.length > 0);
+  for (const { name, wrong } of results) assert.equal(wrong, undefined, `${name}: ${wrong}`);
+  assert.ok(built.bytes > 8_000_000, "it is the other interpreter");
+});

@@ -3,7 +3,7 @@ import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import type { DynamicObject } from "../api/object.ts";
 import { type Component, type Engine, EngineError, type HostCall, type Instance } from "../engine/port.ts";
-import { type BuiltPlugin, buildPlugin } from "../plugin/build.ts";
+import { type BuildOptions, type BuiltPlugin, buildPlugin } from "../plugin/build.ts";
 import type { Manifest } from "../plugin/manifest.ts";
 import { createMockHost, type MockHost } from "../testing/plugin-host.ts";
 import { difference } from "../testing/plugin-values.ts";
@@ -29,6 +29,7 @@ export interface TestOptions {
   engine: Engine;
   /** Where components are kept. */
   outDir: string;
+  build?: BuildOptions;
   /** Answers what the case does not: its answers are written into the file. */
   record?: HostCall;
 }
@@ -69,7 +70,7 @@ export async function testPlugin(
   dir: string,
   options: TestOptions,
 ): Promise<{ built: BuiltPlugin; results: CaseResult[] }> {
-  const built = await buildPlugin(dir, options.outDir);
+  const built = await buildPlugin(dir, options.outDir, options.build);
   const cases = readCases(dir);
   const counted = cases.some(({ case: { calls } }) => calls.some(({ budget }) => budget?.fuel !== undefined));
   const fuel = counted || built.manifest.limits.fuel !== undefined;

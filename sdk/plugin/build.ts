@@ -144,23 +144,44 @@ interface Prepared {
   component: () => Promise<Buffer>;
 }
 
-async function prepare(dir: string, manifest: Manifest): Promise<Prepared> {
+async function prepare(dir: string, manifest: Manifest, interpreter: Interpreter): Promise<Prepared> {
   const wit = witText(manifest);
   const language = languageOf(dir);
   if (language === "ts") {
     const { source, map } = await bundle(dir, manifest);
+    if (interpreter === "starlingmonkey") {
+      const inputs = sha256(JSON.stringify([starlingVersion(), interpreter, wit, source]));
+      return { inputs, map, component: () => componentizeOnStarling(wit, source) };
+    }
     const inputs = sha256(JSON.stringify([componentizeVersion, "deterministic", wit, source]));
     return { inputs, map, component: () => componentizeText(wit, source) };
   }
+  if (interpreter !== "quickjs") throw new Error(`guests in ${language} have no interpreter`);
   const module = await buildModule(resolve(dir), language, manifest);
   const inputs = sha256(JSON.stringify([ADAPTER_SOURCE, wit, sha256(module)]));
   return { inputs, component: () => componentOf(module, wit) };
 }
 
+/**
+ * What runs TypeScript inside of the component: QuickJS (1.5 MB, quick calls, the same bytes for the same source), or StarlingMonkey (Firefox's
+ * engine: 11 MB, slower calls, for sources that need more of the language's library than QuickJS has; its bytes differ from build to build).
+ */
+export const INTERPRETERS = ["quickjs", "starlingmonkey"] as const;
+export type Interpreter = (typeof INTERPRETERS)[number];
+
+export interface BuildOptions {
+  /** For guests in TypeScript. */
+  interpreter?: Interpreter;
+}
+
 /** Builds `dir` (capstan.plugin.json and the source) into `outDir`. Throws with the compiler's or the componentizer's message. */
-export async function buildPlugin(dir: string, outDir: string): Promise<BuiltPlugin> {
+export async function buildPlugin(
+  dir: string,
+  outDir: string,
+  { interpreter = "quickjs" }: BuildOptions = {},
+): Promise<BuiltPlugin> {
   const manifest = readManifest(dir);
-  const prepared = await prepare(dir, manifest);
+  const prepared = await prepare(dir, manifest, interpreter);
   mkdirSync(outDir, { recursive: true });
   const known = readIndex(outDir).find((entry) => entry.inputs === prepared.inputs);
   if (known) {
@@ -192,6 +213,26 @@ async function componentizeText(wit: string, jsSource: string): Promise<Buffer> 
   } finally {
     rmSync(scratch, { recursive: true, force: true });
   }
+}
+
+const starlingVersion = (): string =>
+  (
+    JSON.parse(
+      readFileSync(resolve(here, "../../node_modules/@bytecodealliance/componentize-js/package.json"), "utf8"),
+    ) as { version: string }
+  ).version;
+
+async function componentizeOnStarling(wit: string, source: string): Promise<Buffer> {
+  const { componentize } = await import("@bytecodealliance/componentize-js");
+  // Here an interface is a module with its functions, there one with a default export that has them.
+  const named = source.replace(/import\s*([\w$]+)\s*from\s*"capstan:/g, 'import*as $1 from"capstan:');
+  // Source and WIT as texts: then there is no path to the source, which the type asks for all the same.
+  const options = {
+    worldName: "component",
+    disableFeatures: ["stdio", "random", "clocks", "http", "fetch-event"],
+  } as Parameters<typeof componentize>[2];
+  const { component } = await componentize(named, wit, options);
+  return Buffer.from(component);
 }
 
 /** Where the component with this digest ("sha256:HEX") is kept. */

@@ -44,6 +44,7 @@ const OPTIONS = `options:
   --key FILE            the private key that signs
   --record              of test: ask the running platform what no answer is recorded for, and keep the answers in the case
   --calls N             of bench (default 1000)
+  --interpreter quickjs|starlingmonkey  what a guest in TypeScript is built on (default quickjs: a tenth of the size, quicker calls)
   --engine wasmtime|jco of test and bench (default wasmtime where its addon is built)
   --revision N          of rollback (default: the one before)
   --follow              of logs

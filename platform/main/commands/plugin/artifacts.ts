@@ -9,9 +9,9 @@ import { parseReference, type Reference } from "#sdk/distribution/reference.ts";
 import { Registry } from "#sdk/distribution/registry.ts";
 import { fingerprint, generateKeys, publicKeyOf, signDigest } from "#sdk/distribution/signature.ts";
 import { pullArtifact, pushArtifact, pushSignatures } from "#sdk/distribution/transfer.ts";
-import { type BuiltPlugin, buildPlugin } from "#sdk/plugin/build.ts";
+import { type BuildOptions, type BuiltPlugin, buildPlugin } from "#sdk/plugin/build.ts";
 import { UserError } from "../../steps.ts";
-import { only, type PluginOptions, say } from "./options.ts";
+import { buildOptions, only, type PluginOptions, say } from "./options.ts";
 
 /** What the arguments of sign, push, save and install name. */
 export type Target =
@@ -20,11 +20,11 @@ export type Target =
   | { kind: "registry"; reference: Reference; registry: Registry };
 
 /** A folder (which is built), an archive, or a reference to a registry. */
-export async function targetOf(text: string): Promise<Target> {
+export async function targetOf(text: string, build: BuildOptions = {}): Promise<Target> {
   const path = resolve(text);
   const found = statSync(path, { throwIfNoEntry: false });
   if (found?.isDirectory()) {
-    const built = await buildPlugin(path, outDirOf(path));
+    const built = await buildPlugin(path, outDirOf(path), build);
     return { kind: "folder", dir: path, built, artifact: await archived(built, archivePath(path)) };
   }
   if (found) return { kind: "file", path, artifact: await readArchive(path) };
@@ -87,10 +87,11 @@ export const keygen = {
 export const sign = {
   usage: "sign DIR|FILE|REFERENCE --key FILE",
   help: "signs the artifact's digest",
-  async run({ key }: PluginOptions, positionals: string[]): Promise<number> {
+  async run(options: PluginOptions, positionals: string[]): Promise<number> {
+    const { key } = options;
     const text = only(positionals, "a folder, an archive or a reference", this.usage);
     if (key === undefined) throw new UserError("sign needs --key", "npx capstan plugin keygen mykey");
-    const target = await targetOf(text);
+    const target = await targetOf(text, buildOptions(options));
     if (target.kind === "registry") {
       const { reference: at, registry } = target;
       const digest = at.digest || (await pullArtifact(registry, at.tag)).packed.descriptor.digest;
@@ -108,10 +109,11 @@ export const sign = {
 export const push = {
   usage: "push DIR|FILE REFERENCE [--key FILE]",
   help: "to an OCI registry, with its signatures",
-  async run({ key }: PluginOptions, [from = "", to = "", ...more]: string[]): Promise<number> {
+  async run(options: PluginOptions, [from = "", to = "", ...more]: string[]): Promise<number> {
+    const { key } = options;
     if (!from || !to || more.length > 0)
       throw new UserError("push takes what and where", `npx capstan plugin ${this.usage}`);
-    const source = await targetOf(from);
+    const source = await targetOf(from, buildOptions(options));
     if (source.kind === "registry")
       throw new UserError("push takes a folder or an archive", `npx capstan plugin ${this.usage}`);
     const at = parseReference(to);
@@ -128,10 +130,11 @@ export const push = {
 export const save = {
   usage: "save DIR|REFERENCE FILE [--key FILE]",
   help: "the artifact with its signatures as one file, for machines without a registry",
-  async run({ key }: PluginOptions, [from = "", to = "", ...more]: string[]): Promise<number> {
+  async run(options: PluginOptions, [from = "", to = "", ...more]: string[]): Promise<number> {
+    const { key } = options;
     if (!from || !to || more.length > 0)
       throw new UserError("save takes what and where", `npx capstan plugin ${this.usage}`);
-    const source = await targetOf(from);
+    const source = await targetOf(from, buildOptions(options));
     const found =
       source.kind === "registry"
         ? await pullArtifact(source.registry, source.reference.digest || source.reference.tag)

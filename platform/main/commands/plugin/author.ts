@@ -7,7 +7,7 @@ import { outDirOf, testPlugin } from "#sdk/cli/test.ts";
 import { buildPlugin } from "#sdk/plugin/build.ts";
 import { UserError } from "../../steps.ts";
 import { liveCalls } from "./live.ts";
-import { authorsEngine, only, type PluginOptions, say } from "./options.ts";
+import { authorsEngine, buildOptions, only, type PluginOptions, say } from "./options.ts";
 
 const folder = ([dir = "."]: readonly string[]): string => resolve(dir);
 const kib = (bytes: number): string => `${(bytes / 1024).toFixed(0)} KiB`;
@@ -27,11 +27,11 @@ export const create = {
 };
 
 export const build = {
-  usage: "build [DIR]",
+  usage: "build [DIR] [--interpreter starlingmonkey]",
   help: "the component, into DIR/dist: the same source gives the same digest",
-  async run(_: PluginOptions, positionals: string[]): Promise<number> {
+  async run(options: PluginOptions, positionals: string[]): Promise<number> {
     const dir = folder(positionals);
-    const { manifest, digest, bytes, path, built } = await buildPlugin(dir, outDirOf(dir));
+    const { manifest, digest, bytes, path, built } = await buildPlugin(dir, outDirOf(dir), buildOptions(options));
     say(`${manifest.name} ${manifest.version}  ${digest}  ${kib(bytes)}${built ? "" : "  (unchanged)"}\n  ${path}`);
     return 0;
   },
@@ -48,6 +48,7 @@ export const test = {
       const { built, results } = await testPlugin(dir, {
         engine: authorsEngine(options, outDir),
         outDir,
+        build: buildOptions(options),
         record: live?.call,
       });
       say(`${built.manifest.name} ${built.manifest.version}  ${kib(built.bytes)}`);
@@ -73,7 +74,12 @@ export const bench = {
     const dir = folder(positionals);
     const outDir = outDirOf(dir);
     const engine = authorsEngine(options, outDir);
-    const { built, loadMs, instanceMs, measured } = await benchPlugin(dir, { engine, outDir, calls: options.calls });
+    const { built, loadMs, instanceMs, measured } = await benchPlugin(dir, {
+      engine,
+      outDir,
+      calls: options.calls,
+      build: buildOptions(options),
+    });
     say(
       `${built.manifest.name} ${built.manifest.version} on ${engine.name}: ${kib(built.bytes)}, compiled or loaded in ${loadMs.toFixed(0)} ms, an instance in ${instanceMs.toFixed(2)} ms`,
     );

@@ -6,7 +6,7 @@ import { outDirOf } from "#sdk/cli/test.ts";
 import type { Client } from "#sdk/client/port.ts";
 import { buildPlugin } from "#sdk/plugin/build.ts";
 import { agreed, placeComponent, putPlugin, serving } from "./install.ts";
-import { type PluginOptions, pluginClient, say } from "./options.ts";
+import { buildOptions, type PluginOptions, pluginClient, say } from "./options.ts";
 
 /** Editors write a file in several steps. */
 const SETTLE_MS = 50;
@@ -19,7 +19,7 @@ export const dev = {
   async run(options: PluginOptions, [dir = "."]: string[]): Promise<number> {
     const folder = resolve(dir);
     const { client, close } = pluginClient(options);
-    const { manifest } = await buildPlugin(folder, outDirOf(folder));
+    const { manifest } = await buildPlugin(folder, outDirOf(folder), buildOptions(options));
     if (!(await agreed(manifest, options))) return 1;
     await swap(folder, options, client);
     await new Promise<void>((resolve_) => {
@@ -65,7 +65,7 @@ async function swap(folder: string, options: PluginOptions, client: Client): Pro
   const started = Date.now();
   const seconds = () => ((Date.now() - started) / 1000).toFixed(1);
   try {
-    const { manifest, digest, path } = await buildPlugin(folder, outDirOf(folder));
+    const { manifest, digest, path } = await buildPlugin(folder, outDirOf(folder), buildOptions(options));
     const builtIn = seconds();
     placeComponent(options, path, digest);
     await putPlugin(client, { manifest, digest }, options.tenant);

@@ -20,7 +20,7 @@ import { type Manifest, PLUGINS, type Plugin } from "#sdk/plugin/manifest.ts";
 import { paths } from "../../config.ts";
 import { UserError } from "../../steps.ts";
 import { type Target, targetOf } from "./artifacts.ts";
-import { only, type PluginOptions, say, withClient } from "./options.ts";
+import { buildOptions, only, type PluginOptions, say, withClient } from "./options.ts";
 
 const ATTEMPTS = 5;
 const SERVING_MS_MAX = 60_000;
@@ -41,7 +41,10 @@ export const install = {
   help: "shows what it asks for, and installs it when you say yes",
   async run(options: PluginOptions, positionals: string[]): Promise<number> {
     const started = Date.now();
-    const target = await targetOf(only(positionals, "a folder, an archive or a reference", this.usage));
+    const target = await targetOf(
+      only(positionals, "a folder, an archive or a reference", this.usage),
+      buildOptions(options),
+    );
     return await withClient(options, async (client) => {
       const wanted = await fetched(target, options, client);
       if (!(await agreed(wanted.manifest, options))) return 1;

@@ -7,7 +7,7 @@ import type { Client } from "#sdk/client/port.ts";
 import { addonReady } from "#sdk/engine/addon.ts";
 import { createEngine } from "#sdk/engine/index.ts";
 import { CONTRACT_PREFIX, compiledDir, type Engine } from "#sdk/engine/port.ts";
-import type { Language } from "#sdk/plugin/build.ts";
+import { type BuildOptions, INTERPRETERS, type Interpreter, type Language } from "#sdk/plugin/build.ts";
 import { WORLDS, type World } from "#sdk/plugin/manifest.ts";
 import { paths } from "../../config.ts";
 import { projectDir } from "../../settings.ts";
@@ -21,6 +21,7 @@ export interface PluginOptions {
   record: boolean;
   calls: number;
   engine?: "wasmtime" | "jco";
+  interpreter?: Interpreter;
   revision?: number;
   follow: boolean;
   dataDir: string;
@@ -57,6 +58,7 @@ export const pluginOptions = {
     record: boolean,
     calls: string,
     engine: string,
+    interpreter: string,
     revision: string,
     follow: { ...boolean, short: "f" },
     "data-dir": string,
@@ -77,6 +79,7 @@ export const pluginOptions = {
       record: values["record"] === true,
       calls: whole("calls", text("calls"), CALLS_MAX) ?? 1000,
       engine: oneOf("engine", text("engine"), ["wasmtime", "jco"] as const),
+      interpreter: oneOf("interpreter", text("interpreter"), INTERPRETERS),
       revision: whole("revision", text("revision"), Number.MAX_SAFE_INTEGER),
       follow: values["follow"] === true,
       dataDir: resolve(text("data-dir") ?? process.env["CAPSTAN_DATA_DIR"] ?? join(projectDir, ".capstan")),
@@ -85,6 +88,8 @@ export const pluginOptions = {
     };
   },
 };
+
+export const buildOptions = ({ interpreter }: PluginOptions): BuildOptions => (interpreter ? { interpreter } : {});
 
 /** For tests and measurements in the author's folder. */
 export function authorsEngine(options: PluginOptions, outDir: string): Engine {
