@@ -8,8 +8,8 @@ import { FOREGROUND, type Graph, type GraphNode, ORPHAN, ownerId, waitsForDepend
 export interface Collector {
   client: Client;
   graph: Graph;
-  /** The resource of an owner reference's kind. */
-  resourceOf(group: string, kind: string): DiscoveredResource | undefined;
+  /** The resource of an owner reference's kind, as the tenant has it. */
+  resourceOf(tenant: string, group: string, kind: string): DiscoveredResource | undefined;
   enqueue(id: string): void;
 }
 
@@ -72,7 +72,7 @@ async function classify(c: Collector, node: GraphNode, owners: readonly OwnerRef
 async function ownerLives(c: Collector, node: GraphNode, owner: OwnerReference): Promise<boolean> {
   const id = ownerId(node, owner);
   if (c.graph.get(id)) return true;
-  const resource = c.resourceOf(parseApiVersion(owner.apiVersion).group, owner.kind);
+  const resource = c.resourceOf(node.tenant, parseApiVersion(owner.apiVersion).group, owner.kind);
   if (!resource) throw new Error(`no resource serves ${owner.apiVersion} ${owner.kind}, an owner of ${node.name}`);
   const namespace = resource.namespaced ? node.namespace : undefined;
   const live = await read(c.client.tenant(node.tenant), { resource, namespace, name: owner.name });

@@ -1,19 +1,24 @@
 /** Watches the metadata of every resource and collects what has lost its owners. */
 import { messageOf } from "#platform/base/log.ts";
+import type { CustomResourceDefinition } from "#sdk/api/generated/types.ts";
+import type { KubeObject } from "#sdk/api/object.ts";
 import { runController } from "#sdk/client/controller.ts";
 import { type DiscoveredResource, discover } from "#sdk/client/discovery.ts";
 import { createInformer } from "#sdk/client/informer.ts";
 import { createBackoff, pause } from "#sdk/client/log.ts";
+import { tenantOf } from "#sdk/client/port.ts";
 import { createWorkQueue } from "#sdk/client/workqueue.ts";
 import type { Controller, ControllerContext } from "../context.ts";
 import { collect } from "./collect.ts";
 import { createGraph } from "./graph.ts";
+import { keyOfResource, Resources } from "./resources.ts";
 
 const WORKERS = 10;
-/** New resources (custom ones) are found so often. */
+/** Resources of extension servers are found so often. */
 const DISCOVER_EVERY_MS = 30_000;
 /** Events come and go by the thousand and own nothing (upstream ignores them too). */
 const IGNORED = new Set(["/events", "events.k8s.io/events"]);
+const DEFINITIONS = { group: "apiextensions.k8s.io", version: "v1", resource: "customresourcedefinitions" };
 const NEEDED = ["list", "watch", "delete", "patch"];
 
 export const garbageCollector: Controller = {
@@ -21,25 +26,35 @@ export const garbageCollector: Controller = {
   async start(context) {
     const queue = createWorkQueue({ lastRetryMs: 300_000 });
     const graph = createGraph();
-    const watched = new Map<string, DiscoveredResource>();
-    const resourceOf = (group: string, kind: string) =>
-      [...watched.values()].find((r) => r.group === group && r.kind === kind);
+    const resources = new Resources();
+    const watched = new Set<string>();
     const enqueue = (ids: string[]) => {
       for (const id of ids) queue.add(id);
     };
+    /** In all tenants at once, whichever of them has it. */
     const watch = (resource: DiscoveredResource): Promise<void> => {
-      watched.set(`${resource.group}/${resource.resource}`, resource);
+      if (watched.has(keyOfResource(resource))) return Promise.resolve();
+      watched.add(keyOfResource(resource));
+      const put = (object: KubeObject) => graph.put(resources.inTenant(tenantOf(object), resource), object);
       const informer = createInformer(context.client.tenant("*"), resource, { metadataOnly: true, log: context.log });
       informer.on({
-        added: (object) => enqueue(graph.put(resource, object)),
-        updated: (object) => enqueue(graph.put(resource, object)),
+        added: (object) => enqueue(put(object)),
+        updated: (object) => enqueue(put(object)),
         deleted: (object) => enqueue(graph.remove(object)),
       });
       return informer.start(context.signal);
     };
-    const discovering = keepDiscovering(context, async (resources) => {
-      const added = resources.filter((r) => !watched.has(`${r.group}/${r.resource}`));
-      await Promise.all(added.map(watch));
+    const definitions = createInformer<CustomResourceDefinition>(context.client.tenant("*"), DEFINITIONS, {
+      log: context.log,
+    });
+    const define = async (definition: CustomResourceDefinition) => {
+      const resource = resources.define(definition);
+      if (resource) await watch(resource);
+    };
+    definitions.on({ added: define, updated: define, deleted: (definition) => resources.forget(definition) });
+    await definitions.start(context.signal);
+    const discovering = keepDiscovering(context, async (found) => {
+      await Promise.all(resources.discovered(found).map(watch));
     });
     await discovering.first;
 
@@ -49,7 +64,11 @@ export const garbageCollector: Controller = {
       workers: WORKERS,
       log: context.log,
       signal: context.signal,
-      reconcile: (id) => collect({ client: context.client, graph, resourceOf, enqueue: queue.add }, id),
+      reconcile: (id) =>
+        collect(
+          { client: context.client, graph, resourceOf: resources.ofKind.bind(resources), enqueue: queue.add },
+          id,
+        ),
     });
     await discovering.done;
   },
