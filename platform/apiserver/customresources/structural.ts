@@ -1,5 +1,6 @@
 /** What a CRD's schema itself must be: structural (KEP-1178), with upstream's messages and field paths. */
 import { re2 } from "#platform/rules/cel/index.ts";
+import { fieldPathIn } from "#platform/rules/structural/field-path.ts";
 import { compileRules } from "#platform/rules/structural/rules.ts";
 import type { StructuralSchema } from "#platform/rules/structural/schema.ts";
 import { prune } from "#platform/rules/structural/shape.ts";
@@ -291,8 +292,12 @@ function rules(s: StructuralSchema, path: string, root: boolean, causes: Causes)
       causes.push(required(`${at}.message`, "message must be specified if rule contains line breaks"));
     if (rule.reason !== undefined && !REASONS.includes(rule.reason))
       causes.push(notSupported(`${at}.reason`, rule.reason, REASONS));
-    if (rule.fieldPath !== undefined && hasLines(rule.fieldPath))
-      causes.push(invalidValue(`${at}.fieldPath`, rule.fieldPath, "must not contain line breaks"));
+    const { fieldPath } = rule;
+    if (!fieldPath) continue;
+    const wrong = (why: string) => causes.push(invalidValue(`${at}.fieldPath`, fieldPath, why));
+    if (fieldPath.trim() === "") wrong("must be non-empty if specified");
+    if (hasLines(fieldPath)) wrong("must not contain line breaks");
+    if (fieldPathIn(s, fieldPath) === undefined) wrong("must be a valid path");
   }
   for (const [i, compiled] of compileRules(s, root).rules.entries()) {
     const at = `${path}.x-kubernetes-validations[${i}]`;

@@ -33,6 +33,7 @@ const widthOf = (character: string | undefined): "narrow" | "wide" =>
 
 /** "ERROR: <input>:1:6: undefined field 'x'" with the line and a mark below the place, as cel-go prints an issue. */
 function describeIssue(source: string, { message, at }: Issue): string {
+  if (source === "") return `ERROR: <input>:1:0: ${message}`;
   const before = source.slice(0, at).split("\n");
   const ahead = [...(before.at(-1) ?? "")];
   const text = source.split("\n")[before.length - 1] ?? "";

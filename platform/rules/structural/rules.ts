@@ -27,6 +27,7 @@ import {
 } from "#platform/rules/cel/index.ts";
 import type { Json } from "#sdk/api/object.ts";
 import type { StatusCause } from "#sdk/api/status.ts";
+import { fieldPathIn } from "./field-path.ts";
 import { isMap, memberOf, type StructuralSchema, type ValidationRule, valuesOf } from "./schema.ts";
 import { correlate, sameJson } from "./values.ts";
 
@@ -75,6 +76,8 @@ function objectOf(schema: StructuralSchema, name: string, resource: boolean): Ce
 
 export interface CompiledRule {
   rule: ValidationRule;
+  /** Of the field that it is about, below its place. */
+  path: string;
   /** cel-go's text, where the rule does not compile. */
   error?: string;
   messageError?: string;
@@ -102,10 +105,13 @@ export function compileRules(
   if (rules.length === 0) return { type: undefined, rules: [] };
   const type = celTypeOf(schema, resource ? "selfType" : "self", resource);
   if (!type) return { type: undefined, rules: [] };
-  return { type, rules: rules.map((rule) => compileRule(rule, type)) };
+  return {
+    type,
+    rules: rules.map((rule) => ({ ...compileRule(rule, type), path: fieldPathIn(schema, rule.fieldPath ?? "") ?? "" })),
+  };
 }
 
-function compileRule(rule: ValidationRule, type: CelType): CompiledRule {
+function compileRule(rule: ValidationRule, type: CelType): Omit<CompiledRule, "path"> {
   const oldSelf = rule.optionalOldSelf ? optionalOf(type) : type;
   const environment = new CelEnvironment({ variables: { self: type, oldSelf } });
   const compiled = environment.compileExactly(rule.rule, [BOOL]);
@@ -116,7 +122,7 @@ function compileRule(rule: ValidationRule, type: CelType): CompiledRule {
     return { rule, error: what, usesOldSelf: false };
   }
   const usesOldSelf = mentions(compiled.program.ast, "oldSelf");
-  const out: CompiledRule = { rule, program: compiled.program, usesOldSelf };
+  const out: Omit<CompiledRule, "path"> = { rule, program: compiled.program, usesOldSelf };
   if (!rule.messageExpression) return out;
   const message = environment.compileExactly(rule.messageExpression, [STRING]);
   if (message.ok) out.messageProgram = message.program;
@@ -220,7 +226,7 @@ const invalidAt = (field: string, value: unknown, detail: string): StatusCause =
 });
 
 function failure(
-  { rule, messageProgram }: CompiledRule,
+  { rule, path, messageProgram }: CompiledRule,
   bindings: Record<string, unknown>,
   value: Json,
   where: string,
@@ -228,7 +234,7 @@ function failure(
 ): StatusCause {
   const detail =
     evaluatedMessage(messageProgram, bindings, budget) ?? (rule.message?.trim() || `failed rule: ${rule.rule.trim()}`);
-  const field = `${where}${rule.fieldPath ?? ""}`.replace(/^\./, "") || "<nil>";
+  const field = `${where}${path}`.replace(/^\./, "") || "<nil>";
   // Whole objects and lists are not shown.
   const whole = typeof value === "object";
   switch (rule.reason) {
