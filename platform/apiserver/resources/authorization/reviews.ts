@@ -192,7 +192,10 @@ function checkLocal(spec: ReviewSpec, written: string, asked: string): void {
   const { resourceAttributes: r, nonResourceAttributes: n } = spec;
   if (r && (r.namespace ?? "") !== written)
     causes.push(invalidValue("spec.resourceAttributes.namespace", r.namespace ?? "", "must match metadata.namespace"));
-  if (n) causes.push(invalidValue("spec.nonResourceAttributes", n, "disallowed on this kind of request"));
+  if (n)
+    causes.push(
+      invalidValue("spec.nonResourceAttributes", goValue(n, NON_RESOURCE), "disallowed on this kind of request"),
+    );
   if (causes.length > 0) throw invalid(REVIEW, "", causes);
   if (written !== asked) throw badRequest(`spec.resourceAttributes.namespace must match namespace: ${asked}`);
 }

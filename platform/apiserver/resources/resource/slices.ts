@@ -4,6 +4,7 @@ import type { ResourceSlice, ResourceSliceSpec } from "#sdk/api/generated/types.
 import type { ResourceFacts } from "#sdk/api/schema.ts";
 import { type Causes, invalidValue, required } from "../../registry/causes.ts";
 import { genericStrategy } from "../../registry/generic.ts";
+import { type GoField, goValue } from "../../registry/go-names.ts";
 import type { Strategy } from "../../registry/strategy.ts";
 import { as } from "../as.ts";
 import { immutable, subdomain } from "../checks.ts";
@@ -14,6 +15,16 @@ import { type Device, validateCounterSet, validateDevice } from "./slice-devices
 
 const DEVICES_MAX = { plain: 128, advanced: 64 };
 const COUNTER_SETS_MAX = 8;
+
+const REQUIREMENT: readonly GoField[] = [
+  { go: "Key", json: "key", zero: "" },
+  { go: "Operator", json: "operator", zero: "" },
+  { go: "Values", json: "values" },
+];
+const TERM: readonly GoField[] = [
+  { go: "MatchExpressions", json: "matchExpressions", of: REQUIREMENT },
+  { go: "MatchFields", json: "matchFields", of: REQUIREMENT },
+];
 
 const CHOICES = ["nodeName", "nodeSelector", "allNodes", "perDeviceNodeSelection"] as const;
 const ONE_CHOICE = "exactly one of `nodeName`, `nodeSelector`, `allNodes`, `perDeviceNodeSelection` is required";
@@ -30,7 +41,11 @@ function validatePlacement(spec: Partial<ResourceSliceSpec>): Causes {
     causes.push(...validateNodeSelector(nodeSelector, "spec.nodeSelector"));
     if (terms.length !== 1)
       causes.push(
-        invalidValue("spec.nodeSelector.nodeSelectorTerms", terms, "must have exactly one node selector term"),
+        invalidValue(
+          "spec.nodeSelector.nodeSelectorTerms",
+          goValue(terms, TERM),
+          "must have exactly one node selector term",
+        ),
       );
   }
   for (const flag of ["allNodes", "perDeviceNodeSelection"] as const)
