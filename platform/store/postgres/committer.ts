@@ -128,6 +128,7 @@ export class Committer {
         const session = await Session.open(databaseUrl, "committer", sql.COMMITTER_SETTINGS);
         this.#session = session;
         this.#known.forget();
+        this.#known.system = (await session.query<{ system: string }>(sql.SYSTEM))[0]?.system ?? "";
         await raiseAfterCrash(session, partitionRevisions);
         return session;
       } catch (error) {

@@ -205,7 +205,7 @@ export async function transactKnown(
   const decision = decide(writes, state, known.counter + 1);
   if (decision.accepted.length === 0 || decision.results.some((result) => !result.ok)) return undefined;
   const mark = randomInt(MARK_END);
-  const values = [...applyValues(decision), known.counter, mark, relaxed];
+  const values = [...applyValues(decision), known.counter, mark, relaxed, known.system];
   const moved = decision.ledgers.size > 0 ? ledgerRows(state, decision) : undefined;
   const newest = known.counter + decision.accepted.length;
   decided(decision, newest, { mark });

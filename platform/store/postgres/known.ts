@@ -27,6 +27,9 @@ export class Known {
   #afterMiss = ASK_FIRST_MIN;
   #calm = 0;
 
+  /** The cluster that the connection is to (SYSTEM). */
+  system = "";
+
   get counter(): Revision | undefined {
     return this.#counter;
   }

@@ -28,6 +28,9 @@ export const TAKE_REVISIONS: Statement = {
     RETURNING revision, epoch, pg_current_xact_id()::text AS xid`,
 };
 
+/** Which cluster a connection is to. */
+export const SYSTEM: Statement = { text: "SELECT system_identifier::text AS system FROM pg_control_system()" };
+
 /** What a batch is decided on. $1…$4: keys as parallel arrays; `at` is the index among them. */
 export const READ_KEYS: Statement = {
   name: "read_keys",
@@ -92,13 +95,13 @@ export const APPLY: Statement = {
 
 /**
  * The same as a transaction of its own, if the counter still is at $15 and there was no crash: otherwise \`taken\` is 0 and nothing was done.
- * $16: the first row's mark; $17: relaxed. The rows come out of \`taken\`, so the counter is locked before anything is touched.
+ * $16: the first row's mark; $17: relaxed; $18: SYSTEM, with which the marker is checked as store_identity() does, which reads a file each time. The rows come out of \`taken\`, so the counter is locked before anything is touched.
  */
 const applyKnown = (ledgers: string, ledgersDone: string) => `WITH taken AS MATERIALIZED (
       UPDATE counter SET revision = revision + $13::bigint,
         id = id + ((revision + $13::bigint) / ${REVISIONS_A_NUMBER} > revision / ${REVISIONS_A_NUMBER})::int
       WHERE ${COUNTER_ROW} AND revision = $15::bigint
-        AND EXISTS (SELECT FROM crash_marker WHERE identity = store_identity())
+        AND EXISTS (SELECT FROM crash_marker WHERE identity = $18 || '/' || pg_relation_filenode('crash_marker')::text)
       RETURNING revision),
     w AS MATERIALIZED (SELECT w.* FROM taken, ${W}),
     ${writes("CASE WHEN w.revision = $15::bigint + 1 THEN $16::bigint END")}${ledgers}
@@ -109,17 +112,17 @@ const applyKnown = (ledgers: string, ledgersDone: string) => `WITH taken AS MATE
 
 export const APPLY_KNOWN: Statement = { name: "apply_known", text: applyKnown("", "") };
 
-/** With $18…$22: ledgers to store; $23…$25: ledgers to drop. */
+/** With $19…$23: ledgers to store; $24…$26: ledgers to drop. */
 export const APPLY_KNOWN_WITH_LEDGERS: Statement = {
   name: "apply_known_with_ledgers",
   text: applyKnown(
     `,
     stored AS (
       INSERT INTO ledger (tenant, ledger, resource, used, "limit")
-      SELECT l.* FROM taken, unnest($18::bigint[], $19::text[], $20::text[], $21::bigint[], $22::bigint[]) AS l
+      SELECT l.* FROM taken, unnest($19::bigint[], $20::text[], $21::text[], $22::bigint[], $23::bigint[]) AS l
       ON CONFLICT (tenant, ledger, resource) DO UPDATE SET used = excluded.used, "limit" = excluded."limit" RETURNING 1),
     dropped AS (
-      DELETE FROM ledger l USING taken, unnest($23::bigint[], $24::text[], $25::text[]) AS k (tenant, ledger, resource)
+      DELETE FROM ledger l USING taken, unnest($24::bigint[], $25::text[], $26::text[]) AS k (tenant, ledger, resource)
       WHERE l.tenant = k.tenant AND l.ledger = k.ledger AND l.resource = k.resource RETURNING 1)`,
     ", (SELECT count(*) FROM stored) + (SELECT count(*) FROM dropped)",
   ),
