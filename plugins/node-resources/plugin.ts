@@ -1,6 +1,6 @@
 import { readConfig } from "#sdk/plugin/config.ts";
 import { defineFilter, defineNodes, defineScore } from "#sdk/plugin/define.ts";
-import { NodeTable, scores, verdicts } from "#sdk/plugin/scheduling.ts";
+import { type NodeRow, NodeTable, scores, verdicts, verdictsOfRoom } from "#sdk/plugin/scheduling.ts";
 import { fit, type Ignored } from "./resources.ts";
 import { type Scorer, type ScoringStrategy, scorerOf } from "./scoring.ts";
 
@@ -15,7 +15,12 @@ export const filter = defineFilter({
   evaluate(pods, ids) {
     ignored ??= readConfig<Ignored>();
     const without = ignored;
-    return pods.map((pod) => verdicts(table, ids, (node) => fit(pod, node, without)));
+    return pods.map((pod) => {
+      const judge = (node: NodeRow<unknown>) => fit(pod, node, without);
+      const { ephemeralStorage, others } = pod.requests;
+      const usual = ephemeralStorage <= 0 && others.length === 0;
+      return usual ? verdictsOfRoom(table, pod.requests, ids, judge) : verdicts(table, ids, judge);
+    });
   },
 });
 

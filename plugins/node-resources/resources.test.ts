@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { NodeTable, normalizeByMaximum, verdicts } from "#sdk/plugin/scheduling.ts";
+import { NodeTable, normalizeByMaximum, verdicts, verdictsOfRoom } from "#sdk/plugin/scheduling.ts";
 import type { Amounts, NodeDelta } from "#sdk/plugin/types.ts";
 import { fit } from "./resources.ts";
 import { balancedScorer, CPU_AND_MEMORY, scorerOf } from "./scoring.ts";
@@ -107,6 +107,37 @@ test("equal outcomes are said once", () => {
   table.apply(delta({ whole: true, nodes }));
   const { codes, outcomes } = verdicts(table, [0, 1, 2, 9], (row) => fit(pod(amounts(15, 0)), row));
   assert.deepEqual([codes, outcomes.length], [[1, 1, 0, 2], 2]);
+});
+
+test("what is said by nodes' room is what is said by asking each, whatever changed", () => {
+  const table = new NodeTable(() => undefined);
+  let seed = 1;
+  const random = (below: number) => {
+    seed = (seed * 48_271) % 2_147_483_647;
+    return seed % below;
+  };
+  const ids = Array.from({ length: 12 }, (_, id) => id);
+  const some = () => ids.filter(() => random(3) === 0);
+  for (let round = 0; round < 200; round++) {
+    const nodes = some().map((id) => ({
+      id,
+      name: `n${id}`,
+      allocatable: amounts(random(5), random(5)),
+      podsMax: random(4),
+      object: "",
+    }));
+    const usage = some().map((id) => ({
+      id,
+      requested: amounts(random(6), random(6)),
+      nonzeroCpuMilli: 0,
+      nonzeroMemory: 0,
+      pods: random(4),
+    }));
+    table.apply(delta({ whole: random(20) === 0, removed: random(4) === 0 ? some() : [], nodes, usage }));
+    const asked = pod(amounts(random(4), random(4)));
+    const judge = (row: Parameters<typeof fit>[1]) => fit(asked, row);
+    assert.deepEqual(verdictsOfRoom(table, asked.requests, ids, judge), verdicts(table, ids, judge));
+  }
 });
 
 test("scores are scaled by the greatest, as upstream's DefaultNormalizeScore", () => {

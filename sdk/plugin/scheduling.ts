@@ -31,9 +31,18 @@ export interface Changes {
   pods: PodChange[];
 }
 
+/** What nodes have left, by their ids: the interpreter reads numbers of an array several times faster than those of objects. */
+export interface Room {
+  readonly cpuMilli: number[];
+  readonly memory: number[];
+  /** 0 where there is no such node. */
+  readonly pods: number[];
+}
+
 /** T: what is kept of a node, G: what is kept of a group of pods. */
 export class NodeTable<T, G = undefined> {
   readonly groups = new Map<number, G>();
+  readonly room: Room = { cpuMilli: [], memory: [], pods: [] };
   readonly #rows: (NodeRow<T> | undefined)[] = [];
   readonly #parse: (object: string) => T;
   readonly #parseGroup: ((object: string) => G) | undefined;
@@ -48,8 +57,12 @@ export class NodeTable<T, G = undefined> {
     if (delta.whole) {
       this.#rows.length = 0;
       this.groups.clear();
+      for (const column of Object.values(this.room)) column.length = 0;
     }
-    for (const id of delta.removed) this.#rows[id] = undefined;
+    for (const id of delta.removed) {
+      this.#rows[id] = undefined;
+      this.room.pods[id] = 0;
+    }
     for (const { id, name, allocatable, podsMax, object } of delta.nodes) {
       const facts = this.#parse(object);
       const row = this.#rows[id];
@@ -63,8 +76,18 @@ export class NodeTable<T, G = undefined> {
       const row = this.#rows[id];
       if (row) Object.assign(row, usage);
     }
+    for (const { id } of delta.nodes) this.#measure(id);
+    for (const { id } of delta.usage) this.#measure(id);
     const pods = this.#place(delta);
     return { nodes: delta.whole || delta.removed.length > 0 || delta.nodes.length > 0, pods };
+  }
+
+  #measure(id: number): void {
+    const row = this.#rows[id];
+    if (!row) return;
+    this.room.cpuMilli[id] = row.allocatable.cpuMilli - row.requested.cpuMilli;
+    this.room.memory[id] = row.allocatable.memory - row.requested.memory;
+    this.room.pods[id] = row.podsMax - row.pods;
   }
 
   #place(delta: NodeDelta): PodChange[] {
@@ -140,6 +163,33 @@ export function verdicts<T, G>(
       lastCode = outcomes.indexOf(verdict) + 1 || outcomes.push(verdict);
     }
     codes[i] = verdict ? lastCode : 0;
+  }
+  return { codes, outcomes };
+}
+
+/** As `verdicts`, of nodes that lack room for so much CPU and memory and one more pod; the others fit, and are not asked about. */
+export function verdictsOfRoom<T, G>(
+  table: NodeTable<T, G>,
+  { cpuMilli, memory }: Pick<Amounts, "cpuMilli" | "memory">,
+  nodes: ArrayLike<number>,
+  judge: (row: NodeRow<T>) => Outcome | undefined,
+): Verdicts {
+  const { cpuMilli: cpus, memory: memories, pods } = table.room;
+  // What asks for nothing of something fits where that is used up.
+  const cpuWanted = cpuMilli > 0 ? cpuMilli : Number.NEGATIVE_INFINITY;
+  const memoryWanted = memory > 0 ? memory : Number.NEGATIVE_INFINITY;
+  const outcomes: Outcome[] = [];
+  const count = nodes.length;
+  const codes = new Array<number>(count);
+  for (let i = 0; i < count; i++) {
+    const id = nodes[i] as number;
+    if ((pods[id] as number) > 0 && cpuWanted <= (cpus[id] as number) && memoryWanted <= (memories[id] as number)) {
+      codes[i] = 0;
+      continue;
+    }
+    const row = table.row(id);
+    const verdict = row ? judge(row) : GONE;
+    codes[i] = verdict ? outcomes.indexOf(verdict) + 1 || outcomes.push(verdict) : 0;
   }
   return { codes, outcomes };
 }
