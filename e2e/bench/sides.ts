@@ -285,6 +285,8 @@ async function startUpstream(
         "--endpoint-reconciler-type=none",
         `--cert-dir=${join(dir, "serving")}-${i}`,
         "--authorization-mode=Node,RBAC",
+        // As clusters have it; without it privileged containers are refused.
+        "--allow-privileged=true",
         `--client-ca-file=${pki("ca.crt")}`,
         `--service-account-key-file=${pki("sa.pub")}`,
         `--service-account-signing-key-file=${pki("sa.key")}`,

@@ -30,6 +30,18 @@ describe("the replies of two servers", () => {
     assert.match(difference(status("a", "b"), status("a")) ?? "", /causes/);
   });
 
+  it("agree when they differ in what only the original prints, and in names that a server makes up", () => {
+    const refused = (message: string) => ({
+      code: 422,
+      body: { ...status("spec").body, message, details: { causes: [{ reason: "x", field: "spec", message }] } },
+    });
+    const told = "Forbidden: spec is immutable";
+    assert.equal(difference(refused(`${told}\n  core.Spec{}`), refused(told)), undefined);
+    const owned = (name: string) => ({ code: 200, body: { fieldsV1: { [`k:{"name":"${name}"}`]: {} } } });
+    assert.equal(difference(owned("kube-api-access-abcde"), owned("kube-api-access-fghij")), undefined);
+    assert.match(difference(owned("a"), owned("b")) ?? "", /^\.fieldsV1/);
+  });
+
   it("differ first in their code, with what both said", () => {
     assert.equal(difference({ code: 201, body: {} }, status("a")), "code: original 201 , here 422 a");
   });

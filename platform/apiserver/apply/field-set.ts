@@ -6,6 +6,7 @@
  * Nodes without members below them are never kept.
  */
 import type { Json, JsonObject } from "#sdk/api/object.ts";
+import { isObject } from "./json.ts";
 
 export interface FieldSet {
   member: boolean;
@@ -146,7 +147,16 @@ function elementText(element: string): string {
   if (element.startsWith("v:")) return `[=${element.slice(2)}]`;
   if (element.startsWith("i:")) return `[${element.slice(2)}]`;
   const keys = Object.entries(parseElement(element) as JsonObject);
-  return `[${keys.map(([name, value]) => `${name}=${JSON.stringify(value)}`).join(",")}]`;
+  return `[${keys.map(([name, value]) => `${name}=${keyText(value as Json)}`).join(",")}]`;
+}
+
+/** A key's value as upstream's paths show it (value.ToString): what is no scalar has marks around a list only. */
+function keyText(value: Json): string {
+  if (Array.isArray(value)) return `[${value.map(keyText).join(",")}]`;
+  if (!isObject(value)) return JSON.stringify(value);
+  return Object.keys(value)
+    .map((key) => `${key}=${keyText(value[key] ?? null)}`)
+    .join("");
 }
 
 // FieldsV1

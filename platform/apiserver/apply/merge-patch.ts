@@ -7,11 +7,12 @@ export function mergePatch(target: Json | undefined, patch: Json): Json {
   if (Array.isArray(patch)) return isObject(target) ? patch : patch.map(withoutNulls);
   if (!isObject(patch)) return patch;
   const base = isObject(target) ? target : {};
-  const out: JsonObject = { ...base };
-  for (const key of Object.keys(patch)) {
-    const value = patch[key];
-    if (value === null) delete out[key];
-    else if (value !== undefined) put(out, key, mergePatch(own(base, key), value));
+  const out: JsonObject = {};
+  // In the order of the keys, as Go writes a map: the first field that cannot be decoded is the one that is told.
+  for (const key of [...new Set([...Object.keys(base), ...Object.keys(patch)])].sort()) {
+    const [old, value] = [own(base, key), own(patch, key)];
+    const merged = value === undefined ? old : value === null ? undefined : mergePatch(old, value);
+    if (merged !== undefined) put(out, key, merged);
   }
   return out;
 }
@@ -24,7 +25,7 @@ function withoutNulls(value: Json): Json {
   if (Array.isArray(value)) return value.map(withoutNulls);
   if (!isObject(value)) return value;
   const out: JsonObject = {};
-  for (const key of Object.keys(value)) {
+  for (const key of Object.keys(value).sort()) {
     const field = value[key];
     if (field !== null && field !== undefined) put(out, key, withoutNulls(field));
   }

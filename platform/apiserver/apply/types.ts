@@ -66,6 +66,11 @@ export class ApplyType {
     return this.#fields;
   }
 
+  /** Declared to be an object, whatever is in it. */
+  get isObject(): boolean {
+    return this.#schema.type === "object";
+  }
+
   /** Unknown fields are kept and merged (custom resources that preserve unknown fields). */
   get preservesUnknown(): boolean {
     return this.kind === "any" || this.#schema.preserveUnknownFields === true;
@@ -80,9 +85,10 @@ function kindOf(schema: Schema): TypeKind {
   return "scalar";
 }
 
-/** Strings of a format are only known to be scalars (schemaconv's convertPrimitive), those of two types not even that. */
+/** Strings of a format are only known to be scalars (schemaconv's convertPrimitive), those that may be numbers not even that. */
 function scalarOf({ type, format }: Schema): ApplyType["scalar"] {
-  if (format === "int-or-string" || format === "quantity") return "open";
+  if (format === "int-or-string") return "open";
+  if (format === "quantity") return "untyped";
   if (type === "integer" || type === "number") return "numeric";
   if (type === "boolean") return "boolean";
   return format === undefined || format === "byte" || format === "raw" ? "string" : "untyped";

@@ -49,8 +49,12 @@ export function findMistakes(type: ApplyType, value: Value, duplicates = false):
 const DUPLICATE = ": duplicate entries for key ";
 
 function check(type: ApplyType, value: Value, path: string[], found: string[]): void {
-  if (value === null || value === undefined || type.kind === "any") return;
+  if (value === null || value === undefined) return;
   const report = (text: string) => found.push(path.length > 0 ? `${pathText(path)}: ${text}` : text);
+  if (type.kind === "any") {
+    if (type.isObject && !isObject(value)) report(`expected map, got &{${printed(value)}}`);
+    return;
+  }
   if (type.kind === "scalar") {
     const wanted = scalarMistake(type, value);
     if (wanted) report(wanted);

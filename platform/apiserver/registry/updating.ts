@@ -86,6 +86,8 @@ export class Updating {
     const pinned = Boolean(next.metadata.resourceVersion) && !request.retries;
     next.metadata.resourceVersion = old.metadata.resourceVersion;
     this.#pipeline.applyDefaults(entry, next);
+    // What is stored has its zeros: beside it, one left out would look like a change.
+    this.#pipeline.fillZeros(entry, next);
     const view = request.subresource === "" ? undefined : strategy.views[request.subresource];
     if (request.subresource !== "" && !view) throw notFoundResource();
     this.#prepare(context, entry, next, old, view !== undefined || request.raw === true);

@@ -50,7 +50,10 @@ test("wrong types are told as encoding/json tells them, embedded structs and nam
     POD,
     "quantities must match the regular expression '^([+-]?[0-9.]+)([eEinumkKMGTP]*[-+]?[0-9]*)$'",
   );
-  refused({ data: { a: "a*==" } }, "io.k8s.api.core.v1.Secret", "illegal base64 data at input byte 1");
+  const secret = "io.k8s.api.core.v1.Secret";
+  refused({ data: { a: "a*==" } }, secret, "illegal base64 data at input byte 1");
+  refused({ data: { a: {}, b: "a*==" } }, secret, `${at} object ${into} Secret.data of type []uint8`);
+  assert.deepEqual(decode({ data: { a: [104, 105], b: [] } }, secret).object, { data: { a: "aGk=", b: "" } });
 });
 
 test("unknown fields are dropped and told with their paths", () => {

@@ -11,6 +11,7 @@ import { canonicalTime, checkBase64, checkQuantity, DecodeError } from "./values
 export { DecodeError } from "./values.ts";
 
 const UNKNOWN_MAX = 100;
+const BYTE_MAX = 0xff;
 
 export interface Decoded {
   object: JsonObject;
@@ -109,6 +110,7 @@ class Decoder {
     }
     switch (schema.type) {
       case "string":
+        if (schema.format === "byte" && Array.isArray(value)) return this.bytes(value, place);
         return typeof value === "string"
           ? this.text(value, schema)
           : this.mismatch(value, place, leafType(schema, place));
@@ -134,6 +136,13 @@ class Decoder {
       this.wrongType ??= error.message; // as a wrong type is: the first one is told at the end
       return undefined;
     }
+  }
+
+  /** Bytes may be written one by one too. */
+  private bytes(value: Json[], place: Place): string {
+    const wrong = value.find((byte) => byte !== null && !(typeof byte === "number" && byte === (byte & BYTE_MAX)));
+    if (wrong !== undefined) this.mismatch(wrong, place, "uint8");
+    return Buffer.from(value.map(Number)).toString("base64");
   }
 
   /** An object with no fields of its own: anything goes, or nothing does. */

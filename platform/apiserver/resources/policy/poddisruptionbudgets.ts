@@ -25,8 +25,9 @@ const SPEC: readonly GoField[] = [
 
 /** `anyValues`: the selector had values that no label can have before. */
 function validate({ spec }: PodDisruptionBudget, anyValues = false): Causes {
-  const labels = spec?.selector?.matchLabels;
-  const selector = labels ? { ...spec.selector, matchLabels: sorted(labels) } : spec?.selector; // as Go prints maps
+  const { matchLabels, matchExpressions } = spec?.selector ?? {};
+  // As Go prints it: a struct's fields in their order, a map's sorted.
+  const selector = spec?.selector && { matchLabels: matchLabels && sorted(matchLabels), matchExpressions };
   const both = spec?.minAvailable !== undefined && spec.maxUnavailable !== undefined;
   return [
     ...(both

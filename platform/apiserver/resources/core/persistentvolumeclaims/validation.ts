@@ -53,7 +53,8 @@ function validateAgreement(source: DataSource | undefined, reference: DataSource
   const wrong = (detail: string) => [invalidValue(at, {}, detail)];
   if (reference.namespace) return wrong("may not be specified when dataSourceRef.namespace is specified");
   const { namespace: _, ...plain } = reference;
-  return same(source, plain) ? [] : wrong("must match dataSourceRef");
+  const { namespace: __, ...named } = source;
+  return same(named, plain) ? [] : wrong("must match dataSourceRef");
 }
 
 export function validateClaimSpec(spec: PersistentVolumeClaimSpec, at: string, kept = NOTHING_KEPT): Causes {

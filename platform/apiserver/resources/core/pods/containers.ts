@@ -147,12 +147,15 @@ export function validateContainers(context: ContainerContext, path: string): Cau
 }
 
 function validateInitRestart(container: Container, path: string, { initRestarts }: ContainerContext): Causes {
-  const causes = validateRestart(container, path);
-  if (container.restartPolicy === "Always" || initRestarts) return causes;
+  const { restartPolicy, restartPolicyRules: rules = [] } = container;
+  // Without a policy its rules are not looked at any further, as those of other containers are.
+  const missing = required(`${path}.restartPolicy`, "must specify restartPolicy when restart rules are used");
+  const causes = restartPolicy !== undefined ? validateRestart(container, path) : rules.length > 0 ? [missing] : [];
+  if (restartPolicy === "Always" || initRestarts) return causes;
   const detail = "must not be set to 'RestartContainer' for non-sidecar initContainers";
-  for (const [i, { restartPolicy }] of (container.resizePolicy ?? []).entries())
-    if (restartPolicy === "RestartContainer")
-      causes.push(invalidValue(`${path}.resizePolicy[${i}].restartPolicy`, restartPolicy, detail));
+  for (const [i, { restartPolicy: asked }] of (container.resizePolicy ?? []).entries())
+    if (asked === "RestartContainer")
+      causes.push(invalidValue(`${path}.resizePolicy[${i}].restartPolicy`, asked, detail));
   return causes;
 }
 
