@@ -78,6 +78,7 @@ export const catalogParamKinds =
     if (!found) return undefined;
     const { storage } = found.strategy;
     return {
+      resource: found.facts.resource,
       storeResource: found.storeResource,
       namespaced: found.facts.namespaced,
       fromStorage: (object) => (storage ? storage.fromStorage(object) : object),

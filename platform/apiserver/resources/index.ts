@@ -1,10 +1,10 @@
 /** The one list of kinds with rules of their own. Every other kind of the facts is served by the generic strategy. */
 import type { ResourceFacts } from "#sdk/api/schema.ts";
 import type { TokenKeys, TokenReviewer } from "../authn/serviceAccounts.ts";
-import type { Authorizer } from "../authz/authorizer.ts";
 import type { Rbac } from "../authz/rbac.ts";
 import { groupResource } from "../registry/catalog.ts";
 import type { Strategy } from "../registry/strategy.ts";
+import type { ParamReaders } from "./admissionregistration/params.ts";
 import { admissionPolicyBindingStrategy, admissionPolicyStrategy } from "./admissionregistration/policies.ts";
 import { webhookConfigurationStrategy } from "./admissionregistration/webhooks.ts";
 import { customResourceDefinitionStrategy } from "./apiextensions/customResourceDefinitions.ts";
@@ -52,12 +52,11 @@ import { storageClassStrategy, volumeAttributesClassStrategy } from "./storage/c
 import { csiDriverStrategy, csiNodeStrategy, csiStorageCapacityStrategy } from "./storage/csi.ts";
 import { volumeAttachmentStrategy } from "./storage/volumeattachments.ts";
 
-export interface ResourceConfig {
+export interface ResourceConfig extends ParamReaders {
   serviceCIDR: string;
   tokenKeys: TokenKeys;
   tokens: TokenReviewer;
   rbac: Rbac;
-  authorizer: Authorizer;
   tenants: TenantMaker;
 }
 
@@ -68,11 +67,11 @@ function makers(c: ResourceConfig): Record<string, StrategyMaker> {
     bindings: bindingsStrategy,
     "apiservices.apiregistration.k8s.io": apiServiceStrategy,
     configmaps: configMapStrategy,
-    "mutatingadmissionpolicies.admissionregistration.k8s.io": admissionPolicyStrategy,
-    "mutatingadmissionpolicybindings.admissionregistration.k8s.io": admissionPolicyBindingStrategy,
+    "mutatingadmissionpolicies.admissionregistration.k8s.io": admissionPolicyStrategy(c),
+    "mutatingadmissionpolicybindings.admissionregistration.k8s.io": admissionPolicyBindingStrategy(c),
     "mutatingwebhookconfigurations.admissionregistration.k8s.io": webhookConfigurationStrategy,
-    "validatingadmissionpolicies.admissionregistration.k8s.io": admissionPolicyStrategy,
-    "validatingadmissionpolicybindings.admissionregistration.k8s.io": admissionPolicyBindingStrategy,
+    "validatingadmissionpolicies.admissionregistration.k8s.io": admissionPolicyStrategy(c),
+    "validatingadmissionpolicybindings.admissionregistration.k8s.io": admissionPolicyBindingStrategy(c),
     "validatingwebhookconfigurations.admissionregistration.k8s.io": webhookConfigurationStrategy,
     endpoints: endpointsStrategy,
     events: eventStrategy,

@@ -3,6 +3,7 @@ import { readFileSync } from "node:fs";
 import { hostname, networkInterfaces } from "node:os";
 import { join } from "node:path";
 import { quotaAccounting } from "#platform/apiserver/admission/quota.ts";
+import { catalogParamKinds } from "#platform/apiserver/admission/versions.ts";
 import { Aggregation } from "#platform/apiserver/aggregation/aggregation.ts";
 import { ensureAuthenticationConfig, FRONT_PROXY_NAME } from "#platform/apiserver/aggregation/authentication-config.ts";
 import { frontProxy } from "#platform/apiserver/authn/front-proxy.ts";
@@ -234,6 +235,8 @@ export const start: StartRole = async ({ config, log }) => {
     tokens: identity.reviewer,
     rbac,
     authorizer,
+    store,
+    paramKinds: (tenant, kind) => catalogParamKinds(() => catalog)(tenant, kind),
     tenants: maker,
   });
   const catalog = new Catalog(resources(), strategyFor);

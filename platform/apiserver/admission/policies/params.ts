@@ -6,6 +6,8 @@ import type { DynamicObject } from "#sdk/api/object.ts";
 import { decode } from "../../registry/document.ts";
 
 export interface ParamResource {
+  /** Its name in URLs. */
+  resource: string;
   storeResource: string;
   namespaced: boolean;
   /** In the version that the policy names. */

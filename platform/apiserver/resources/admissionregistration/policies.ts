@@ -27,6 +27,7 @@ import {
 import { genericStrategy } from "../../registry/generic.ts";
 import type { Strategy } from "../../registry/strategy.ts";
 import { chosen, each, oneOf, same, subdomain } from "../checks.ts";
+import { type ParamReaders, readsParamKind, readsParams } from "./params.ts";
 import {
   defaultMatchResources,
   FAILURE_POLICIES,
@@ -207,21 +208,24 @@ function validatePolicy(object: DynamicObject, mutating: boolean, old?: DynamicO
   return causes;
 }
 
-export const admissionPolicyStrategy = (facts: ResourceFacts): Strategy => {
-  const mutating = facts.kind === "MutatingAdmissionPolicy";
-  return genericStrategy(facts, {
-    generation: true,
-    allowUnconditionalUpdate: false,
-    applyDefaults(object) {
-      object.spec ??= {};
-      const spec = specOf(object);
-      spec.failurePolicy ??= "Fail";
-      defaultMatchResources(spec.matchConstraints);
-    },
-    validate: (object) => validatePolicy(object, mutating),
-    validateUpdate: (next, old) => validatePolicy(next, mutating, old),
-  });
-};
+export const admissionPolicyStrategy =
+  (readers: ParamReaders) =>
+  (facts: ResourceFacts): Strategy => {
+    const mutating = facts.kind === "MutatingAdmissionPolicy";
+    return genericStrategy(facts, {
+      generation: true,
+      allowUnconditionalUpdate: false,
+      applyDefaults(object) {
+        object.spec ??= {};
+        const spec = specOf(object);
+        spec.failurePolicy ??= "Fail";
+        defaultMatchResources(spec.matchConstraints);
+      },
+      validate: (object) => validatePolicy(object, mutating),
+      validateUpdate: (next, old) => validatePolicy(next, mutating, old),
+      authorizeWrite: readsParamKind(facts, readers),
+    });
+  };
 
 interface BindingSpec {
   policyName?: string;
@@ -273,12 +277,16 @@ function validateBinding(object: DynamicObject, mutating: boolean): Causes {
   ];
 }
 
-export const admissionPolicyBindingStrategy = (facts: ResourceFacts): Strategy => {
-  const mutating = facts.kind === "MutatingAdmissionPolicyBinding";
-  return genericStrategy(facts, {
-    generation: true,
-    allowUnconditionalUpdate: false,
-    applyDefaults: (object) => defaultMatchResources(((object.spec ?? {}) as BindingSpec).matchResources),
-    validate: (object) => validateBinding(object, mutating),
-  });
-};
+export const admissionPolicyBindingStrategy =
+  (readers: ParamReaders) =>
+  (facts: ResourceFacts): Strategy => {
+    const mutating = facts.kind === "MutatingAdmissionPolicyBinding";
+    const policies = mutating ? "mutatingadmissionpolicies" : "validatingadmissionpolicies";
+    return genericStrategy(facts, {
+      generation: true,
+      allowUnconditionalUpdate: false,
+      applyDefaults: (object) => defaultMatchResources(((object.spec ?? {}) as BindingSpec).matchResources),
+      validate: (object) => validateBinding(object, mutating),
+      authorizeWrite: readsParams(facts, policies, readers),
+    });
+  };

@@ -4,11 +4,13 @@ import { resourceByName } from "#sdk/api/facts.ts";
 import type { DynamicObject } from "#sdk/api/object.ts";
 import type { Causes } from "../../registry/causes.ts";
 import type { RequestContext, Strategy } from "../../registry/strategy.ts";
+import type { ParamReaders } from "./params.ts";
 import { admissionPolicyBindingStrategy, admissionPolicyStrategy } from "./policies.ts";
 import { webhookConfigurationStrategy } from "./webhooks.ts";
 
 const GROUP = "admissionregistration.k8s.io";
 const context = {} as RequestContext;
+const readers = {} as ParamReaders;
 const strategyOf = (resource: string, make: (facts: never) => Strategy): Strategy => {
   const facts = resourceByName(GROUP, resource);
   if (!facts) throw new Error(`no facts of ${resource}`);
@@ -81,7 +83,7 @@ describe("a webhook configuration", () => {
 });
 
 describe("an admission policy", () => {
-  const strategy = strategyOf("validatingadmissionpolicies", admissionPolicyStrategy);
+  const strategy = strategyOf("validatingadmissionpolicies", admissionPolicyStrategy(readers));
   const match = {
     resourceRules: [{ operations: ["CREATE"], apiGroups: [""], apiVersions: ["v1"], resources: ["pods"] }],
   };
@@ -147,7 +149,7 @@ describe("an admission policy", () => {
   });
 
   it("is bound by one that names it and says what is done", () => {
-    const binding = strategyOf("validatingadmissionpolicybindings", admissionPolicyBindingStrategy);
+    const binding = strategyOf("validatingadmissionpolicybindings", admissionPolicyBindingStrategy(readers));
     const of = (spec: object) => shown(binding.validate?.({ metadata: { name: "b" }, spec } as never, context));
     deepEqual(of({ policyName: "p", validationActions: ["Deny"] }), []);
     deepEqual(of({}), ["spec.policyName Required", "spec.validationActions Required"]);
