@@ -106,7 +106,7 @@ test("equal outcomes are said once", () => {
   }));
   table.apply(delta({ whole: true, nodes }));
   const { codes, outcomes } = verdicts(table, [0, 1, 2, 9], (row) => fit(pod(amounts(15, 0)), row));
-  assert.deepEqual([codes, outcomes.length], [[1, 1, 0, 2], 2]);
+  assert.deepEqual([Array.from(codes), outcomes.length], [[1, 1, 0, 2], 2]);
 });
 
 test("what is said by nodes' room is what is said by asking each, whatever changed", () => {

@@ -152,7 +152,8 @@ export function verdicts<T, G>(
   judge: (row: NodeRow<T>) => Outcome | undefined,
 ): Verdicts {
   const outcomes: Outcome[] = [];
-  const codes = new Array<number>(nodes.length);
+  // A typed array crosses in one piece.
+  const codes = new Uint16Array(nodes.length);
   let last: Outcome | undefined;
   let lastCode = 0;
   for (let i = 0; i < nodes.length; i++) {
@@ -180,11 +181,10 @@ export function verdictsOfRoom<T, G>(
   const memoryWanted = memory > 0 ? memory : Number.NEGATIVE_INFINITY;
   const outcomes: Outcome[] = [];
   const count = nodes.length;
-  const codes = new Array<number>(count);
+  const codes = new Uint16Array(count);
   for (let i = 0; i < count; i++) {
     const id = nodes[i] as number;
     if ((pods[id] as number) > 0 && cpuWanted <= (cpus[id] as number) && memoryWanted <= (memories[id] as number)) {
-      codes[i] = 0;
       continue;
     }
     const row = table.row(id);
