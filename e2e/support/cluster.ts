@@ -10,6 +10,7 @@ import { delay } from "#platform/base/clock.ts";
 import { type Config, paths } from "#platform/main/config.ts";
 import { ensurePki } from "#platform/main/pki.ts";
 import { installPlugins } from "#platform/main/plugin-users.ts";
+import { nodeOptions } from "#platform/main/specs.ts";
 import { loadKubeconfig } from "#sdk/client/kubeconfig.ts";
 import { HttpClient } from "./http.ts";
 
@@ -40,7 +41,7 @@ export class RoleProcess {
   start(): void {
     const log = openSync(this.#log, "a");
     this.#logged = statSync(this.#log).size;
-    const args = ["--disable-warning=ExperimentalWarning", cli, "role", this.#role, "--data-dir", this.dataDir];
+    const args = [...nodeOptions(this.#role), cli, "role", this.#role, "--data-dir", this.dataDir];
     this.#child = spawn(process.execPath, args, { stdio: ["ignore", log, log] });
   }
 
