@@ -62,6 +62,9 @@ test("who may not read an object binds no policy to it", async () => {
   const write = readsParams(facts("validatingadmissionpolicybindings"), "validatingadmissionpolicies", none.readers);
   await write?.(binding, binding, context);
   equal(none.asked.length, 0);
-  await rejects(async () => write?.(binding, undefined, context), /does not have "get" permission on the object/);
+  await rejects(async () => write?.(binding, undefined, context), /unable to get policy p to determine minimum/);
+  const unknown = readersOf({ paramKind: { apiVersion: "v1", kind: "Unknown" } }).readers;
+  const other = readsParams(facts("validatingadmissionpolicybindings"), "validatingadmissionpolicies", unknown);
+  await rejects(async () => other?.(binding, undefined, context), /unable to resolve paramKind &\{v1 Unknown\} to/);
   deepEqual(none.asked, [{ ...where, group: "*", version: "*", resource: "*" }]);
 });

@@ -44,6 +44,9 @@ function resourceOf(kind: ParamKind | undefined, context: RequestContext, { para
   return { group: group ?? "", version: version ?? "", resource: paramKinds(context.tenant, kind)?.resource ?? "*" };
 }
 
+const unresolved = (kind: ParamKind | undefined, { resource }: ReturnType<typeof resourceOf>): string | undefined =>
+  kind && resource === "*" ? `resolve paramKind &{${kind.apiVersion} ${kind.kind}}` : undefined;
+
 async function mayGet(
   { authorizer }: ParamReaders,
   { tenant, user }: RequestContext,
@@ -84,6 +87,10 @@ export const readsParams =
     const what = resourceOf(paramsOf(policy).paramKind, context, readers);
     const where = { namespace: paramRef.namespace ?? "", name: paramRef.name ?? "" };
     if (await mayGet(readers, context, what, where)) return;
-    const why = `user ${userText(context.user)} does not have "get" permission on the object referenced by paramRef`;
+    const user = `user ${userText(context.user)} does not have "get" permission`;
+    const unknown = policy ? unresolved(paramsOf(policy).paramKind, what) : `get policy ${policyName}`;
+    const why = unknown
+      ? `unable to ${unknown} to determine minimum required permissions and ${user} for all groups, versions and resources`
+      : `${user} on the object referenced by paramRef`;
     throw invalid(facts, object.metadata.name ?? "", [forbiddenField("spec.paramRef", why)]);
   };
