@@ -102,9 +102,19 @@ async function defaultClass(store: Store, tenant: TenantId): Promise<PriorityCla
   return classes.sort((a, b) => (a.value ?? 0) - (b.value ?? 0))[0];
 }
 
+/** What a pod got when it was created is not taken from it by a client that leaves it out. */
+function keepPriority({ operation, resource, subresource, object, oldObject }: AdmissionAttributes): void {
+  if (operation !== "UPDATE" || resource.group !== "" || resource.resource !== "pods" || subresource !== "") return;
+  if (!object || !oldObject) return;
+  const [{ spec }, { spec: old }] = [podOf(object), podOf(oldObject)];
+  if (old.priority !== undefined) spec.priority ??= old.priority;
+  if (old.preemptionPolicy !== undefined) spec.preemptionPolicy ??= old.preemptionPolicy;
+}
+
 export function priorities(store: Store): AdmissionRule {
   return {
     async mutate(attributes) {
+      keepPriority(attributes);
       if (!isPodCreate(attributes)) return;
       const { metadata, spec } = podOf(attributes.object);
       const name = spec.priorityClassName;

@@ -79,7 +79,9 @@ function applyProducer(
       const kind = `${gvk.group}/${gvk.version}, Kind=${gvk.kind}`;
       const name = `${object.metadata.namespace ?? ""}/${info.name}; ${kind}`;
       const from = error.why.startsWith("illegal base64 data") ? "error decoding from json: " : "";
-      const why = `unable to convert unstructured object to ${kind}: ${from}${error.why}`;
+      // Types that read themselves are not told where they stand.
+      const told = error.why.replace(/Go struct field \S+ of type/, "Go value of type");
+      const why = `unable to convert unstructured object to ${kind}: ${from}${told}`;
       throw new StatusError(500, "", `failed to convert new object (${name}) to proper version: ${why}`);
     }
   };
