@@ -13,6 +13,7 @@ import { isReason } from "#sdk/api/status.ts";
 import { createClient } from "#sdk/client/client.ts";
 import { loadKubeconfig } from "#sdk/client/kubeconfig.ts";
 import type { Client } from "#sdk/client/port.ts";
+import { until } from "#sdk/testing/until.ts";
 import { type Config, paths } from "../config.ts";
 import { ensurePki } from "../pki.ts";
 import type { RunningRole } from "../role.ts";
@@ -280,4 +281,24 @@ test("nobody can shut everybody out by flow control: what must be there cannot b
   for await (const event of back) if (event.type === "ADDED") break;
   ended.abort();
   assert.notEqual((await client().get<DynamicObject>(schemas, { name: "exempt" })).metadata.uid, old.metadata.uid);
+});
+
+test("a flow schema tells whether there is the priority level that it names", { timeout: 30_000 }, async () => {
+  const flow = (resource: string) => ({ group: "flowcontrol.apiserver.k8s.io", version: "v1", resource });
+  const [schemas, levels] = [flow("flowschemas"), flow("prioritylevelconfigurations")];
+  const made = (kind: string, name: string, spec: object) =>
+    ({ apiVersion: "flowcontrol.apiserver.k8s.io/v1", kind, metadata: { name }, spec }) as unknown as DynamicObject;
+  const says = (status: string, reason: string) =>
+    until(async () => {
+      const schema = await client().get(schemas, { name: "loose" });
+      const { conditions = [] } = (schema as unknown as { status: { conditions?: Record<string, string>[] } }).status;
+      return conditions.some((c) => c["type"] === "Dangling" && c["status"] === status && c["reason"] === reason);
+    });
+  await client().create(schemas, made("FlowSchema", "loose", { priorityLevelConfiguration: { name: "later" } }));
+  await says("True", "NotFound");
+  const limited = { limitResponse: { type: "Reject" } };
+  await client().create(levels, made("PriorityLevelConfiguration", "later", { type: "Limited", limited }));
+  await says("False", "Found");
+  await client().delete(levels, { name: "later" });
+  await says("True", "NotFound");
 });

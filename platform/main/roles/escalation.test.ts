@@ -225,3 +225,37 @@ test("approving and signing need a verb on the signer, and nobody asks for a mas
       ),
   );
 });
+
+test("parameters of admission policies are read only for who may read them", async () => {
+  const GROUP = "admissionregistration.k8s.io";
+  const policies = { group: GROUP, version: "v1", resource: "validatingadmissionpolicies" };
+  const author = await userWith("policist", [{ apiGroups: [GROUP], resources: ["*"], verbs: ["*"] }], {
+    verb: "create",
+    ...policies,
+  });
+  const rule = { apiGroups: [""], apiVersions: ["v1"], operations: ["CREATE"], resources: ["pods"] };
+  const policy = {
+    apiVersion: `${GROUP}/v1`,
+    kind: "ValidatingAdmissionPolicy",
+    metadata: { name: "peeks" },
+    spec: {
+      paramKind: { apiVersion: "v1", kind: "Secret" },
+      matchConstraints: { resourceRules: [rule] },
+      validations: [{ expression: "false", messageExpression: "string(params.data)" }],
+    },
+  } as unknown as DynamicObject;
+  await assert.rejects(author.create(policies, policy), (error: Error) => {
+    assert.match(error.message, /spec\.paramKind: Forbidden: user &\{policist {2}\[.*\] map\[\]\} must have "get"/);
+    return isReason(error, "Invalid");
+  });
+  await admin.create(policies, policy);
+  const bindings = { ...policies, resource: "validatingadmissionpolicybindings" };
+  const paramRef = { name: "s", namespace: "kube-system", parameterNotFoundAction: "Deny" };
+  const spec = { policyName: "peeks", paramRef, validationActions: ["Deny"] };
+  const bound = { apiVersion: `${GROUP}/v1`, kind: "ValidatingAdmissionPolicyBinding", metadata: { name: "b" }, spec };
+  await assert.rejects(
+    author.create(bindings, bound as unknown as DynamicObject),
+    /spec\.paramRef: Forbidden: user .* does not have "get" permission on the object referenced by paramRef/,
+  );
+  await admin.create(bindings, bound as unknown as DynamicObject);
+});
