@@ -14,6 +14,7 @@ import type { Authorizer } from "./authz/authorizer.ts";
 import type { Fairness } from "./fairness/fairness.ts";
 import type { FeatureGates } from "./features/features.ts";
 import { Chain, type Trace } from "./http/chain.ts";
+import { type Component, serveComponents } from "./http/components.ts";
 import type { Exchange } from "./http/exchange.ts";
 import type { BodyDecoder, Patcher } from "./http/patches.ts";
 import { type PluginLog, sendLog } from "./http/plugin-log.ts";
@@ -62,6 +63,8 @@ export interface ServerParts {
   /** Absent without an audit policy. */
   audit?: Audit;
   features: FeatureGates;
+  /** What componentstatuses tell of. */
+  components: readonly Component[];
   liveness: readonly HealthCheck[];
   readiness: readonly HealthCheck[];
   /** Metrics of what is below the server, in the text exposition format. */
@@ -163,6 +166,7 @@ export async function startServer(parts: ServerParts): Promise<ListeningServer> 
     if (entry.storeResource === "pods" && STREAMING.has(info.subresource)) {
       throw new StatusError(400, "BadRequest", "Upgrade request required");
     }
+    if (entry.storeResource === "componentstatuses") return await serveComponents(exchange, entry, parts.components);
     if (info.subresource === "proxy") {
       const { location, credentials } = await proxied(exchange, entry);
       return await proxyRequest(exchange, location, credentials);

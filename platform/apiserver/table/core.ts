@@ -1,5 +1,6 @@
 /** Tables of the core group (pods have their own file), Leases and PriorityClasses. */
 import type {
+  ComponentStatus,
   ConfigMap,
   ControllerRevision,
   Endpoints,
@@ -190,6 +191,15 @@ export const priorityClasses = printer<PriorityClass>({
     since(o.metadata.creationTimestamp, now),
     o.preemptionPolicy ?? "",
   ],
+});
+
+export const componentStatuses = printer<ComponentStatus>({
+  columns: [NAME, ...text("Status", "Message", "Error")],
+  cells(o) {
+    const healthy = (o.conditions ?? []).find(({ type }) => type === "Healthy");
+    const status = healthy ? (healthy.status === "True" ? "Healthy" : "Unhealthy") : "Unknown";
+    return [nameOf(o), status, healthy?.message ?? "", healthy?.error ?? ""];
+  },
 });
 
 export const runtimeClasses = printer<RuntimeClass>({

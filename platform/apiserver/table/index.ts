@@ -17,6 +17,7 @@ export const tablePrinters: ReadonlyMap<string, Printer> = new Map<string, Print
   ["services", core.services],
   ["endpoints", core.endpoints],
   ["nodes", core.nodes],
+  ["componentstatuses", core.componentStatuses],
   ["events", core.events],
   ["resourcequotas", core.resourceQuotas],
   ["replicationcontrollers", workloads.replicationControllers],

@@ -7,7 +7,7 @@ import { join } from "node:path";
 import { after, before, test } from "node:test";
 import { freePort, type TestDatabase, withTestDatabase } from "#db/testing.ts";
 import { silentLog } from "#platform/base/log.ts";
-import type { Service } from "#sdk/api/generated/types.ts";
+import type { ComponentStatus, Service } from "#sdk/api/generated/types.ts";
 import type { DynamicObject } from "#sdk/api/object.ts";
 import { isReason } from "#sdk/api/status.ts";
 import { createClient } from "#sdk/client/client.ts";
@@ -301,4 +301,26 @@ test("a flow schema tells whether there is the priority level that it names", { 
   await says("False", "Found");
   await client().delete(levels, { name: "later" });
   await says("True", "NotFound");
+});
+
+test("components tell how they are: the database is well, and nobody runs the loops here", async () => {
+  const statuses = { group: "", version: "v1", resource: "componentstatuses" };
+  const { items } = await client().list<ComponentStatus>(statuses);
+  const told = items.map(({ metadata, conditions }) => [
+    metadata.name,
+    conditions?.[0]?.status,
+    conditions?.[0]?.error,
+  ]);
+  assert.deepEqual(told, [
+    ["controller-manager", "False", "nobody has started"],
+    ["etcd-0", "True", undefined],
+  ]);
+  const one = await client().get<ComponentStatus>(statuses, { name: "etcd-0" });
+  assert.equal(one.conditions?.[0]?.message, "ok");
+  const selected = await client().list(statuses, { fieldSelector: "metadata.name=etcd-0" });
+  assert.deepEqual(
+    selected.items.map(({ metadata }) => metadata.name),
+    ["etcd-0"],
+  );
+  await assert.rejects(client().get(statuses, { name: "other" }), (e) => isReason(e, "NotFound"));
 });

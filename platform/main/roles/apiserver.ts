@@ -20,6 +20,7 @@ import { FlowConditions } from "#platform/apiserver/fairness/conditions.ts";
 import { keepFlowDefaults } from "#platform/apiserver/fairness/defaults.ts";
 import { Fairness } from "#platform/apiserver/fairness/fairness.ts";
 import { FeatureGates } from "#platform/apiserver/features/features.ts";
+import { leaseCheck } from "#platform/apiserver/http/components.ts";
 import type { Exchange } from "#platform/apiserver/http/exchange.ts";
 import { StartSteps } from "#platform/apiserver/http/start-steps.ts";
 import { type ApiAddress, ensureKubernetesService } from "#platform/apiserver/kubernetesService.ts";
@@ -115,6 +116,14 @@ const issuerDocuments = (keys: TenantKeys, address: string) => ({
     }),
   },
 });
+
+/** Held by the process whose loops work (roles/controllers.ts). */
+const LOOPS_LEASE = {
+  tenant: ROOT_TENANT,
+  resource: "leases.coordination.k8s.io",
+  namespace: "kube-system",
+  name: "capstan-controllers",
+};
 
 const logged = async (): Promise<void> => {
   if (logIsLost()) throw unavailable("lines are lost");
@@ -307,6 +316,10 @@ export const start: StartRole = async ({ config, log }) => {
     aggregation,
     features: new FeatureGates(serverOptions.featureGates),
     ...(audit ? { audit } : {}),
+    components: [
+      { name: "controller-manager", check: leaseCheck(store, LOOPS_LEASE, () => clock.now()) },
+      { name: "etcd-0", check: opened.check },
+    ],
     liveness: [
       { name: "ping", check: async () => undefined },
       { name: "log", check: logged },
