@@ -108,6 +108,12 @@ describe("pods that are components", { skip: skipWithoutKubectl }, () => {
       body: "body",
     });
     assert.equal(await own.text(), "POST a=b header body");
+    for (const what of ["pods", "services"])
+      assert.match(
+        await instance.kubectl("get", "--raw", `/api/v1/namespaces/default/${what}/server:8080/proxy/`),
+        /^\d+ server$/,
+        `by the API server's proxy of ${what}`,
+      );
   });
 
   it("have their volumes and nothing else of the machine", async () => {

@@ -52,7 +52,12 @@ export interface ServerParts {
   /** Absent where no node can be reached: log, exec, attach and port-forward answer 503 then. */
   streaming?: Streaming;
   /** The same for pods/proxy, services/proxy and nodes/proxy. */
-  proxy?: { credentials: NodeCredentials; podCIDR: string };
+  proxy?: {
+    credentials: NodeCredentials;
+    podCIDR: string;
+    /** Where this process reaches a pod's address; left out: there. */
+    reach?(address: string): string;
+  };
   /** What nodes and pods use, where no other server says so. */
   metrics?: MetricsApi;
   /** Absent where no other server answers for a part of the API. */
@@ -177,10 +182,10 @@ export async function startServer(parts: ServerParts): Promise<ListeningServer> 
   const proxied = async (exchange: Exchange, entry: ResourceEntry) => {
     const { info, context } = exchange;
     if (!parts.proxy) throw new StatusError(503, "ServiceUnavailable", "nothing can be reached from this server");
-    const { credentials, podCIDR } = parts.proxy;
+    const { credentials, podCIDR, reach = (address) => address } = parts.proxy;
     const { storeResource } = entry;
     const location = await locate({ ...parts, podCIDR }, context, storeResource, info.namespace, info.name);
-    return { location, credentials };
+    return { location: location.agent ? location : { ...location, host: reach(location.host) }, credentials };
   };
 
   const chain = new Chain({ ...parts, dispatch, stopping: stopping.signal });

@@ -40,6 +40,7 @@ import { mayDial, serviceResolver } from "#platform/apiserver/webhook/services.t
 import { type Clock, systemClock } from "#platform/base/clock.ts";
 import { expositionText } from "#platform/base/exposition.ts";
 import { type Log, logIsLost, messageOf } from "#platform/base/log.ts";
+import { loopbackAddress } from "#platform/base/loopback.ts";
 import { pluginMetrics } from "#platform/plugin-host/exposition.ts";
 import { readPluginLog } from "#platform/plugin-host/read-logs.ts";
 import { createAccessPlugins } from "#platform/plugin-host/worlds/v1/access.ts";
@@ -305,7 +306,12 @@ export const start: StartRole = async ({ config, log }) => {
     decoder,
     patcher,
     streaming: createStreaming(nodeCredentials),
-    proxy: { credentials: nodeCredentials, podCIDR: config.podCIDR },
+    proxy: {
+      credentials: nodeCredentials,
+      podCIDR: config.podCIDR,
+      // Pods of such a node are on loopback, and their addresses in the API alone.
+      ...(config.nodes[0]?.componentsOnly ? { reach: (address: string) => loopbackOf(config, address) } : {}),
+    },
     metrics: new MetricsApi({
       store,
       credentials: nodeCredentials,
@@ -360,3 +366,6 @@ export const start: StartRole = async ({ config, log }) => {
     },
   };
 };
+
+const loopbackOf = ({ instance, nodes }: Config, address: string): string =>
+  nodes.some((node) => node.address === address) ? address : loopbackAddress(instance, "pods", address);
