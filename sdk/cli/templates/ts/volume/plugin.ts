@@ -1,5 +1,7 @@
+import { readConfig } from "#sdk/plugin/config.ts";
 import { defineVolume, defineVolumeController, defineVolumeNode } from "#sdk/plugin/define-node.ts";
-import * as mounts from "#sdk/plugin/mount.ts";
+import { run } from "#sdk/plugin/exec.ts";
+import { failure } from "#sdk/plugin/failure.ts";
 
 const DRIVER = "NAME.example.com";
 
@@ -30,17 +32,36 @@ export const volumeController = defineVolumeController({
   deleteVolume: () => ({}),
 });
 
+/** Where the volume is on its node. Its id may come from whoever wrote a PersistentVolume. */
+function directoryOf(volumeId: string): string {
+  if (!/^[A-Za-z0-9][\w.-]*$/.test(volumeId))
+    throw failure("InvalidArgument", `${volumeId} is no volume of this driver`, 3);
+  return `${readConfig<{ directory: string }>().directory}/${volumeId}`;
+}
+
+function must(program: string, ...args: string[]): void {
+  const { exitCode, stderr } = run(program, { args });
+  if (exitCode !== 0) throw failure("Internal", `${program} ${args.join(" ")}: ${stderr.trim()}`, 13);
+}
+
+const isMounted = (path: string): boolean => run("mountpoint", { args: ["-q", "--", path] }).exitCode === 0;
+
 export const volumeNode = defineVolumeNode({
   getCapabilities: () => ({ capabilities: [] }),
   getInfo: () => ({ nodeId: DRIVER }),
   publishVolume(request) {
     const { volumeId = "", targetPath = "", readonly } = request as PublishRequest;
-    const options = readonly ? ["bind", "ro"] : ["bind"];
-    mounts.mount({ source: `volumes/${volumeId}`, tree: "pods", path: targetPath, fsType: "bind", options });
+    const directory = directoryOf(volumeId);
+    if (isMounted(targetPath)) return {};
+    must("mkdir", "-p", "--", directory, targetPath);
+    must("mount", "--bind", "-o", readonly ? "ro" : "rw", "--", directory, targetPath);
     return {};
   },
   unpublishVolume(request) {
-    mounts.unmount("pods", (request as PublishRequest).targetPath ?? "");
+    const { targetPath = "" } = request as PublishRequest;
+    if (!isMounted(targetPath)) return {};
+    must("umount", "--", targetPath);
+    must("rmdir", "--", targetPath);
     return {};
   },
 });
