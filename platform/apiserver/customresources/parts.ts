@@ -15,7 +15,7 @@ import type { Definition, DefinitionNames } from "./definition.ts";
 import type { Parts } from "./internal.ts";
 
 const COLUMN_TYPES = ["boolean", "date", "integer", "number", "string"];
-const COLUMN_FORMATS = ["binary", "bool", "byte", "date", "date-time", "double", "float", "int32", "int64", "password"];
+const COLUMN_FORMATS = ["byte", "date", "date-time", "double", "float", "int32", "int64", "password"];
 const SELECTABLE_MAX = 8;
 const SELECTABLE_TYPES = ["string", "boolean", "integer"];
 const MIXED = "may have mixed case, but should otherwise match: ";

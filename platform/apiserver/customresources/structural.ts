@@ -24,7 +24,10 @@ export function validateStructural(schema: StructuralSchema, path: string): Caus
   const causes: Causes = [];
   if (schema.nullable) causes.push(forbiddenField(`${path}.nullable`, "nullable cannot be true at the root"));
   // What cannot be structural at all is not judged as if it could.
-  if (!hasUnsupported(schema)) shape(schema, path, "root", causes);
+  if (!isAnywhere(schema, hasUnsupported)) {
+    if (!isAnywhere(schema, (s) => Boolean((s as Sent).$schema))) shape(schema, path, "root", causes);
+    else causes.push(invalidValue(path, "", "OpenAPIV3Schema 'schema' is not supported"));
+  }
   extensions(schema, path, true, causes);
   return causes;
 }
@@ -33,7 +36,10 @@ export function validateStructural(schema: StructuralSchema, path: string): Caus
 const UNSUPPORTED = ["id", "additionalItems", "patternProperties", "definitions", "dependencies", "$ref"] as const;
 
 /** A schema as it was sent: with what the type leaves out. */
-type Sent = Readonly<Partial<Record<(typeof UNSUPPORTED)[number], unknown>>> & { items?: unknown };
+type Sent = Readonly<Partial<Record<(typeof UNSUPPORTED)[number], unknown>>> & {
+  items?: unknown;
+  $schema?: string;
+};
 
 /** These are seen by what they hold; the others when they are there at all. */
 const BY_CONTENT: ReadonlySet<string> = new Set(["id", "patternProperties", "definitions"]);
@@ -53,16 +59,19 @@ function unsupported(s: StructuralSchema, path: string): Causes {
   return causes;
 }
 
-/** Anywhere in it. */
 function hasUnsupported(s: StructuralSchema): boolean {
   const sent = s as Sent;
-  if (Array.isArray(sent.items) || UNSUPPORTED.some((field) => uses(sent, field))) return true;
+  return Array.isArray(sent.items) || UNSUPPORTED.some((field) => uses(sent, field));
+}
+
+function isAnywhere(s: StructuralSchema, what: (s: StructuralSchema) => boolean): boolean {
+  if (what(s)) return true;
   const parts = [
     ...Object.values(s.properties ?? {}),
     ...[s.additionalProperties, s.items, s.not].filter((part) => typeof part === "object"),
     ...[s.allOf, s.anyOf, s.oneOf].flatMap((list) => list ?? []),
   ];
-  return parts.some(hasUnsupported);
+  return parts.some((part) => isAnywhere(part, what));
 }
 
 const MISSING: Record<Level, string> = {

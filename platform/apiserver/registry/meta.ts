@@ -1,7 +1,7 @@
 /** Rules of metadata that hold for every kind (apimachinery's api/validation/objectmeta.go and registry/rest). */
 import { validateLabels } from "#sdk/api/labels.ts";
 import { isDNS1123Label, isQualifiedName } from "#sdk/api/names.ts";
-import type { DynamicObject, ObjectMeta } from "#sdk/api/object.ts";
+import type { DynamicObject, ObjectMeta, OwnerReference } from "#sdk/api/object.ts";
 import { type Causes, forbiddenField, invalidValue, required, tooLongValue } from "./causes.ts";
 import type { NameValidator } from "./names.ts";
 
@@ -20,6 +20,25 @@ export function validateAnnotations(annotations: Record<string, string> | undefi
   return causes;
 }
 
+/** As it's written: what must be there first, in Go's order. */
+function ownerShown({
+  apiVersion = "",
+  kind = "",
+  name = "",
+  uid = "",
+  controller,
+  blockOwnerDeletion,
+}: OwnerReference) {
+  return {
+    apiVersion,
+    kind,
+    name,
+    uid,
+    ...(controller === undefined ? {} : { controller }),
+    ...(blockOwnerDeletion === undefined ? {} : { blockOwnerDeletion }),
+  };
+}
+
 function validateOwners(meta: ObjectMeta, field: string): Causes {
   const causes: Causes = [];
   const controllers: string[] = [];
@@ -32,7 +51,7 @@ function validateOwners(meta: ObjectMeta, field: string): Causes {
       if (!owner[key]) causes.push(invalidValue(`${field}.${key}`, owner[key] ?? "", "must not be empty"));
     }
     if (BANNED_OWNERS.has(`${owner.apiVersion}/${owner.kind}`)) {
-      causes.push(invalidValue(field, owner, `/v1, Kind=Event is disallowed from being an owner`));
+      causes.push(invalidValue(field, ownerShown(owner), `/v1, Kind=Event is disallowed from being an owner`));
     }
     if (owner.controller) controllers.push(`${owner.kind}/${owner.name}`);
   }
@@ -40,7 +59,7 @@ function validateOwners(meta: ObjectMeta, field: string): Causes {
     causes.push(
       invalidValue(
         field,
-        meta.ownerReferences,
+        (meta.ownerReferences ?? []).map(ownerShown),
         `Only one reference can have Controller set to true. Found "true" in references for ${controllers[0]} and ${controllers[1]}`,
       ),
     );

@@ -2,6 +2,7 @@
 import type { CSIDriver, CSIDriverSpec, CSINode, CSIStorageCapacity } from "#sdk/api/generated/types.ts";
 import { validateLabelSelector } from "#sdk/api/labels.ts";
 import { isDNS1123Subdomain, isQualifiedName } from "#sdk/api/names.ts";
+import type { DynamicObject } from "#sdk/api/object.ts";
 import type { ResourceFacts } from "#sdk/api/schema.ts";
 import { type Causes, duplicate, invalidValue, notSupportedInOrder, required } from "../../registry/causes.ts";
 import { genericStrategy } from "../../registry/generic.ts";
@@ -61,6 +62,13 @@ function validateDriver(spec: CSIDriverSpec | undefined): Causes {
   return causes;
 }
 
+/** What only a feature that is off would read is not kept. */
+function dropUnused(object: DynamicObject, old?: DynamicObject): void {
+  const { spec } = as<CSIDriver>(object);
+  const kept = old && as<CSIDriver>(old).spec?.preventPodSchedulingIfMissing !== undefined;
+  if (spec && !kept) delete spec.preventPodSchedulingIfMissing;
+}
+
 export const csiDriverStrategy = (facts: ResourceFacts): Strategy =>
   genericStrategy(facts, {
     returnsDeletedObject: true,
@@ -72,7 +80,9 @@ export const csiDriverStrategy = (facts: ResourceFacts): Strategy =>
         (driver.spec as Record<string, unknown>)[field] ??= value;
       if (!driver.spec.volumeLifecycleModes?.length) driver.spec.volumeLifecycleModes = ["Persistent"];
     },
+    prepareForCreate: (object) => dropUnused(object),
     prepareForUpdate(next, old) {
+      dropUnused(next, old);
       // The first change makes it 1: a driver is created without a generation.
       if (specChanged(next, old)) next.metadata.generation = (old.metadata.generation ?? 0) + 1;
     },
