@@ -10,6 +10,7 @@ const gvisor: RuntimeClass = {
   overhead: { podFixed: { cpu: "250m", memory: "64Mi" } },
   scheduling: { nodeSelector: { sandbox: "yes" }, tolerations: [{ key: "sandbox", operator: "Exists" }] },
 };
+const plain: RuntimeClass = { metadata: { name: "plain" }, handler: "runc" };
 
 test("a pod gets what its class costs, where it runs and what it tolerates", () => {
   const own = { key: "own", operator: "Exists" };
@@ -35,10 +36,11 @@ test("pods are refused in upstream's words", () => {
     [{ runtimeClassName: "gone" }, /^Error: pod rejected: RuntimeClass "gone" not found$/],
     [{ overhead: { cpu: "1" } }, /Pod Overhead set without corresponding RuntimeClass defined Overhead/],
     [{ runtimeClassName: "gvisor", overhead: { cpu: "1" } }, /Pod's Overhead doesn't match RuntimeClass's defined/],
+    [{ runtimeClassName: "plain", overhead: { cpu: "1" } }, /Overhead set without corresponding RuntimeClass/],
     [
       { runtimeClassName: "gvisor", nodeSelector: { sandbox: "no" } },
       /conflict: runtimeClass\.scheduling\.nodeSelector\[sandbox\] = yes/,
     ],
   ];
-  for (const [spec, message] of cases) throws(() => patchFor(pod(spec), [gvisor]), message);
+  for (const [spec, message] of cases) throws(() => patchFor(pod(spec), [gvisor, plain]), message);
 });

@@ -35,18 +35,20 @@ function nodeSelectorOf(pod: Pod, runtimeClass: RuntimeClass): Record<string, st
   return { ...present, ...wanted };
 }
 
+const NO_CLASS = "pod rejected: Pod Overhead set without corresponding RuntimeClass defined Overhead";
+
 /** Throws Rejected. Nothing to do for pods without a class. */
 export function patchFor(pod: Pod, classes: readonly RuntimeClass[]): Patch {
   const { runtimeClassName: name, overhead, tolerations = [] } = pod.spec ?? {};
   if (!name) {
-    if (overhead && Object.keys(overhead).length > 0)
-      throw new Rejected("pod rejected: Pod Overhead set without corresponding RuntimeClass defined Overhead");
+    if (overhead && Object.keys(overhead).length > 0) throw new Rejected(NO_CLASS);
     return [];
   }
   const found = classes.find(({ metadata }) => metadata.name === name);
   if (!found) throw new Rejected(`pod rejected: RuntimeClass ${JSON.stringify(name)} not found`);
   const patch: Patch = [];
   const costs = found.overhead?.podFixed;
+  if (overhead && !costs) throw new Rejected(NO_CLASS);
   if (overhead && !sameAmounts(overhead, costs ?? {}))
     throw new Rejected("pod rejected: Pod's Overhead doesn't match RuntimeClass's defined Overhead");
   if (costs && !overhead) patch.push({ op: "add", path: "/spec/overhead", value: costs });
