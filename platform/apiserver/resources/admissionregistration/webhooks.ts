@@ -155,7 +155,7 @@ function validateHook(hook: MutatingWebhook, at: string, rules: Leniency): Cause
     ...(hook.rules ?? []).flatMap((rule, i) => validateRule(rule, `${at}.rules[${i}]`)),
     ...oneOf(hook.failurePolicy, `${at}.failurePolicy`, FAILURE_POLICIES),
     ...oneOf(hook.matchPolicy, `${at}.matchPolicy`, MATCH_POLICIES),
-    ...(sideEffects === undefined
+    ...(typeof sideEffects !== "string"
       ? [required(`${at}.sideEffects`, `must specify one of ${rules.sideEffects.join(", ")}`)]
       : rules.sideEffects.includes(sideEffects)
         ? []
