@@ -61,4 +61,6 @@ test("what was found out holds for a second, and for its own scope", async () =>
 test("a store that can't tell makes no list wait", async () => {
   const store = { list: () => Promise.reject(new Error("away")) };
   assert.equal(await new Widths(store).of(request()), 1);
+  const behind = { list: () => new Promise<never>(() => undefined) };
+  assert.equal(await new Widths(behind).of(request()), 1);
 });

@@ -6,6 +6,8 @@ import type { FlowRequest } from "./schemas.ts";
 const SEAT_BYTES = 100_000;
 const LIST_BYTES_MAX = 1_000_000;
 const SAMPLE = 8;
+/** A cache that is behind has no list wait twice. */
+const PATIENCE_MS = 50;
 const KNOWN_MS = 1000;
 const KNOWN_MAX = 2000;
 
@@ -51,14 +53,19 @@ export class Widths {
   }
 
   async #sample(scope: Scope): Promise<Pick<Known, "count" | "bytes">> {
+    const late = Promise.withResolvers<never>();
+    const timer = setTimeout(() => late.reject(new Error("late")), PATIENCE_MS);
     try {
       const freshness = { type: "atLeast", revision: 0 } as const;
-      const { objects, remaining = 0 } = await this.#store.list({ scope, freshness, limit: SAMPLE });
+      const asked = this.#store.list({ scope, freshness, limit: SAMPLE });
+      const { objects, remaining = 0 } = await Promise.race([asked, late.promise]);
       const sampled = objects.reduce((sum, { document }) => sum + document.length, 0);
       return { count: objects.length + remaining, bytes: sampled / Math.max(1, objects.length) };
     } catch {
       // The list itself is going to tell.
       return { count: 0, bytes: 0 };
+    } finally {
+      clearTimeout(timer);
     }
   }
 }
