@@ -19,7 +19,7 @@ export const known: readonly { kind: string; pattern: RegExp; reason: string }[]
   },
   {
     kind: "Pod",
-    pattern: /original .*invalid resource name ".*here /,
+    pattern: /original .*invalid resource name .*here /,
     reason:
       "the original's own client refuses to ask for a class or account whose name has a slash in it; here it is one that is not there",
   },
