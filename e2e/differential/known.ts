@@ -42,8 +42,9 @@ export const known: readonly { kind: string; pattern: RegExp; reason: string }[]
   },
   {
     kind: "*",
-    pattern: /\.status\.conditions\[0\]\.message: original .* is not present", here .* is not present"$/,
-    reason: "which change of an APIService was looked at last is for each server's own time to say",
+    pattern:
+      /\.status\.conditions\[\d\]\.(message: original .*(is not present|no such object|it exists)", here|reason: original "Installing")/,
+    reason: "a condition that follows a change does so after it was answered, on each server in its own time",
   },
   {
     kind: "ResourceSlice",
