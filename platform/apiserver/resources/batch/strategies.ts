@@ -57,8 +57,11 @@ export const jobStrategy = (facts: ResourceFacts): Strategy =>
       const job = as<Job>(object);
       generateSelector(job);
       dropDisabled(job.spec?.template?.spec);
-      // Without labels of its own a job is read with its template's, which are the server's by now.
-      job.metadata.labels ??= { ...job.spec?.template?.metadata?.labels };
+    },
+    // Without labels of its own a job is read with its template's, which are the server's by now; they are judged there only.
+    async effects({ operation, object }) {
+      if (operation === "create") object.metadata.labels ??= { ...as<Job>(object).spec?.template?.metadata?.labels };
+      return {};
     },
     prepareForUpdate: (next, old) =>
       dropDisabled(as<Job>(next).spec?.template?.spec, as<Job>(old).spec?.template?.spec),
