@@ -47,6 +47,7 @@ export async function listen(options: ServerOptions): Promise<ListeningServer> {
     settings: { maxConcurrentStreams: STREAMS_PER_SESSION_MAX },
   });
   const sessions = new Set<ServerHttp2Session>();
+  /** Of HTTP/1.1. */
   const sockets = new Set<Duplex>();
   server.on("session", (session) => {
     sessions.add(session);
@@ -56,6 +57,8 @@ export async function listen(options: ServerOptions): Promise<ListeningServer> {
   server.on("secureConnection", (socket) => {
     // Who a connection's client is holds for its whole life.
     socket.disableRenegotiation();
+    // A session owns its socket: taking that from under it breaks Node's heap (nodejs/node issue 49307).
+    if (socket.alpnProtocol === "h2") return;
     sockets.add(socket);
     socket.on("close", () => sockets.delete(socket));
     socket.on("error", () => socket.destroy());
