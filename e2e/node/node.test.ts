@@ -148,7 +148,7 @@ describe("a node with containerd, through its components", { skip: why ?? false,
       assert.ok(first[2]?.startsWith("\u0003command terminated with non-zero exit code"), first[2] ?? "");
       const base64 = await speak(fails, ["base64.channel.k8s.io"], () => undefined);
       assert.equal(base64[1], `1${btoa("hi\n")}`);
-      const page = await speak("portforward?port=8080", ["v4.channel.k8s.io"], (socket) =>
+      const page = await speak("portforward?ports=8080", ["v4.channel.k8s.io"], (socket) =>
         socket.send(Buffer.from("\u0000GET / HTTP/1.0\r\n\r\n")),
       );
       assert.deepEqual(page.slice(0, 2), ["\u0000\u0090\u001f", "\u0001\u0090\u001f"]);

@@ -38,7 +38,7 @@ export async function componentLoad(
 ): Promise<string[] | undefined> {
   const bytes = readFileSync(file);
   if (WASM_MAGIC.equals(bytes.subarray(0, WASM_MAGIC.length))) return [add(config, name, bare(bytes))];
-  if (!config.nodes.every(({ componentsOnly }) => componentsOnly)) return undefined;
+  if (config.nodes.length === 0 || !config.nodes.every(({ componentsOnly }) => componentsOnly)) return undefined;
   const { packed } = await readArchive(file);
   const blob = async (digest: string) => {
     const found = packed.blobs.find(({ descriptor }) => descriptor.digest === digest);
