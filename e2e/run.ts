@@ -1,6 +1,6 @@
 /**
  * Runs all tests, or those whose path contains one of the arguments. Tests beside the code run two at a time; those in e2e's folders
- * start whole instances and run one after the other. Ends with one line: N passed, N failed, N skipped.
+ * start whole instances and run one after the other. Ends with what failed once more, then one line: N passed, N failed, N skipped.
  */
 import { globSync } from "node:fs";
 import { join, relative, resolve } from "node:path";
@@ -13,6 +13,8 @@ import { step } from "#platform/main/steps.ts";
 const root = resolve(import.meta.dirname, "..");
 const wanted = process.argv.slice(2);
 const totals = { passed: 0, failed: 0, skipped: 0 };
+/** Said again at the end: whoever sees only the last lines of a long run sees these. */
+const failures: string[] = [];
 
 const files = (pattern: string) =>
   globSync(pattern, { cwd: root, exclude: ["**/node_modules/**", "**/target/**", "**/dist/**"] })
@@ -75,9 +77,10 @@ function group(title: string, list: string[], concurrency: number): Promise<void
         : error.exitCode
           ? ` (exit code ${error.exitCode})`
           : "";
-      console.log(
+      failures.push(
         `✖ ${event.file ? relative(root, event.file) : ""}: ${event.name}${ended}\n    ${String(error.cause instanceof Error ? error.cause.stack : (error.cause ?? error.message)).replaceAll("\n", "\n    ")}`,
       );
+      console.log(failures.at(-1));
     });
     stream.on("test:stderr", (event) => process.env["VERBOSE"] && process.stderr.write(event.message));
     stream.on("end", () => done());
@@ -89,5 +92,6 @@ await prepareMachine();
 const beside = files("{db,sdk,platform,plugins,web}/**/*.test.{ts,tsx}").concat(files("e2e/*.test.ts"));
 await group("beside the code", beside, 2);
 await group("end to end", files("e2e/*/**/*.test.ts"), 1);
+if (failures.length > 0) console.log(`\nfailed:\n${failures.join("\n")}`);
 console.log(`\n${totals.passed} passed, ${totals.failed} failed, ${totals.skipped} skipped`);
 process.exit(totals.failed > 0 ? 1 : 0);

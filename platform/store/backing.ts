@@ -27,7 +27,10 @@ export interface Recent {
 
 /** Called in the order of the log, never two at once. */
 export interface LogHandler {
-  /** Changes may lack `previous` (this process's own): the reader has the state before. Every change after the last call's `upTo` up to this one's; `changes` may be empty. What it promises is waited for; when it fails, all comes again. */
+  /**
+   * Every change after the last call's `upTo` up to this one's; `changes` may be empty. What it promises is waited for; when it fails, all comes
+   * again. This process's own changes lack `previous`: the reader holds the state before.
+   */
   changes(changes: readonly Change[], upTo: Revision): void | Promise<void>;
   /** The reader's place is gone (S5, S12). Nothing follows: load a snapshot and follow again. */
   gap(why: "compacted" | "epoch"): void;

@@ -81,6 +81,7 @@ export interface Write {
   ledgers?: LedgerChange[];
   /** S12: the transaction may be acknowledged before it is on disk (node heartbeats, Events). */
   relaxed?: boolean;
+  /** Put there by the cache. Without it the database is asked. */
   seen?: Seen;
 }
 

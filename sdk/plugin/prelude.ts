@@ -4,29 +4,16 @@
  */
 import clock from "capstan:plugin/clock@1.0.0";
 import log from "capstan:plugin/log@1.0.0";
-import { utf8Decode, utf8Encode } from "./bytes.ts";
+import { define, defineDate, defineTextCoders, lineOf } from "./language.ts";
 
-const NativeDate = Date;
 const now = () => Math.floor(clock.now());
 
-globalThis.Date = new Proxy(NativeDate, {
-  construct: (_target, args: unknown[], newTarget) =>
-    Reflect.construct(
-      NativeDate,
-      args.length === 0 ? [now()] : args,
-      newTarget === globalThis.Date ? NativeDate : newTarget,
-    ),
-  apply: () => new NativeDate(now()).toString(),
-  get: (target, property) => (property === "now" ? now : Reflect.get(target, property, target)),
-});
+defineDate(now);
 
 const line =
   (level: "debug" | "info" | "warn" | "error") =>
   (...values: unknown[]): void =>
-    log.write(level, values.map((v) => (typeof v === "string" ? v : (JSON.stringify(v) ?? String(v)))).join(" "));
-
-const define = (name: string, value: unknown) =>
-  Object.defineProperty(globalThis, name, { value, configurable: true, writable: true });
+    log.write(level, lineOf(values));
 
 define("console", {
   debug: line("debug"),
@@ -36,19 +23,4 @@ define("console", {
   error: line("error"),
 });
 define("performance", { now: () => clock.monotonic() });
-define(
-  "TextEncoder",
-  class {
-    encode(text = ""): Uint8Array {
-      return utf8Encode(text);
-    }
-  },
-);
-define(
-  "TextDecoder",
-  class {
-    decode(bytes?: Uint8Array): string {
-      return bytes ? utf8Decode(bytes) : "";
-    }
-  },
-);
+defineTextCoders();

@@ -156,7 +156,12 @@ export class Committer {
     };
     try {
       const known = await transactKnown(session, batch, relaxed, this.#known, decided);
-      if (!known) doubt.current = undefined;
+      // Sent and not taken: somebody else wrote, and notifications of it may have been taken for ours.
+      if (!known && doubt.current) {
+        doubt.current = undefined;
+        this.#expected = 0;
+        this.#options.onFailure();
+      }
       const decision = known ?? (await transact(session, batch, relaxed, this.#known, decided));
       this.meter.commit(known !== undefined);
       this.#settle(batch, decision, doubt.current?.newest);

@@ -125,6 +125,33 @@ describe("what a server knows of the database", () => {
     }
   });
 
+  it("looks at the log when somebody else turns out to have written, though no notification told of it", async (t) => {
+    const [one] = servers;
+    const store = new PostgresStore({
+      databaseUrl: db.url,
+      log: silentLog,
+      clock: systemClock,
+      partitionRevisions: 300,
+      listen: false,
+      pollMs: 600_000,
+    });
+    const deaf = { store, cache: new WatchCache({ backing: store, clock: systemClock, log: silentLog }) };
+    t.after(async () => {
+      await deaf.cache.close();
+      await store.close();
+    });
+    await deaf.cache.loaded;
+    const at = key("overheard");
+    const made = await put(deaf.cache, create(at));
+    await caughtUp(one);
+    const changed = await put(one.cache, update(at, made, "by the other"));
+    const late = await deaf.cache.write({ operations: [update(at, made, "too late")] });
+    assert.ok(!late.ok && late.why === "changed" && late.current?.revision === changed.revision);
+    // The test runner's own deadline ends it where the change never comes.
+    const held = () => deaf.cache.get(at, { type: "atLeast", revision: 0 });
+    while ((await held())?.revision !== changed.revision) await new Promise((resolve) => setTimeout(resolve, 5));
+  });
+
   it("keeps ledgers within their limits with two that believe to know them", async () => {
     const change = (delta: number, more: Partial<LedgerChange> = {}): LedgerChange => ({
       tenant: 1,

@@ -3,6 +3,7 @@ import type { LabelSelector, PodTemplateSpec } from "#sdk/api/generated/types.ts
 import { percentOf } from "#sdk/api/intstr.ts";
 import { selectsLabels, validateLabelSelector, validateLabels } from "#sdk/api/labels.ts";
 import { type Causes, forbiddenField, invalidValue, notSupported, required } from "../../registry/causes.ts";
+import type { GoField } from "../../registry/go-names.ts";
 import { validateAnnotations } from "../../registry/meta.ts";
 import { isEmpty, sorted } from "../as.ts";
 import { immutable } from "../checks.ts";
@@ -136,3 +137,16 @@ export function validateShare(value: Share | undefined, field: string, capped: b
   if (!isPercent(value)) return [invalidValue(field, value, PERCENT)];
   return capped && shareValue(value) > 100 ? [invalidValue(field, value, "must not be greater than 100%")] : [];
 }
+
+/** A rolling update as Go prints it: of deployments and daemon sets. */
+export const ROLLING_STRATEGY: readonly GoField[] = [
+  { go: "Type", json: "type", zero: "" },
+  {
+    go: "RollingUpdate",
+    json: "rollingUpdate",
+    of: [
+      { go: "MaxUnavailable", json: "maxUnavailable", zero: 0 },
+      { go: "MaxSurge", json: "maxSurge", zero: 0 },
+    ],
+  },
+];

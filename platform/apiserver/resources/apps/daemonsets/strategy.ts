@@ -3,7 +3,7 @@ import type { DaemonSet, DaemonSetSpec } from "#sdk/api/generated/types.ts";
 import type { ResourceFacts } from "#sdk/api/schema.ts";
 import { type Causes, invalidValue, notSupportedInOrder, required } from "../../../registry/causes.ts";
 import { genericStrategy } from "../../../registry/generic.ts";
-import { type GoField, goValue } from "../../../registry/go-names.ts";
+import { goValue } from "../../../registry/go-names.ts";
 import type { Strategy } from "../../../registry/strategy.ts";
 import { as } from "../../as.ts";
 import { same } from "../../checks.ts";
@@ -12,6 +12,7 @@ import {
   defaultTemplate,
   fixedSelector,
   nonNegative,
+  ROLLING_STRATEGY,
   shareValue,
   validateForever,
   validatePodTemplate,
@@ -36,24 +37,12 @@ function applyDefaults(set: DaemonSet): void {
   defaultTemplate(spec);
 }
 
-const STRATEGY: readonly GoField[] = [
-  { go: "Type", json: "type", zero: "" },
-  {
-    go: "RollingUpdate",
-    json: "rollingUpdate",
-    of: [
-      { go: "MaxUnavailable", json: "maxUnavailable", zero: 0 },
-      { go: "MaxSurge", json: "maxSurge", zero: 0 },
-    ],
-  },
-];
-
 function validateStrategy({ updateStrategy = {} }: DaemonSetSpec): Causes {
   const { type, rollingUpdate } = updateStrategy;
   const at = "spec.updateStrategy";
   if (type === "OnDelete") return [];
   if (type !== "RollingUpdate")
-    return [notSupportedInOrder(at, goValue(updateStrategy, STRATEGY), ["RollingUpdate", "OnDelete"])];
+    return [notSupportedInOrder(at, goValue(updateStrategy, ROLLING_STRATEGY), ["RollingUpdate", "OnDelete"])];
   const { maxUnavailable, maxSurge } = rollingUpdate ?? {};
   const field = `${at}.rollingUpdate`;
   const causes = [

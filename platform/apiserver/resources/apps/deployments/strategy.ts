@@ -3,7 +3,7 @@ import type { Deployment, DeploymentSpec, DeploymentStrategy } from "#sdk/api/ge
 import type { ResourceFacts } from "#sdk/api/schema.ts";
 import { type Causes, forbiddenField, invalidValue, notSupported } from "../../../registry/causes.ts";
 import { genericStrategy } from "../../../registry/generic.ts";
-import { type GoField, goValue } from "../../../registry/go-names.ts";
+import { goValue } from "../../../registry/go-names.ts";
 import type { Strategy } from "../../../registry/strategy.ts";
 import { as, sorted } from "../../as.ts";
 import { dropDisabled } from "../../core/pods/prepare.ts";
@@ -12,6 +12,7 @@ import {
   defaultTemplate,
   fixedSelector,
   nonNegative,
+  ROLLING_STRATEGY,
   shareValue,
   validateShare,
   validateTemplate,
@@ -33,26 +34,13 @@ function applyDefaults(deployment: Deployment): void {
   defaultTemplate(spec);
 }
 
-/** The strategy as Go prints it. */
-const STRATEGY: readonly GoField[] = [
-  { go: "Type", json: "type", zero: "" },
-  {
-    go: "RollingUpdate",
-    json: "rollingUpdate",
-    of: [
-      { go: "MaxUnavailable", json: "maxUnavailable", zero: 0 },
-      { go: "MaxSurge", json: "maxSurge", zero: 0 },
-    ],
-  },
-];
-
 function validateStrategy(strategy: DeploymentStrategy): Causes {
   const { type, rollingUpdate: rolling } = strategy;
   const at = "spec.strategy.rollingUpdate";
   if (type === "Recreate")
     return rolling ? [forbiddenField(at, "may not be specified when strategy `type` is 'Recreate'")] : [];
   if (type !== "RollingUpdate")
-    return [notSupported("spec.strategy", goValue(strategy, STRATEGY), ["Recreate", "RollingUpdate"])];
+    return [notSupported("spec.strategy", goValue(strategy, ROLLING_STRATEGY), ["Recreate", "RollingUpdate"])];
   const { maxUnavailable, maxSurge } = rolling ?? {};
   const causes = [
     ...validateShare(maxUnavailable, `${at}.maxUnavailable`, true),
