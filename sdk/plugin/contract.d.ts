@@ -49,6 +49,7 @@ declare module "capstan:plugin/grpc@1.0.0" {
   const grpc: {
     unary(socket: string, method: string, request: Uint8Array, timeoutMs: number): Uint8Array;
     collect(socket: string, method: string, request: Uint8Array, messagesMax: number, timeoutMs: number): Uint8Array[];
+    latest(socket: string, method: string, request: Uint8Array, timeoutMs: number): Uint8Array;
   };
   export default grpc;
 }

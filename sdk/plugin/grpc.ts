@@ -14,3 +14,7 @@ export const collect = (
   messagesMax: number,
   timeoutMs: number,
 ): Uint8Array[] => calling(() => grpc.collect(socket, method, request, messagesMax, timeoutMs));
+
+/** The newest message of a server stream that the host keeps open between calls. */
+export const latest = (socket: string, method: string, request: Uint8Array, timeoutMs = 0): Uint8Array =>
+  calling(() => grpc.latest(socket, method, request, timeoutMs));

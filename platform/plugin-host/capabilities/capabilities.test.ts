@@ -4,13 +4,14 @@ import { createServer as createHttpServer } from "node:http";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
-import { Server, ServerCredentials } from "@grpc/grpc-js";
+import { Server, ServerCredentials, type ServerWritableStream } from "@grpc/grpc-js";
 import { systemClock } from "#platform/base/clock.ts";
 import { silentLog } from "#platform/base/log.ts";
 import { notFound } from "#sdk/api/status.ts";
 import type { Client } from "#sdk/client/port.ts";
 import { HostFailure } from "#sdk/engine/port.ts";
 import { pluginSpecSchema } from "#sdk/plugin/manifest.ts";
+import { until } from "#sdk/testing/until.ts";
 import { createGrpcCaller, type GrpcCaller } from "./grpc.ts";
 import { createHostCalls } from "./index.ts";
 
@@ -30,13 +31,20 @@ const method = (path: string, responseStream: boolean) => ({
 let server: Server;
 let grpc: GrpcCaller;
 let denials = 0;
+const watchers: ServerWritableStream<Buffer, Buffer>[] = [];
 const socket = join(scratch, "test.sock");
 before(async () => {
   grpc = createGrpcCaller();
   server = new Server();
   server.addService(
-    { echo: method("/t.T/Echo", false), fail: method("/t.T/Fail", false), count: method("/t.T/Count", true) },
     {
+      echo: method("/t.T/Echo", false),
+      fail: method("/t.T/Fail", false),
+      count: method("/t.T/Count", true),
+      watch: method("/t.T/Watch", true),
+    },
+    {
+      watch: (call: ServerWritableStream<Buffer, Buffer>) => void watchers.push(call),
       echo: (call: { request: Buffer }, done: (error: null, answer: Buffer) => void) => done(null, call.request),
       fail: (_call: unknown, done: (error: object) => void) => done({ code: 5, details: "no such thing" }),
       count: (call: { write(b: Buffer): void; end(): void }) => {
@@ -193,6 +201,31 @@ describe("grpc", () => {
     );
     const two = (await call("grpc.collect", "runtime", "/t.T/Count", new Uint8Array(), 2, 0)) as unknown[];
     assert.equal(two.length, 2);
+  });
+  test("a stream that stays open answers its newest message, and once that it ended", async () => {
+    const call = guest([grpcGrant]);
+    const latest = (timeoutMs = 0) => call("grpc.latest", "runtime", "/t.T/Watch", new Uint8Array(), timeoutMs);
+    await assert.rejects(latest(20), failsWith("DeadlineExceeded"));
+    const first = latest();
+    await until(() => watchers.length === 1);
+    watchers[0]?.write(Buffer.from([1]));
+    assert.deepEqual(await first, new Uint8Array([1]));
+    watchers[0]?.write(Buffer.from([2]));
+    await until(async () => ((await latest()) as Uint8Array)[0] === 2);
+    assert.equal(watchers.length, 1);
+    watchers[0]?.end();
+    await until(async () => {
+      const failure = await latest().then(
+        () => undefined,
+        (error: unknown) => error,
+      );
+      return failure !== undefined && failsWith("Unavailable")(failure);
+    });
+    const again = latest();
+    await until(() => watchers.length === 2);
+    watchers[1]?.write(Buffer.from([3]));
+    assert.deepEqual(await again, new Uint8Array([3]));
+    watchers[1]?.end();
   });
 });
 

@@ -1,6 +1,7 @@
 /** The capability `grpc`: calls with raw protobuf bytes over unix sockets. One connection a socket, shared by all calls. */
 import { Client, credentials, type ServiceError, status } from "@grpc/grpc-js";
-import { hostFailure } from "./failure.ts";
+import { grpcFailure as failed } from "./failure.ts";
+import { createFollowed } from "./grpc-followed.ts";
 
 const MESSAGE_BYTES_MAX = 16 * 1024 * 1024;
 const MESSAGES_MAX = 10_000;
@@ -15,20 +16,14 @@ export interface GrpcCaller {
     messagesMax: number,
     timeoutMs: number,
   ): Promise<Uint8Array[]>;
+  /** The newest message of a stream that stays open; waits for the first. */
+  latest(socketPath: string, method: string, request: Uint8Array, timeoutMs: number): Promise<Uint8Array>;
   close(): void;
 }
 
 const out = (bytes: Uint8Array): Buffer => Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
 /** A copy that owns its memory: a Buffer may be a view of a shared one. */
 const taken = (buffer: Buffer): Uint8Array => new Uint8Array(buffer);
-
-/** NOT_FOUND → NotFound. */
-const reasonOf = (code: number): string =>
-  (status[code] ?? "UNKNOWN")
-    .toLowerCase()
-    .replace(/(^|_)(.)/g, (_, _under: string, letter: string) => letter.toUpperCase());
-
-const failed = (error: ServiceError) => hostFailure(reasonOf(error.code), error.code, error.details || error.message);
 
 export function createGrpcCaller(): GrpcCaller {
   const clients = new Map<string, Client>();
@@ -45,6 +40,9 @@ export function createGrpcCaller(): GrpcCaller {
     }
     return client;
   };
+  const followed = createFollowed((socketPath, method, request) =>
+    clientFor(socketPath).makeServerStreamRequest(method, out, taken, request),
+  );
   return {
     unary: (socketPath, method, request, timeoutMs) =>
       new Promise((resolve, reject) => {
@@ -72,7 +70,9 @@ export function createGrpcCaller(): GrpcCaller {
         });
         stream.on("end", () => resolve(messages));
       }),
+    latest: followed.latest,
     close() {
+      followed.close();
       for (const client of clients.values()) client.close();
       clients.clear();
     },

@@ -132,6 +132,8 @@ function handlersOf(o: CapabilityOptions): Record<string, Handler> {
     context,
   ) =>
     o.grpc.collect(named(grpc?.sockets ?? {}, "grpc", socket), method, request, messagesMax, left(context, timeoutMs));
+  handlers["grpc.latest"] = ([socket, method, request, timeoutMs]: [string, string, Uint8Array, number], context) =>
+    o.grpc.latest(named(grpc?.sockets ?? {}, "grpc", socket), method, request, left(context, timeoutMs));
   const http = grant("http");
   handlers["http.send"] = ([request]: [HttpRequest & { timeoutMs: number }], context) => {
     if (!http) throw refuse("http");
