@@ -1,6 +1,6 @@
 // Plain JavaScript for the Node that happens to be installed: makes node_modules (with the pinned Node in it) current.
 import { spawnSync } from "node:child_process";
-import { existsSync, statSync } from "node:fs";
+import { existsSync, readFileSync, statSync } from "node:fs";
 import { dirname } from "node:path";
 import { fileURLToPath } from "node:url";
 
@@ -17,6 +17,28 @@ function current() {
   );
 }
 
+/**
+ * Not `npm ci`: it insists on entries for the optional packages of other platforms, which not every registry has.
+ * With --no-save the lockfile's versions are taken and neither file is written.
+ * @param {string | undefined} path where npm finds its Node
+ */
+function install(path) {
+  const result = spawnSync("npm", ["install", "--no-save", "--no-audit", "--no-fund", "--loglevel=error"], {
+    cwd: projectDir,
+    stdio: ["ignore", "inherit", "inherit"],
+    env: { ...process.env, PATH: path },
+  });
+  if (result.status === 0 && existsSync(node)) return;
+  console.error("npm did not finish: the lines above say why. When the network is back, run the same command again.");
+  process.exit(1);
+}
+
+/** @returns {number} */
+function pinnedMajor() {
+  const { version } = JSON.parse(readFileSync(`${projectDir}/node_modules/node/package.json`, "utf8"));
+  return Number(version.split(".")[0]);
+}
+
 /** @returns {Promise<string>} the pinned Node's path */
 export async function ensureToolchain() {
   const major = Number(process.versions.node.split(".")[0]);
@@ -29,16 +51,9 @@ export async function ensureToolchain() {
   if (current()) return node;
   const started = Date.now();
   console.log("• npm packages and the pinned Node: installing (about a minute the first time) …");
-  // Not `npm ci`: it insists on entries for the optional packages of other platforms, which not every registry has.
-  // With --no-save the lockfile's versions are taken and neither file is written.
-  const result = spawnSync("npm", ["install", "--no-save", "--no-audit", "--no-fund", "--loglevel=error"], {
-    cwd: projectDir,
-    stdio: ["ignore", "inherit", "inherit"],
-  });
-  if (result.status !== 0 || !existsSync(node)) {
-    console.error("npm did not finish: the lines above say why. When the network is back, run the same command again.");
-    process.exit(1);
-  }
+  install(process.env.PATH);
+  // npm leaves out, without a word, optional packages that the Node it runs on is too old for: once more on the pinned one.
+  if (major < pinnedMajor()) install(`${dirname(node)}:${process.env.PATH}`);
   console.log(`✓ npm packages and the pinned Node  ${((Date.now() - started) / 1000).toFixed(1)} s`);
   return node;
 }
