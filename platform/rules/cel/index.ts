@@ -19,6 +19,7 @@ export {
 export { CelCostExceeded, CelError } from "./errors.ts";
 export { estimatedCost, type Sized } from "./estimate.ts";
 export { type CelFunction, global, method } from "./functions/function.ts";
+export { toQuantity, toSemver } from "./functions/kubernetes.ts";
 export { matches, re2 } from "./patterns.ts";
 export * from "./types.ts";
 export { Duration, kindOf, ObjectValue, OpaqueValue, Optional, Timestamp, Uint } from "./values.ts";

@@ -65,7 +65,7 @@ class QuantityValue extends Held<Quantity> {
   }
 }
 
-function toQuantity(text: string): QuantityValue {
+export function toQuantity(text: string): QuantityValue {
   try {
     return new QuantityValue(parseQuantity(text));
   } catch (error) {
@@ -197,7 +197,7 @@ class SemverValue extends Held<Semver> {
   }
 }
 
-function toSemver(text: string): SemverValue {
+export function toSemver(text: string): SemverValue {
   const match = SEMVER_TEXT.exec(text);
   if (!match) throw new CelError(`No Major.Minor.Patch elements found`);
   const numbers = [match[1], match[2], match[3]].map((n) => BigInt(n ?? 0));
