@@ -58,6 +58,25 @@ const hasAt = (value: unknown, path: readonly string[], at: number, test: (value
   return hasAt((value as Record<string, unknown>)[path[at]!], path, at + 1, test);
 };
 
+const collect = (value: unknown, path: readonly string[], at: number, into: Set<string>): void => {
+  if (Array.isArray(value)) for (const item of value) collect(item, path, at, into);
+  else if (at === path.length) {
+    if (typeof value === "string" && value !== "") into.add(value);
+  } else if (typeof value === "object" && value !== null) {
+    collect((value as Record<string, unknown>)[path[at]!], path, at + 1, into);
+  }
+};
+
+/** The texts at these paths, each once. */
+export function textsAt(paths: readonly string[]): (object: unknown) => string[] {
+  const ways = paths.map((path) => path.split("."));
+  return (object) => {
+    const texts = new Set<string>();
+    for (const way of ways) collect(object, way, 0, texts);
+    return [...texts];
+  };
+}
+
 /** Whether an object has something (a value that is not empty, 0 or false) at one of the paths; "PATH=TEXT": this text. */
 export function hasSomething(paths: readonly string[]): (object: unknown) => boolean {
   const tests = paths.map((path) => {

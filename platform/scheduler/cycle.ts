@@ -5,11 +5,12 @@ import { isReason } from "#sdk/api/status.ts";
 import { type Client, tenantOf } from "#sdk/client/port.ts";
 import type { Recorder } from "#sdk/client/recorder.ts";
 import type { Asker } from "./answers.ts";
-import { type Question, questionOf, type Refusal, type Search } from "./decide.ts";
+import { questionOf, type Refusal, type Search } from "./decide.ts";
 import type { PodFacts, SchedulingPlugins } from "./framework.ts";
 import { type Gang, type Gangs, isComplete } from "./gangs.ts";
 import { fitMessage, NO_NODES, preemptionMessage } from "./messages.ts";
 import { demandOf, type SchedulerTable } from "./node-table.ts";
+import { type Candidate, cannotBeToldApart, createPlacer, type Placed } from "./place.ts";
 import type { Preemptor } from "./preempt.ts";
 import { ALL_EVENTS, type QueuedPod, type SchedulingEvent, type SchedulingQueue } from "./queue.ts";
 import type { Attempts, Traces } from "./traces.ts";
@@ -20,8 +21,14 @@ export const schedulerOf = (pod: Pod): string => pod.spec?.schedulerName ?? SCHE
 const PODS = { group: "", version: "v1", resource: "pods" };
 /** Bindings under way at once; the next decision waits for a place. */
 const BINDINGS_MAX = 128;
-const BATCH_MAX = 256;
-const CLASSES_MAX = 1024;
+/** A gang with those of its pods that are to be decided about. */
+interface Gathered {
+  gang: Gang;
+  members: Candidate[];
+}
+
+/** Gangs that are decided about at once have so many pods together. */
+const GANG_PODS_MAX = 64;
 
 export interface CycleOptions {
   client: Client;
@@ -52,23 +59,10 @@ export interface Cycle {
   readonly attempts: Attempts;
 }
 
-interface Candidate {
-  item: QueuedPod;
-  pod: Pod;
-  question: Question;
-  search: Search;
-}
-
-/** How many of a class are placed at once: doubled while nodes do not become better by being chosen. */
-interface Pace {
-  size: number;
-  top: number;
-}
-
 export function createCycle(options: CycleOptions): Cycle {
   const { client, table, queue, recorder, log } = options;
   const bindings = new Set<Promise<void>>();
-  const paces = new Map<string, Pace>();
+  const placer = createPlacer(table, options.traces);
   const attempts: Attempts = { scheduled: 0, unschedulable: 0, error: 0, conflict: 0 };
 
   const candidateOf = (item: QueuedPod): Candidate | undefined => {
@@ -80,62 +74,27 @@ export function createCycle(options: CycleOptions): Cycle {
     return { item, pod, question, search: profile.search };
   };
 
-  /** The next ones in the queue that cannot be told apart from the first. */
+  /** The next ones in the queue that cannot be told apart from the first; then those further behind that look like it. */
   const others = (first: Candidate, count: number): Candidate[] => {
     const found: Candidate[] = [];
+    let like: Candidate | undefined;
+    const test = (next: QueuedPod): boolean => {
+      if (table.nominatedNode(next.key) !== undefined || options.gangs.of(next.key)) return false;
+      like = candidateOf({ ...next });
+      return like === undefined || cannotBeToldApart(like, first);
+    };
+    let take = () => queue.takeIf(test);
     while (found.length < count) {
-      let like: Candidate | undefined;
-      const item = queue.takeIf((next) => {
-        if (table.nominatedNode(next.key) !== undefined || options.gangs.of(next.key)) return false;
-        like = candidateOf({ ...next });
-        return like === undefined || sameAnswers(like, first);
-      });
+      let item = take();
+      if (!item) {
+        take = () => queue.takeLike(first.item, test);
+        item = take();
+      }
       if (!item) break;
       if (like) found.push({ ...like, item });
       else queue.done(item.key);
     }
     return found;
-  };
-  const sameAnswers = (a: Candidate, b: Candidate) =>
-    a.question.signature === b.question.signature &&
-    a.search === b.search &&
-    (a.pod.spec?.priority ?? 0) === (b.pod.spec?.priority ?? 0);
-
-  const paceOf = (question: Question): Pace => {
-    const known = paces.get(question.signature);
-    if (known) return known;
-    const pace = { size: 1, top: Number.POSITIVE_INFINITY };
-    paces.set(question.signature, pace);
-    if (paces.size > CLASSES_MAX) paces.delete(paces.keys().next().value!);
-    return pace;
-  };
-
-  /** Places some of these, which cannot be told apart; those that are left come next, or fit nowhere. */
-  const place = async (
-    candidates: readonly Candidate[],
-  ): Promise<{ placed: [Candidate, node: string][]; refusal?: Refusal }> => {
-    const { question, search } = candidates[0]!;
-    const pace = paceOf(question);
-    const wanted = Math.min(candidates.length, question.independent ? pace.size : 1);
-    const decision = await search.decide(question, wanted);
-    const key = candidates[0]!.item.key;
-    if ("failures" in decision) {
-      options.traces.refused(key, decision.failures, table.nameOf);
-      return { placed: [], refusal: decision };
-    }
-    options.traces.placed(key, decision, table.nameOf);
-    // A score that rose by placing a pod: the next would go to the same node.
-    pace.size = decision.top > pace.top ? 1 : Math.min(BATCH_MAX, pace.size * 2);
-    pace.top = decision.top;
-    // Between the decision and here nothing is awaited: the next pod sees this one on its node.
-    return {
-      placed: decision.nodes.map((id, i) => {
-        const candidate = candidates[i]!;
-        const node = table.nameOf(id);
-        table.assume(candidate.item.key, candidate.pod, node);
-        return [candidate, node];
-      }),
-    };
   };
 
   const scheduleAlone = async (first: Candidate): Promise<void> => {
@@ -144,38 +103,99 @@ export function createCycle(options: CycleOptions): Cycle {
     try {
       // What is kept free for it does not stand in its own way.
       if (nominated) table.forget(first.item.key);
-      if (!nominated && first.question.independent) batch.push(...others(first, paceOf(first.question).size - 1));
-      const { placed, refusal } = await place(batch);
-      if (refusal) return await fail(batch, refusal, nominated);
-      const rest = batch.slice(placed.length);
-      batch = [];
-      for (const { item } of rest) queue.giveBack(item);
+      if (!nominated) batch.push(...others(first, placer.size(first.question) - 1));
+      const { placed, refusal } = await placer.place(batch);
+      batch = batch.slice(placed.length);
       for (const [{ item, pod }, node] of placed) await bind(item, pod, node);
+      if (refusal) await fail(batch, refusal, nominated);
     } catch (error) {
       for (const { item, pod } of batch) await refuse(item, pod, "SchedulerError", messageOf(error));
     }
   };
 
-  /** All who wait, as many as the gang needs, or none: nothing is bound before enough have a place. */
-  const scheduleGang = async (gang: Gang, first: Candidate): Promise<void> => {
-    const more = [...gang.waiting].filter((key) => key !== first.item.key);
-    const items = more.flatMap((key) => queue.takeKey(key) ?? []);
+  /** A gang's pods that wait, out of the queue. */
+  const gather = (gang: Gang, first: Candidate): Gathered => {
     const members = [first];
-    for (const item of items) {
-      const member = candidateOf(item);
+    for (const key of gang.waiting) {
+      const item = key === first.item.key ? undefined : queue.takeKey(key);
+      const member = item && candidateOf(item);
       if (member) members.push(member);
-      else queue.done(item.key);
+      else if (item) queue.done(item.key);
     }
+    return { gang, members };
+  };
+
+  /** The gangs that come next in the queue, as long as their pods cannot be told apart from these. */
+  const gangsLike = ({ members }: Gathered): Gathered[] => {
+    const found: Gathered[] = [];
+    const [first] = members;
+    const isLike = (other: Candidate) => cannotBeToldApart(other, first!);
+    const most = Math.min(GANG_PODS_MAX, placer.size(first!.question));
+    let count = members.length;
+    while (members.every(isLike)) {
+      let like: Candidate | undefined;
+      const item = queue.takeIf((next) => {
+        const gang = options.gangs.of(next.key);
+        if (!gang || !isComplete(gang) || count + gang.waiting.size > most) return false;
+        like = candidateOf({ ...next });
+        return like !== undefined && isLike(like);
+      });
+      const gang = item && options.gangs.of(item.key);
+      if (!item || !gang || !like) break;
+      const next = gather(gang, { ...like, item });
+      if (!next.members.every(isLike)) {
+        giveBack(next);
+        break;
+      }
+      found.push(next);
+      count += next.members.length;
+    }
+    return found;
+  };
+  const giveBack = ({ members }: Gathered) => {
+    for (const { item } of members) queue.giveBack(item);
+  };
+
+  /** Several gangs in one go; those that do not fit whole are tried one by one. */
+  const scheduleGangs = async (first: Gathered): Promise<void> => {
+    const gangs = [first, ...gangsLike(first)];
+    if (gangs.length === 1) return await scheduleGang(first);
+    const whole: Placed["placed"] = [];
+    const rest: Gathered[] = [];
+    try {
+      const { placed } = await placer.place(gangs.flatMap(({ members }) => members));
+      for (const gathered of gangs) {
+        const { gang, members } = gathered;
+        const own = placed.splice(0, members.length);
+        if (own.length === members.length && own.length + gang.placed.size >= gang.minCount) whole.push(...own);
+        else {
+          for (const [{ item }] of own) table.forget(item.key);
+          rest.push(gathered);
+        }
+      }
+    } catch (error) {
+      for (const { item, pod } of gangs.flatMap(({ members }) => members)) {
+        await refuse(item, pod, "SchedulerError", messageOf(error));
+      }
+      return;
+    }
+    for (const gathered of rest) if (gathered !== first) giveBack(gathered);
+    for (const [{ item, pod }, node] of whole) await bind(item, pod, node);
+    if (rest[0] === first) await scheduleGang(first);
+  };
+
+  /** All who wait, as many as the gang needs, or none: nothing is bound before enough have a place. */
+  const scheduleGang = async ({ gang, members }: Gathered): Promise<void> => {
     const left = members.toSorted((a, b) => (a.question.signature < b.question.signature ? -1 : 1));
-    const placed: [Candidate, node: string][] = [];
+    const placed: Placed["placed"] = [];
     try {
       let refusal: Refusal | undefined;
       while (left.length > 0 && !refusal) {
-        const same = left.filter(({ question }) => question.signature === left[0]!.question.signature);
-        const step = await place(same);
+        const same = left.filter((other) => cannotBeToldApart(other, left[0]!));
+        const step = await placer.place(same);
         refusal = step.refusal;
         placed.push(...step.placed);
-        left.splice(0, step.placed.length);
+        for (const [candidate] of step.placed) left.splice(left.indexOf(candidate), 1);
       }
       const why = refusal ? fitMessage(table.ids().length, refusal.failures.values()) : "";
       const until = refusal?.until ?? [];
@@ -205,7 +225,7 @@ export function createCycle(options: CycleOptions): Cycle {
     if (!gang) return await scheduleAlone(first);
     // Some were lost since it was queued: it is queued again when enough are there.
     if (!isComplete(gang)) return queue.done(item.key);
-    await scheduleGang(gang, first);
+    await scheduleGangs(gather(gang, first));
   };
 
   const fail = async (

@@ -40,7 +40,7 @@ function setUp(
         plugins,
         table,
       ),
-      wanted,
+      { count: wanted },
     );
   return { table, asker, search, decide };
 }

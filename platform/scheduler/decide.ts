@@ -32,8 +32,8 @@ export interface Question {
   scores: (Asked<ScorePlugin> & { weight: number })[];
   /** Equal for pods that get equal answers from all plugins. */
   signature: string;
-  /** Placing such a pod changes the answers about its node only. */
-  independent: boolean;
+  /** Keys of node labels by which such pods are kept apart when several are placed at once; undefined: they are placed one at a time. */
+  apart: readonly string[] | undefined;
 }
 
 export interface Asked<P extends NodePlugin> {
@@ -41,7 +41,14 @@ export interface Asked<P extends NodePlugin> {
   pod: PodClass;
 }
 
-/** As many nodes as were wanted or fewer, each another, in no order. */
+export interface Wanted {
+  /** How many pods there are to place. */
+  count: number;
+  /** Nodes that are not to be looked at: they have just got such a pod, and were not asked about since. */
+  except?: ReadonlySet<number>;
+}
+
+/** As many nodes as were wanted or fewer, each another and apart, in no order. */
 export interface Placement {
   nodes: number[];
   /** The score that they share. */
@@ -86,11 +93,23 @@ export function questionOf(
     filters: filters.map(asked).sort((a, b) => a.plugin.order - b.plugin.order),
     scores: scores.map((plugin) => ({ ...asked(plugin), weight: plugins.weightOf?.(plugin) ?? plugin.weight })),
     signature: "",
-    independent: [...filters, ...scores].every(({ scope }) => scope !== "call" && scope !== "cluster"),
+    apart: apartOf([...classes.keys()], facts),
   };
   const parts = [...classes].map(([{ name }, pod]) => `${name} ${classKey(pod)}`);
-  question.signature = `${[...filters, ...scores].map(({ name }) => name)}\n${parts.join("\n")}`;
+  const { apart = ["alone"] } = question;
+  question.signature = `${[...filters, ...scores].map(({ name }) => name)} ${apart}\n${parts.join("\n")}`;
   return question;
+}
+
+/** What all of them want kept apart; undefined where one wants the pod alone. */
+function apartOf(plugins: readonly NodePlugin[], facts: PodFacts): readonly string[] | undefined {
+  const keys = new Set<string>();
+  for (const plugin of plugins) {
+    const own = plugin.apart(facts);
+    if (!own) return undefined;
+    for (const key of own) keys.add(key);
+  }
+  return [...keys];
 }
 
 const ENOUGH_MIN = 100;
@@ -112,7 +131,7 @@ export interface SearchCounts {
 }
 
 export interface Search {
-  decide(question: Question, wanted: number): Promise<Decision>;
+  decide(question: Question, wanted: Wanted): Promise<Decision>;
   /** Of these nodes, which every filter lets pass, and what was said of the others. Nothing is remembered. */
   filter(
     question: Question,
@@ -175,7 +194,7 @@ export function createSearch(
     return { failures, until: eventsFor(refusing) };
   };
 
-  const find = async (question: Question): Promise<number[]> => {
+  const find = async (question: Question, except: ReadonlySet<number> | undefined): Promise<number[]> => {
     const ids = table.ids();
     const enough = enoughNodes(ids.length, options.percentageOfNodesToScore);
     const filters = inOrder(question.filters);
@@ -184,7 +203,10 @@ export function createSearch(
     while (examined < ids.length && feasible.length < enough) {
       const size = Math.min(ids.length - examined, Math.max(ENOUGH_MIN, enough - feasible.length));
       const chunk: number[] = [];
-      for (let i = 0; i < size; i++) chunk.push(ids[(start + examined + i) % ids.length]!);
+      for (let i = 0; i < size; i++) {
+        const id = ids[(start + examined + i) % ids.length]!;
+        if (!except?.has(id)) chunk.push(id);
+      }
       for (const id of await passing(filters, chunk)) feasible.push(id);
       examined += size;
     }
@@ -212,17 +234,32 @@ export function createSearch(
     return { totals, parts };
   };
 
+  /** Whether a node may be taken beside those that were: by its place in the list. Remembers it where it may. */
+  const apart = (nodes: readonly number[], keys: readonly string[]) => {
+    const taken = keys.map(() => new Set<string>());
+    return (i: number): boolean => {
+      const values = keys.map((key) => table.labelOf(nodes[i]!, key));
+      if (values.some((value, k) => value !== undefined && taken[k]!.has(value))) return false;
+      for (const [k, value] of values.entries()) if (value !== undefined) taken[k]!.add(value);
+      return true;
+    };
+  };
+
   return {
     counts,
-    async decide(question, wanted) {
-      const feasible = await find(question);
-      if (feasible.length === 0) return await explain(question.filters, table.ids());
+    async decide(question, { count, except }) {
+      const feasible = await find(question, except);
+      if (feasible.length === 0) {
+        if (except && except.size > 0) return { nodes: [], top: 0, considered: 0, byPlugin: {} };
+        return await explain(question.filters, table.ids());
+      }
       if (feasible.length === 1) return { nodes: feasible, top: 0, considered: 1, byPlugin: {} };
       const { totals, parts } = await rate(question.scores, feasible);
       let top = Number.NEGATIVE_INFINITY;
       for (const total of totals) if (total > top) top = total;
-      const best = [...feasible.keys()].filter((i) => totals[i] === top);
-      const chosen = some(best, wanted, random);
+      const best: number[] = [];
+      for (let i = 0; i < totals.length; i++) if (totals[i] === top) best.push(i);
+      const chosen = some(best, count, random, apart(feasible, question.apart ?? []));
       const byPlugin = Object.fromEntries(parts.map(([name, scaled]) => [name, scaled[chosen[0]!]!]));
       return { nodes: chosen.map((i) => feasible[i]!), top, considered: feasible.length, byPlugin };
     },
@@ -260,12 +297,13 @@ const both = (a: FilterOutcome, b: FilterOutcome): FilterOutcome => ({
   unresolvable: a.unresolvable || b.unresolvable,
 });
 
-/** As many as wanted, by chance: among equally good nodes several schedulers spread. */
-function some(all: number[], wanted: number, random: () => number): number[] {
-  const count = Math.min(wanted, all.length);
-  for (let i = 0; i < count; i++) {
+/** As many as wanted of those that may be taken, by chance: among equally good nodes several schedulers spread. */
+function some(all: number[], wanted: number, random: () => number, mayTake: (item: number) => boolean): number[] {
+  const chosen: number[] = [];
+  for (let i = 0; i < all.length && chosen.length < wanted; i++) {
     const j = i + Math.floor(random() * (all.length - i));
     [all[i], all[j]] = [all[j]!, all[i]!];
+    if (mayTake(all[i]!)) chosen.push(all[i]!);
   }
-  return all.slice(0, count);
+  return chosen;
 }

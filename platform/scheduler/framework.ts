@@ -121,6 +121,11 @@ export interface NodePlugin {
   scope: "call" | "object" | "objects" | "node" | "cluster";
   /** What it is shown of a pod: for equal texts and requests it gives equal answers. */
   view(pod: PodFacts): string;
+  /**
+   * Keys of node labels: of pods of one class that are placed at once, no two go to nodes with the same value of one of them, and what
+   * each changes for the others stays there. Empty: it stays on the node. Undefined: such pods are placed one at a time.
+   */
+  apart(pod: PodFacts): readonly string[] | undefined;
   /** In order, before the calls that depend on it. A plugin that is new receives `whole` first. */
   sync(delta: NodeDelta): Promise<void>;
 }

@@ -62,6 +62,8 @@ export interface SchedulerTable extends NodeTable {
   /** Of every node, in a fixed order; not to be changed. */
   ids(): readonly number[];
   nameOf(id: number): string;
+  /** A label of the node. */
+  labelOf(id: number, key: string): string | undefined;
   /** Nodes with what of their allocatable nobody has asked for. */
   free(): Iterable<{ node: Node; free: Amounts }>;
   /** No id is or was greater than or equal to this. */
@@ -245,6 +247,7 @@ export function createNodeTable(facts: (pod: Pod) => PodFacts = (pod) => factsOf
       return order;
     },
     nameOf: (id) => entries.get(id)?.name ?? "",
+    labelOf: (id, key) => entries.get(id)?.node.metadata.labels?.[key],
     *free() {
       for (const { id, node, allocatable, podsMax } of entries.values()) {
         const { requested, pods } = usage(id);

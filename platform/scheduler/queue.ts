@@ -30,6 +30,8 @@ export interface SchedulingQueue {
   take(): Promise<QueuedPod | undefined>;
   /** The next one if it is there and passes the test; as if it had been taken. */
   takeIf(test: (item: QueuedPod) => boolean): QueuedPod | undefined;
+  /** Of the active of this one's priority, the next that looks like it, where it passes the test; it overtakes others. */
+  takeLike(item: QueuedPod, test: (item: QueuedPod) => boolean): QueuedPod | undefined;
   /** This one, wherever it waits; as if it had been taken. */
   takeKey(key: string): QueuedPod | undefined;
   /** It was taken and not decided about: it is the next again. */
@@ -53,6 +55,10 @@ export interface QueueOptions {
 type Place = "active" | "backoff" | "unschedulable" | "inFlight";
 interface Entry extends QueuedPod {
   place: Place;
+  /** What it looks like (lookOf). */
+  look: string;
+  /** It is in the heap, though perhaps not active any more. */
+  heaped: boolean;
   /** In flight: what happened since it was taken; the pod itself may have changed, too. */
   happened: Set<SchedulingEvent | "changed">;
   timer?: NodeJS.Timeout;
@@ -64,20 +70,35 @@ export function createSchedulingQueue(options: QueueOptions = {}): SchedulingQue
   const takers: ((item: QueuedPod | undefined) => void)[] = [];
   const active = createHeap<Entry>(before);
   const inFlight = new Set<Entry>();
+  /** The active, by what they look like, in the order in which they became active. */
+  const alike = new Map<string, Set<Entry>>();
   /** The unschedulable, by what they wait for. */
   const waiting = new Map(ALL_EVENTS.map((event) => [event, new Set<Entry>()]));
   let closed = false;
 
+  const list = (entry: Entry) => {
+    const others = alike.get(entry.look);
+    if (others) others.add(entry);
+    else alike.set(entry.look, new Set([entry]));
+  };
+  const unlist = (entry: Entry) => {
+    const others = alike.get(entry.look);
+    others?.delete(entry);
+    if (others?.size === 0) alike.delete(entry.look);
+  };
   const leave = (entry: Entry) => {
     clearTimeout(entry.timer);
     inFlight.delete(entry);
+    if (entry.place === "active") unlist(entry);
     if (entry.place === "unschedulable") for (const entries of waiting.values()) entries.delete(entry);
   };
   const backoffMs = (entry: Entry) => Math.min(firstBackoffMs * 2 ** Math.max(0, entry.attempts - 1), lastBackoffMs);
   const activate = (entry: Entry) => {
     leave(entry);
     entry.place = "active";
-    active.push(entry);
+    list(entry);
+    if (!entry.heaped) active.push(entry);
+    entry.heaped = true;
     serve();
   };
   const after = (entry: Entry, ms: number) => {
@@ -93,13 +114,17 @@ export function createSchedulingQueue(options: QueueOptions = {}): SchedulingQue
   const first = (): Entry | undefined => {
     for (let entry = active.peek(); entry; entry = active.peek()) {
       if (entries.get(entry.key) === entry && entry.place === "active") return entry;
-      // Removed or replaced since it was pushed.
-      active.pop();
+      // Removed, replaced or taken otherwise since it was pushed.
+      pop();
     }
     return undefined;
   };
+  const pop = () => {
+    const entry = active.pop();
+    if (entry) entry.heaped = false;
+  };
   const takeFirst = (entry: Entry): QueuedPod => {
-    active.pop();
+    pop();
     return take(entry);
   };
   const take = (entry: Entry): QueuedPod => {
@@ -127,18 +152,23 @@ export function createSchedulingQueue(options: QueueOptions = {}): SchedulingQue
           pod,
           attempts: 0,
           arrived: performance.now(),
-          place: "active",
+          // Nowhere yet.
+          place: "backoff",
+          look: lookOf(key, pod),
+          heaped: false,
           happened: new Set(),
         };
         entries.set(key, added);
         if (delayMs === 0) return activate(added);
-        added.place = "backoff";
         return after(added, delayMs);
       }
       const changed =
         JSON.stringify([entry.pod.spec, entry.pod.metadata.labels]) !== JSON.stringify([pod.spec, pod.metadata.labels]);
       entry.pod = pod;
       if (!changed) return;
+      if (entry.place === "active") unlist(entry);
+      entry.look = lookOf(key, pod);
+      if (entry.place === "active") list(entry);
       if (entry.place === "inFlight") entry.happened.add("changed");
       else if (entry.place === "unschedulable") backOff(entry);
     },
@@ -158,6 +188,10 @@ export function createSchedulingQueue(options: QueueOptions = {}): SchedulingQue
     takeIf(test) {
       const entry = closed ? undefined : first();
       return entry && test(entry) ? takeFirst(entry) : undefined;
+    },
+    takeLike({ key, pod }, test) {
+      const next = closed ? undefined : alike.get(lookOf(key, pod))?.values().next().value;
+      return next && test(next) ? take(next) : undefined;
     },
     takeKey(key) {
       const entry = entries.get(key);
@@ -200,12 +234,23 @@ export function createSchedulingQueue(options: QueueOptions = {}): SchedulingQue
       closed = true;
       for (const entry of entries.values()) clearTimeout(entry.timer);
       entries.clear();
+      alike.clear();
       for (const taker of takers.splice(0)) taker(undefined);
     },
   };
 }
 
 const priority = (item: QueuedPod): number => item.pod.spec?.priority ?? 0;
+/** Equal for most pods of one template, which is good enough to find some; never for pods of different priority. */
+const lookOf = (key: string, { metadata, spec }: Pod): string =>
+  JSON.stringify([
+    key.slice(0, key.lastIndexOf("/")),
+    metadata.labels,
+    spec?.priority ?? 0,
+    spec?.schedulerName,
+    spec?.containers.map(({ image, resources }) => [image, resources]),
+  ]);
+
 const before = (a: QueuedPod, b: QueuedPod): boolean =>
   priority(a) !== priority(b) ? priority(a) > priority(b) : a.arrived < b.arrived;
 

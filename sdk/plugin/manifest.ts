@@ -164,6 +164,12 @@ export type Normalization = (typeof NORMALIZATIONS)[number];
 /** A filter or score is asked about a pod that has something at one of these paths ("PATH=TEXT": this text), or when some pod on a node has. */
 const concernSchema = z.object({ pod: z.array(z.string()).default([]), pods: z.array(z.string()).default([]) });
 
+/**
+ * Of a filter or score with scope "cluster": which pods of one class may be placed several at a time. What such a pod changes for the others
+ * of its class stays within the values of the node labels that the pod names at `domains`; a pod that has something at `alone` is placed alone.
+ */
+const togetherSchema = z.object({ domains: z.array(z.string()).default([]), alone: z.array(z.string()).default([]) });
+
 export const manifestSchema = z.object({
   name: word.max(63),
   version: z.string().regex(/^\d+\.\d+\.\d+/),
@@ -195,6 +201,8 @@ export const manifestSchema = z.object({
   filterConcern: concernSchema.optional(),
   /** Score: only pods like these; left out: every pod. */
   scoreConcern: concernSchema.optional(),
+  /** Scope cluster; left out: one pod at a time. */
+  together: togetherSchema.optional(),
   normalize: z.enum(NORMALIZATIONS).default("hook"),
   /** Score: how much its scores count. */
   weight: z.number().int().min(1).max(100).default(1),

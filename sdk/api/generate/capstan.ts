@@ -87,6 +87,8 @@ export const CAPSTAN_TYPES: Record<string, Schema> = {
     /** Filter and score: only about pods like these. */
     filterConcern: ref("PluginConcern"),
     scoreConcern: ref("PluginConcern"),
+    /** Filter and score of scope cluster: which pods of one class are placed several at a time. */
+    together: ref("PluginTogether"),
     /** Score: from its scale to 0–100. */
     normalize: string,
     /** Score: how much its scores count. */
@@ -117,6 +119,12 @@ export const CAPSTAN_TYPES: Record<string, Schema> = {
     pod: set(string),
     /** All pods, as long as some pod on a node has something there. */
     pods: set(string),
+  }),
+  [`${PREFIX}PluginTogether`]: object({
+    /** Dotted paths to keys of node labels: pods placed together go to nodes with different values. */
+    domains: set(string),
+    /** Dotted paths: pods that have something there are placed one at a time. */
+    alone: set(string),
   }),
   [`${PREFIX}PluginContext`]: object({
     group: string,

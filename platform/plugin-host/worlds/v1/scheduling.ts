@@ -8,7 +8,7 @@ import type { Normalization, PluginSpec } from "#sdk/plugin/manifest.ts";
 import type { Amounts, NodeUsage, Outcome, ScoreChanges, VerdictChanges, Verdicts } from "#sdk/plugin/types.ts";
 import type { LoadedPlugin, PluginHost } from "../../host.ts";
 import type { Prepare } from "../../pool.ts";
-import { hasSomething, projector } from "../../projection.ts";
+import { hasSomething, projector, textsAt } from "../../projection.ts";
 import { GuestTable, type NodeDelta } from "./guest-table.ts";
 
 export type { Amounts, NodeUsage, Outcome, ScoreChanges, VerdictChanges, Verdicts };
@@ -37,6 +37,8 @@ export interface SchedulingPlugin {
   /** Whether it has a say about this pod; `pods`: whether some pod on a node makes it have one. */
   filterConcern: { pod(pod: PodFacts): boolean; pods: ((pod: PodFacts) => boolean) | undefined };
   scoreConcern: { pod(pod: PodFacts): boolean; pods: ((pod: PodFacts) => boolean) | undefined };
+  /** Keys of node labels in whose values pods of one class differ that are placed together; undefined: one at a time. */
+  apart(pod: PodFacts): readonly string[] | undefined;
   sync(delta: NodeDelta): Promise<void>;
   /** One answer a pod class. Throws PluginCallError where the failure policy is Fail; with Ignore, everything fits. */
   evaluate(pods: readonly PodClass[], nodes: readonly number[]): Promise<Verdicts[]>;
@@ -122,6 +124,17 @@ function concern(paths: PluginSpec["filterConcern"]): SchedulingPlugin["filterCo
   return { pod: hasSomething(pod), pods: pods.length > 0 ? hasSomething(pods) : undefined };
 }
 
+const NOWHERE: readonly string[] = [];
+
+/** What pods change stays on their node where the scope is neither "call" nor "cluster". */
+function apartness({ scope, together }: PluginSpec): SchedulingPlugin["apart"] {
+  if (scope !== "call" && scope !== "cluster") return () => NOWHERE;
+  if (scope === "call" || !together) return () => undefined;
+  const isAlone = hasSomething(together.alone);
+  const keys = textsAt(together.domains);
+  return (pod) => (isAlone(pod) ? undefined : keys(pod));
+}
+
 function schedulingPlugin(plugin: LoadedPlugin, spec: PluginSpec, guest: GuestTable, log: Log): SchedulingPlugin {
   const guestClass = ({ requests, nonzeroCpuMilli, nonzeroMemory, view }: PodClass) => ({
     requests,
@@ -149,6 +162,7 @@ function schedulingPlugin(plugin: LoadedPlugin, spec: PluginSpec, guest: GuestTa
     view: projector(spec.projection["pod"]),
     filterConcern: concern(spec.filterConcern),
     scoreConcern: concern(spec.scoreConcern),
+    apart: apartness(spec),
     async sync(delta) {
       if (!keepsNodes(spec)) return;
       try {
