@@ -21,11 +21,7 @@ export function check(history: History): string[] {
   ];
 }
 
-const byKey = (facts: readonly Fact[]): Map<string, Fact[]> => {
-  const keys = new Map<string, Fact[]>();
-  for (const fact of facts) keys.set(fact.name, [...(keys.get(fact.name) ?? []), fact]);
-  return keys;
-};
+const byKey = (facts: readonly Fact[]): Map<string, Fact[]> => Map.groupBy(facts, (fact) => fact.name);
 
 function checkWrites({ facts, writes }: History): string[] {
   const bad: string[] = [];
@@ -96,17 +92,24 @@ function floorOf(writes: readonly WriteRecord[], reads: readonly ReadRecord[]): 
     .sort((a, b) => a.ended - b.ended);
   let newest = 0;
   for (const one of told) one.revision = newest = Math.max(newest, one.revision);
-  return (moment) => {
-    let low = 0;
-    let high = told.length;
-    while (low < high) {
-      const middle = (low + high) >>> 1;
-      if (told[middle]!.ended < moment) low = middle + 1;
-      else high = middle;
-    }
-    return told[low - 1]?.revision ?? 0;
-  };
+  return (moment) => told[leading(told, (one) => one.ended < moment) - 1]?.revision ?? 0;
 }
+
+/** How many at the head of a sorted list hold. */
+function leading<T>(sorted: readonly T[], holds: (one: T) => boolean): number {
+  let low = 0;
+  let high = sorted.length;
+  while (low < high) {
+    const middle = (low + high) >>> 1;
+    if (holds(sorted[middle] as T)) low = middle + 1;
+    else high = middle;
+  }
+  return low;
+}
+
+/** Where the last change up to a revision is; -1 where there is none. */
+const lastUpTo = (facts: readonly Fact[], revision: number): number =>
+  leading(facts, (fact) => fact.revision <= revision) - 1;
 
 function checkReads({ facts, writes, reads }: History): string[] {
   const bad: string[] = [];
@@ -117,7 +120,7 @@ function checkReads({ facts, writes, reads }: History): string[] {
     if (read.type === "list") {
       if (read.revision < least) bad.push(`a list of ${read.revision} came after ${least} was known`);
       for (const [name, all] of keys) {
-        const then = all.findLast((fact) => fact.revision <= read.revision);
+        const then = all[lastUpTo(all, read.revision)];
         const expected = then?.type === "deleted" ? undefined : then?.revision;
         if (read.items.get(name) !== expected)
           bad.push(`a list of ${read.revision} has ${name} at ${read.items.get(name)}, the log at ${expected}`);
@@ -125,15 +128,16 @@ function checkReads({ facts, writes, reads }: History): string[] {
       continue;
     }
     const all = keys.get(read.name) ?? [];
-    const at = all.findIndex((fact) => fact.revision === read.revision && fact.type !== "deleted");
-    if (read.revision !== undefined && at < 0)
+    const at = lastUpTo(all, read.revision ?? 0);
+    const named = all[at];
+    if (read.revision !== undefined && (named?.revision !== read.revision || named.type === "deleted"))
       bad.push(`a read of ${read.name} has ${read.revision}, which the log has not`);
     // Absence is fresh when the key was absent at the floor, or was deleted at some time after it.
     const fresh =
       read.revision !== undefined
         ? (all[at + 1]?.revision ?? Number.POSITIVE_INFINITY) > least
-        : (all.findLast((fact) => fact.revision <= least)?.type ?? "deleted") === "deleted" ||
-          all.some((fact) => fact.type === "deleted" && fact.revision > least);
+        : (all[lastUpTo(all, least)]?.type ?? "deleted") === "deleted" ||
+          all.slice(lastUpTo(all, least) + 1).some((fact) => fact.type === "deleted");
     if (!fresh) bad.push(`a read of ${read.name} has ${read.revision ?? "nothing"} though ${least} was known`);
   }
   return bad;

@@ -16,7 +16,7 @@ import { Traffic } from "./traffic.ts";
 
 const seconds = Number(process.env["ROBUSTNESS_SECONDS"] ?? 60);
 const seed = Number(process.env["ROBUSTNESS_SEED"] ?? Date.now() % 1_000_000);
-const CLIENTS = 24;
+const CLIENTS = 120;
 const WATCHERS = 6;
 
 /** One failure after the other, each with a moment of rest before it; returns how often each was. */
@@ -54,7 +54,7 @@ test(`nothing acknowledged is lost and no watcher misses a change (seed ${seed},
     const { writes, reads, watches } = traffic.recorded;
     const count = (outcome: string) => writes.filter((write) => write.outcome === outcome).length;
     console.log(
-      `seed ${seed}: ${writes.length} writes (${count("done")} done, ${count("refused")} refused, ${count("unknown")} unanswered), ` +
+      `seed ${seed}: ${writes.length} writes, ${Math.round(writes.length / seconds)}/s (${count("done")} done, ${count("refused")} refused, ${count("unknown")} unanswered), ` +
         `${archive.facts.length} changes, ${reads.length} reads, ${watches.length} watches ` +
         `(${watches.filter((w) => w.expired).length} told 410); ${[...failures].map(([name, n]) => `${name} ×${n}`).join(", ")}`,
     );
