@@ -297,13 +297,20 @@ const both = (a: FilterOutcome, b: FilterOutcome): FilterOutcome => ({
   unresolvable: a.unresolvable || b.unresolvable,
 });
 
-/** As many as wanted of those that may be taken, by chance: among equally good nodes several schedulers spread. */
+/** So many in a row that may not be taken: there are hardly others, and looking for them would cost more than the next search. */
+const MISSES_MAX = 24;
+
+/** As many as wanted of those that may be taken, or fewer, by chance: among equally good nodes several schedulers spread. */
 function some(all: number[], wanted: number, random: () => number, mayTake: (item: number) => boolean): number[] {
   const chosen: number[] = [];
-  for (let i = 0; i < all.length && chosen.length < wanted; i++) {
+  let misses = 0;
+  for (let i = 0; i < all.length && chosen.length < wanted && misses < MISSES_MAX; i++) {
     const j = i + Math.floor(random() * (all.length - i));
     [all[i], all[j]] = [all[j]!, all[i]!];
-    if (mayTake(all[i]!)) chosen.push(all[i]!);
+    if (mayTake(all[i]!)) {
+      chosen.push(all[i]!);
+      misses = 0;
+    } else misses++;
   }
   return chosen;
 }

@@ -201,6 +201,8 @@ export const manifestSchema = z.object({
   filterConcern: concernSchema.optional(),
   /** Score: only pods like these; left out: every pod. */
   scoreConcern: concernSchema.optional(),
+  /** Filter and score: it is told what the pods on a node ask for in sum. Without, all of that is 0 for it, and changes do not cross. */
+  usage: z.boolean().default(true),
   /** Scope cluster; left out: one pod at a time. */
   together: togetherSchema.optional(),
   normalize: z.enum(NORMALIZATIONS).default("hook"),

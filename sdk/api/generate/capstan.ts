@@ -87,6 +87,8 @@ export const CAPSTAN_TYPES: Record<string, Schema> = {
     /** Filter and score: only about pods like these. */
     filterConcern: ref("PluginConcern"),
     scoreConcern: ref("PluginConcern"),
+    /** Filter and score: it is told what the pods on a node ask for in sum; true unless said. */
+    usage: { ...boolean, default: true },
     /** Filter and score of scope cluster: which pods of one class are placed several at a time. */
     together: ref("PluginTogether"),
     /** Score: from its scale to 0–100. */

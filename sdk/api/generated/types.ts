@@ -112,6 +112,8 @@ export interface PluginSpec {
   scope?: string;
   filterConcern?: PluginConcern;
   scoreConcern?: PluginConcern;
+  usage?: boolean;
+  together?: PluginTogether;
   normalize?: string;
   weight?: number;
   configSchema?: JsonObject;
@@ -122,6 +124,10 @@ export interface PluginStatus {
   hosts?: Record<string, PluginHostStatus>;
   asked?: string;
   revisions?: PluginRevision[];
+}
+export interface PluginTogether {
+  domains?: string[];
+  alone?: string[];
 }
 export interface Tenant extends KubeObject {
   spec?: TenantSpec;

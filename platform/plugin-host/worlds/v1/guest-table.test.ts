@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { NodeTable } from "#sdk/plugin/scheduling.ts";
-import { GuestTable, type NodeDelta } from "./guest-table.ts";
+import { GuestTable, isEmpty, type NodeDelta } from "./guest-table.ts";
 
 const none = { cpuMilli: 0, memory: 0, ephemeralStorage: 0, others: [] };
 const pod = (app: string, name: string) => ({ metadata: { name, labels: { app } } });
@@ -53,6 +53,19 @@ test("without a projection of pods none cross", () => {
     delta({ whole: true, nodes: [entry(0)], pods: [{ id: 0, pods: [pod("web", "a")] }] }),
   );
   assert.deepEqual([groups, placements], [[], []]);
+});
+
+test("what nodes' pods ask for crosses where it is wanted only, and what changes nothing shown is nothing", () => {
+  const amounts = { cpuMilli: 1, memory: 1, ephemeralStorage: 0, others: [] };
+  const usage = [{ id: 0, requested: amounts, nonzeroCpuMilli: 1, nonzeroMemory: 1, pods: 1 }];
+  const without = new GuestTable(["metadata.labels"], undefined, false);
+  assert.deepEqual(without.whole(delta({ whole: true, nodes: [entry(0)], usage })).usage, []);
+  without.delta(delta({ whole: true, nodes: [entry(0)], usage }));
+  assert.ok(isEmpty(without.delta(delta({ nodes: [entry(0)], usage }))));
+  assert.ok(!isEmpty(without.delta(delta({ removed: [0] }))));
+  const guest = guestOf();
+  guest.delta(delta({ whole: true, nodes: [entry(0)] }));
+  assert.deepEqual(guest.delta(delta({ usage })).usage, usage);
 });
 
 /** Deterministic; 0 ≤ n < below. */

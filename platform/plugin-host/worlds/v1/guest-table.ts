@@ -53,7 +53,11 @@ export class GuestTable {
   readonly #empty = new Set<Group>();
   #nextGroup = 0;
 
-  constructor(nodePaths: readonly string[] | undefined, podPaths: readonly string[] | undefined) {
+  readonly #usage: boolean;
+
+  /** `usage`: what the pods on nodes ask for crosses. */
+  constructor(nodePaths: readonly string[] | undefined, podPaths: readonly string[] | undefined, usage = true) {
+    this.#usage = usage;
     this.#textOfNode = projector(nodePaths);
     this.#textOfPod = podPaths && podPaths.length > 0 ? projector(podPaths) : undefined;
   }
@@ -64,7 +68,11 @@ export class GuestTable {
     const placements = delta.pods.flatMap(({ id, pods }) => placementsOf(id, this.#count(pods)));
     const used = new Set(placements.map(({ group }) => group));
     const groups = [...used].map((id) => this.#byId.get(id)!).map(({ id, object }) => ({ id, object }));
-    return { whole: true, removed: [], nodes, usage: delta.usage, groups, placements, forgotten: [] };
+    return { whole: true, removed: [], nodes, usage: this.#usageIn(delta), groups, placements, forgotten: [] };
+  }
+
+  #usageIn({ usage }: NodeDelta): NodeUsage[] {
+    return this.#usage ? usage : [];
   }
 
   /** For instances that were sent everything before. */
@@ -94,8 +102,8 @@ export class GuestTable {
       known.sent = true;
       groups.push({ id: group, object: known.object });
     }
-    const { whole, removed, usage } = delta;
-    return { whole, removed, nodes, usage, groups, placements, forgotten: this.#drop() };
+    const { whole, removed } = delta;
+    return { whole, removed, nodes, usage: this.#usageIn(delta), groups, placements, forgotten: this.#drop() };
   }
 
   #forget(): void {
@@ -155,6 +163,10 @@ export class GuestTable {
     return forgotten;
   }
 }
+
+/** Nothing of what is shown has changed. */
+export const isEmpty = ({ whole, ...lists }: GuestDelta): boolean =>
+  !whole && Object.values(lists).every(({ length }) => length === 0);
 
 function placementsOf(
   node: number,

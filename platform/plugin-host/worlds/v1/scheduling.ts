@@ -9,7 +9,7 @@ import type { Amounts, NodeUsage, Outcome, ScoreChanges, VerdictChanges, Verdict
 import type { LoadedPlugin, PluginHost } from "../../host.ts";
 import type { Prepare } from "../../pool.ts";
 import { hasSomething, projector, textsAt } from "../../projection.ts";
-import { GuestTable, type NodeDelta } from "./guest-table.ts";
+import { GuestTable, isEmpty, type NodeDelta } from "./guest-table.ts";
 
 export type { Amounts, NodeUsage, Outcome, ScoreChanges, VerdictChanges, Verdicts };
 
@@ -67,8 +67,9 @@ export function createSchedulingPlugins(host: PluginHost, log: Log): SchedulingP
   /** What the instances of a plugin know, by what they are shown: two versions may be there at once. */
   const guests = new Map<string, GuestTable>();
   const guestOf = (name: string, spec: PluginSpec): GuestTable => {
-    const key = JSON.stringify([name, spec.projection["node"], spec.projection["pods"]]);
-    const known = guests.get(key) ?? new GuestTable(spec.projection["node"], spec.projection["pods"]);
+    const { node, pods } = spec.projection;
+    const key = JSON.stringify([name, node, pods, spec.usage]);
+    const known = guests.get(key) ?? new GuestTable(node, pods, spec.usage);
     guests.set(key, known);
     return known;
   };
@@ -167,7 +168,8 @@ function schedulingPlugin(plugin: LoadedPlugin, spec: PluginSpec, guest: GuestTa
       if (!keepsNodes(spec)) return;
       try {
         const seen = plugin.tenant === "root" ? delta : forTenant(delta);
-        await plugin.broadcast("node-hooks", "sync", [guest.delta(seen)]);
+        const changes = guest.delta(seen);
+        if (!isEmpty(changes)) await plugin.broadcast("node-hooks", "sync", [changes]);
       } catch (error) {
         if (spec.failurePolicy === "Fail") throw error;
         log.warn("a scheduling plugin failed and was ignored", { plugin: plugin.name, error: messageOf(error) });
