@@ -10,6 +10,7 @@ export const FIRST_PARTY_PLUGINS = [
   "default-ingress-class",
   "default-storage-class",
   "deny-external-ips",
+  "device-plugins",
   "digest-tokens",
   "event-rate-limit",
   "extended-resource-toleration",

@@ -6,6 +6,7 @@ import { join } from "node:path";
 import { createLog } from "#platform/base/log.ts";
 import { type Config, type NodeConfig, paths } from "#platform/main/config.ts";
 import { containerdCommand } from "#platform/main/containerd.ts";
+import { createDevicePlugins, type DevicePluginHost } from "#platform/main/device-plugins.ts";
 import { loadOwnImages } from "#platform/main/images.ts";
 import { ensurePki } from "#platform/main/pki.ts";
 import { createVolumeDrivers, type VolumeDriverHost } from "#platform/main/volume-drivers.ts";
@@ -88,7 +89,7 @@ export async function startNode(kubeletPort: number): Promise<NodeUnderTest> {
       spec: { ...manifest, digest, enabled, approved: [capabilitiesDigest(manifest.capabilities)] },
     } as unknown as Plugin);
   const built = new Map<string, { digest: string; manifest: Omit<Manifest, "name"> }>();
-  for (const name of ["cri", "cni", "csi"]) {
+  for (const name of ["cri", "cni", "csi", "device-plugins"]) {
     const { digest, manifest } = await buildPlugin(join(import.meta.dirname, "../../plugins", name), components);
     const { name: _, ...spec } = manifest;
     built.set(name, { digest, manifest: spec });
@@ -96,7 +97,14 @@ export async function startNode(kubeletPort: number): Promise<NodeUnderTest> {
   }
   const log = createLog("error");
   let running:
-    | { agent: Agent; host: PluginHost; volumeCalls: VolumeDriverHost; server: NodeServer; ending: AbortController }
+    | {
+        agent: Agent;
+        host: PluginHost;
+        volumeCalls: VolumeDriverHost;
+        deviceSources: DevicePluginHost;
+        server: NodeServer;
+        ending: AbortController;
+      }
     | undefined;
 
   const begin = async () => {
@@ -118,7 +126,7 @@ export async function startNode(kubeletPort: number): Promise<NodeUnderTest> {
       facts: { nodeName: "n1", podCIDR: node.podCIDR, bridge: BRIDGE, cniDir: join(directoryOf("n1"), "cni") },
       log,
     });
-    const volumeCalls = createVolumeDrivers({
+    const adapters = {
       role: "node",
       instance: "n1",
       engine: config.engine,
@@ -126,9 +134,12 @@ export async function startNode(kubeletPort: number): Promise<NodeUnderTest> {
       plugins,
       variables: {},
       log,
-    });
+    };
+    const volumeCalls = createVolumeDrivers(adapters);
+    const deviceSources = createDevicePlugins(adapters);
     host.start();
     volumeCalls.start();
+    deviceSources.start();
     await plugins.start(ending.signal);
     await host.ready();
     const settings = {
@@ -146,12 +157,13 @@ export async function startNode(kubeletPort: number): Promise<NodeUnderTest> {
       runtime: createComponentRuntime(createRuntimeCalls(host)),
       network: createNetworkCalls<NetworkResult>(host),
       volumeCalls,
+      deviceSources,
       log,
     });
     const credentials = { cert: pem("node-n1.crt"), key: pem("node-n1.key"), ca: pem("ca.crt") };
     const server = await startServer(agent, credentials, { host: "127.0.0.1", port: kubeletPort });
     await agent.ready;
-    running = { agent, host, volumeCalls, server, ending };
+    running = { agent, host, volumeCalls, deviceSources, server, ending };
   };
   const end = async () => {
     if (running === undefined) return;
@@ -159,6 +171,7 @@ export async function startNode(kubeletPort: number): Promise<NodeUnderTest> {
     await running.agent.stop();
     running.ending.abort();
     await running.volumeCalls.close();
+    await running.deviceSources.close();
     await running.host.close();
     running = undefined;
   };

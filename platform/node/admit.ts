@@ -1,7 +1,9 @@
 /** Whether the node takes a pod (kubernetes/pkg/kubelet/lifecycle/predicate.go). */
 import type { NodeStatus } from "#sdk/api/generated/types.ts";
+import { parseQuantity, quantityValue } from "#sdk/api/quantity.ts";
 import { cpuMilli, memoryBytes, podRequest } from "./cgroups.ts";
 import type { NodePod } from "./context.ts";
+import { isExtendedResource } from "./devices/sources.ts";
 import type { PodWorker } from "./worker.ts";
 
 /** Does the pod fit beside those that are here already? */
@@ -28,6 +30,17 @@ export function admit(
         message: `Node didn't have enough resource: ${name}, requested: ${requested}, used: ${used}, capacity: ${capacity(name, of)}`,
       };
   }
+  // Extended resources that the node does not say are the cluster's, and nothing of the node's (removeMissingExtendedResources).
+  for (const name of Object.keys(allocatable).filter(isExtendedResource)) {
+    const requested = podRequest(pod, countOf(name));
+    const used = others.reduce((sum, one) => sum + podRequest(one.pod(), countOf(name)), 0);
+    const capacity = quantityValue(parseQuantity(allocatable[name] ?? "0"));
+    if (requested > 0 && requested + used > capacity)
+      return {
+        reason: `OutOf${name}`,
+        message: `Node didn't have enough resource: ${name}, requested: ${requested}, used: ${used}, capacity: ${capacity}`,
+      };
+  }
   const most = Number(allocatable["pods"] ?? 0);
   if (others.length + 1 > most)
     return {
@@ -39,6 +52,12 @@ export function admit(
     return { reason: "NodePorts", message: "Predicate NodePorts failed" };
   return undefined;
 }
+
+/** As `cpuMilli` and `memoryBytes`, for a resource that is counted. */
+const countOf =
+  (name: string): typeof cpuMilli =>
+  ({ resources }, side) =>
+    quantityValue(parseQuantity(resources?.[side]?.[name] ?? "0"));
 
 interface HostPort {
   ip: string;

@@ -3,6 +3,7 @@
  * and sees to what belongs to nobody. A restart adopts what runs: everything is keyed by the pods' uids in the runtime's labels.
  */
 import { mkdirSync } from "node:fs";
+import { join } from "node:path";
 import { type Clock, delay, timeText } from "#platform/base/clock.ts";
 import { type Log, messageOf } from "#platform/base/log.ts";
 import type { Node, NodeStatus, Pod, Service } from "#sdk/api/generated/types.ts";
@@ -13,13 +14,15 @@ import { admit } from "./admit.ts";
 import { createContainers } from "./containers.ts";
 import { isNodePod, type NodeContext, type NodePod, type NodeSettings } from "./context.ts";
 import { createVolumeDrivers } from "./csi/drivers.ts";
+import { watchRegistrations } from "./csi/registration.ts";
 import { createCsiVolumes } from "./csi/volumes.ts";
+import { createDevices, NO_DEVICES } from "./devices/manager.ts";
 import { collectDead, orphanPod, removeLeftovers, rotateLogs } from "./housekeeping.ts";
 import { createImageCollection } from "./image-collection.ts";
 import { createContext } from "./node-context.ts";
 import { NODES, nodeStatus, registerNode, renewLease, saysAlready, writeNodeStatus } from "./node-object.ts";
 import { createObserver, type Observer } from "./observe.ts";
-import type { Network, Runtime, VolumeCalls } from "./ports.ts";
+import type { DeviceSources, Network, Runtime, VolumeCalls } from "./ports.ts";
 import { createEviction } from "./pressure/eviction.ts";
 import { createProber } from "./probes.ts";
 import { createReferences } from "./references.ts";
@@ -54,6 +57,8 @@ export interface AgentOptions {
   network: Network;
   /** Left out: the node takes no volume drivers. */
   volumeCalls?: VolumeCalls;
+  /** Left out: the node takes no device plugins. */
+  deviceSources?: DeviceSources;
   /** Left out: a pod's address is one that this process can dial. */
   reach?(address: string): string;
   /** Usage of what has no cgroup, by the last part of the path that it would have. */
@@ -95,11 +100,22 @@ export function startAgent(options: AgentOptions): Agent {
   const references = createReferences(client, () => context.clock.now());
   const drivers = options.volumeCalls && createVolumeDrivers(context, options.volumeCalls);
   const volumes = createVolumes(context, references, drivers && createCsiVolumes(context, drivers));
+  const devices = options.deviceSources
+    ? createDevices(context, options.deviceSources, {
+        active: () => (pods.synced() ? activePods() : undefined),
+        changed: () => void keepStatus().catch(() => undefined),
+        wake: (uid) => workers.get(uid)?.wake(),
+      })
+    : NO_DEVICES;
   const prober = createProber(context);
   const workers = new Map<string, PodWorker>();
   const observer = createObserver(context.runtime, (uid) => workers.get(uid)?.wake());
   let status: NodeStatus | undefined;
   const all = () => [...workers.values()].map((worker) => worker.pod());
+  const activePods = () =>
+    [...workers.values()]
+      .filter((one) => one.state() === "running" || one.state() === "terminating")
+      .map((one) => one.pod());
   const reference = nodeReference(settings.name);
   const images = createImageCollection({ context, node: reference });
   let shuttingDown = false;
@@ -117,14 +133,15 @@ export function startAgent(options: AgentOptions): Agent {
   const parts = {
     context,
     observer,
-    containers: createContainers(context, references),
+    containers: createContainers(context, references, devices),
     volumes,
+    devices,
     prober,
-    admit: (pod: NodePod) => {
+    admit: async (pod: NodePod) => {
       if (shuttingDown) return REFUSAL;
       const pressure = eviction.refuses(pod);
       if (pressure !== undefined) return { reason: "Evicted", message: pressure };
-      return admit(pod, status, [...workers.values()]);
+      return admit(pod, status, [...workers.values()]) ?? (await devices.admit(pod));
     },
     admitResize: (pod: NodePod) => {
       const alone = admit(pod, status, []);
@@ -200,6 +217,7 @@ export function startAgent(options: AgentOptions): Agent {
         problem: shuttingDown ? SHUTTING_DOWN : problem,
         pressures: eviction.pressures(),
         volumesInUse: volumes.inUse(),
+        devices: devices.counts(),
       },
       node?.status ?? status,
       context.clock.now(),
@@ -226,6 +244,24 @@ export function startAgent(options: AgentOptions): Agent {
     }
   };
 
+  const registrations = () => {
+    const kinds = new Map([
+      ["CSIPlugin", drivers?.registrations],
+      ["DevicePlugin", devices.registrations],
+    ]);
+    return watchRegistrations({
+      directory: join(settings.directory, "plugins_registry"),
+      log,
+      signal,
+      async added(plugin) {
+        const kind = kinds.get(plugin.type);
+        if (kind === undefined) throw new Error(`plugins of type ${plugin.type} are not taken here`);
+        await kind.added(plugin);
+      },
+      removed: (plugin) => kinds.get(plugin.type)?.removed(plugin),
+    });
+  };
+
   const begin = async () => {
     for (let done = false; !done && !signal.aborted; ) {
       try {
@@ -244,6 +280,8 @@ export function startAgent(options: AgentOptions): Agent {
     await pods.start(signal);
     loops.push(every(STATIC_MS, "reading static pods", statics.sync));
     if (drivers) loops.push(drivers.start(signal));
+    loops.push(devices.start(signal));
+    if (!settings.componentsOnly) loops.push(registrations());
     loops.push(every(RELIST_MS, "listing what runs", observer.refresh));
     loops.push(every(STATISTICS_MS, "reading what is used", async () => statistics.tick()));
     loops.push(every(PRESSURE_MS, "looking what is left", checkPressure));

@@ -4,6 +4,7 @@ import { chmod, mkdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import type { Container } from "#sdk/api/generated/types.ts";
 import { tenantOf } from "#sdk/client/port.ts";
+import type { ContainerEdits } from "#sdk/plugin/types.ts";
 import { containerResources } from "./cgroups.ts";
 import { type NodeContext, type NodePod, podPaths } from "./context.ts";
 import type { ContainerConfig, Image, LinuxContainerSecurityContext, Mount, SecurityProfile } from "./cri.ts";
@@ -48,15 +49,18 @@ export interface ContainerInput {
   attempt: number;
   podIPs: string[];
   volumes: MountedVolumes;
+  /** For the devices that it has. */
+  edits: ContainerEdits;
   /** Its process namespace is this container's. */
   targetId?: string;
 }
 
 /** Rejects with ConfigError where the pod asks for what cannot be. */
 export async function containerConfig(input: ContainerInput): Promise<ContainerConfig> {
-  const { context, references, pod, container, image, attempt, podIPs } = input;
+  const { context, references, pod, container, image, attempt, podIPs, edits } = input;
   verifyNonRoot(pod, container, image);
-  const env = await environment(context, references, pod, container, podIPs);
+  const own = await environment(context, references, pod, container, podIPs);
+  const env = new Map([...edits.envs, ...own]);
   const lookup = (name: string) => env.get(name);
   const messageFile = await makeMessageFile(input);
   const { name, namespace, uid } = pod.metadata;
@@ -68,7 +72,8 @@ export async function containerConfig(input: ContainerInput): Promise<ContainerC
     ...(container.workingDir ? { workingDir: container.workingDir } : {}),
     envs: [...env].map(([key, value]) => ({ key, value: Buffer.from(value).toString("base64") })),
     mounts: await mountsOf(input, messageFile, lookup),
-    devices: devicesOf(container, input.volumes),
+    devices: [...edits.deviceNodes, ...devicesOf(container, input.volumes)],
+    ...(edits.cdiDevices.length > 0 ? { CDIDevices: edits.cdiDevices.map((one) => ({ name: one })) } : {}),
     labels: {
       [CONTAINER_NAME]: container.name,
       [POD_NAME]: name,
@@ -77,6 +82,7 @@ export async function containerConfig(input: ContainerInput): Promise<ContainerC
       [TENANT]: tenantOf(pod),
     },
     annotations: {
+      ...Object.fromEntries(edits.annotations),
       [CONTAINER_HASH]: containerHash(container),
       "io.kubernetes.container.restartCount": String(attempt),
       "io.kubernetes.container.terminationMessagePath": container.terminationMessagePath ?? MESSAGE_PATH,
@@ -182,7 +188,12 @@ async function mountsOf(
   lookup: (name: string) => string | undefined,
 ): Promise<Mount[]> {
   const { context, pod, container, podIPs, volumes } = input;
-  const mounts: Mount[] = [];
+  const mounts: Mount[] = input.edits.mounts.map(({ hostPath, containerPath, readOnly }) => ({
+    containerPath,
+    hostPath,
+    readonly: readOnly,
+    propagation: "PROPAGATION_PRIVATE",
+  }));
   for (const [index, mount] of (container.volumeMounts ?? []).entries()) {
     const volume = volumes.get(mount.name);
     if (volume === undefined)

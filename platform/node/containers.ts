@@ -6,6 +6,7 @@ import { createBackoffs } from "./backoff.ts";
 import { check } from "./checks.ts";
 import { containerConfig } from "./container-config.ts";
 import { allContainers, type NodeContext, type NodePod } from "./context.ts";
+import type { DeviceManager } from "./devices/manager.ts";
 import { ConfigError } from "./env.ts";
 import { createImagePuller, WaitingError } from "./images.ts";
 import type { Observation, ObservedContainer } from "./observe.ts";
@@ -57,7 +58,11 @@ function targetOf(pod: NodePod, container: Container, seen: Observation): string
   return seen.containers.find((one) => one.name === wanted && one.state === "CONTAINER_RUNNING")?.id;
 }
 
-export function createContainers(context: NodeContext, references: References): Containers {
+export function createContainers(
+  context: NodeContext,
+  references: References,
+  devices: Pick<DeviceManager, "edits">,
+): Containers {
   const { runtime, recorder, clock, log } = context;
   const images = createImagePuller(context, references);
   const backoffs = createBackoffs();
@@ -106,6 +111,9 @@ export function createContainers(context: NodeContext, references: References): 
       const sandbox = sandboxConfig(context, pod, seen.sandboxes[0]?.metadata.attempt ?? 0);
       const image = await images.ensure(pod, container, sandbox);
       const attempt = attemptOf(pod, name, newest);
+      const edits = await devices.edits(pod, container).catch((error: unknown) => {
+        throw failed(pod, name, "CreateContainerConfigError", error);
+      });
       const config = await containerConfig({
         context,
         references,
@@ -115,6 +123,7 @@ export function createContainers(context: NodeContext, references: References): 
         attempt,
         podIPs,
         volumes,
+        edits,
         targetId: targetOf(pod, container, seen),
       }).catch((error: unknown) => {
         throw failed(

@@ -130,6 +130,8 @@ export interface ContainerConfig {
   envs?: { key: string; value?: string }[];
   mounts?: Mount[];
   devices?: { containerPath: string; hostPath: string; permissions: string }[];
+  /** Qualified names of the container device interface; for runtimes that know it (containerd 1.7). */
+  CDIDevices?: { name: string }[];
   labels: Record<string, string>;
   annotations: Record<string, string>;
   logPath: string;

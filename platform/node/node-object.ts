@@ -34,6 +34,8 @@ export interface NodeFacts {
   pressures?: ReadonlySet<string>;
   /** What must not be detached from it. */
   volumesInUse?: string[];
+  /** Of extended resources. */
+  devices?: { capacity: Record<string, string>; allocatable: Record<string, string> };
 }
 
 const firstLine = (file: string): string => {
@@ -109,11 +111,13 @@ export async function nodeStatus(
   return {
     capacity: {
       ...shared,
+      ...facts.devices?.capacity,
       memory: `${Math.floor(facts.memoryBytes / 1024)}Ki`,
       "ephemeral-storage": `${Math.floor(storage / 1024)}Ki`,
     },
     allocatable: {
       ...shared,
+      ...facts.devices?.allocatable,
       memory: `${Math.floor((facts.memoryBytes - MEMORY_RESERVED) / 1024)}Ki`,
       "ephemeral-storage": String(Math.floor(storage * 0.9)),
     },

@@ -3,6 +3,7 @@
  * `Network` (world network: plugins/cni); main wires them through the plugin host. Both reject with an Error whose
  * message a person can act on; for a runtime's own refusal it is a RuntimeError.
  */
+import type { ContainerEdits, DevicePreference, DeviceStock } from "#sdk/plugin/types.ts";
 import type {
   Container,
   ContainerConfig,
@@ -128,4 +129,21 @@ export interface VolumeCalls {
   natives(): string[];
   /** Rejects with an Error whose `code` is the gRPC status where the driver refused. */
   call(driver: string, service: "identity" | "controller" | "node", hook: string, request?: object): Promise<object>;
+}
+
+/**
+ * Where devices come from (world device: plugins/device-plugins and others). A source is a device plugin that registered a socket, by its
+ * resource's name, or a component that knows devices itself, by its plugin's. All reject with an Error; `kind` is "failure" where the source
+ * itself said no, and `reason` then its gRPC status ("Unavailable" …).
+ */
+export interface DeviceSources {
+  /** Makes the device plugin behind a socket callable under its resource's name, in place of what had the name. */
+  add(resource: string, socket: string): Promise<void>;
+  remove(resource: string): void;
+  /** Components that know devices themselves, by their plugins' names. */
+  natives(): string[];
+  inventory(source: string): Promise<DeviceStock>;
+  preferred(source: string, preference: DevicePreference): Promise<string[]>;
+  allocate(source: string, resource: string, ids: string[]): Promise<ContainerEdits>;
+  preStart(source: string, resource: string, ids: string[]): Promise<void>;
 }

@@ -5,6 +5,7 @@ import type { GroupVersionResource, JsonObject } from "#sdk/api/object.ts";
 import { StatusError } from "#sdk/api/status.ts";
 import { tenantOf } from "#sdk/client/port.ts";
 import type { NodeContext, NodePod } from "./context.ts";
+import type { DeviceManager } from "./devices/manager.ts";
 import type { Observer } from "./observe.ts";
 import type { Prober } from "./probes.ts";
 import type { Resizer } from "./resize.ts";
@@ -35,7 +36,7 @@ export interface StatusWriter {
 
 export function createStatusWriter(
   context: NodeContext,
-  parts: { observer: Observer; prober: Prober; resizer: Resizer },
+  parts: { observer: Observer; prober: Prober; resizer: Resizer; devices: Pick<DeviceManager, "health"> },
   first: NodePod,
 ): StatusWriter {
   const { clock } = context;
@@ -62,6 +63,7 @@ export function createStatusWriter(
       generation: view.observedGeneration,
       resources: resizer.resources,
       resizing: resizer.conditions(),
+      devices: (container) => parts.devices.health(uid, container),
       seen,
       nodeAddress: context.settings.address,
       podIPs: view.podIPs,

@@ -28,6 +28,7 @@ function statusOf(spec: Partial<PodSpec>, containers: ObservedContainer[], more:
     generation: pod.metadata.generation,
     resources: () => ({ allocated: {}, actual: {} }),
     resizing: [],
+    devices: () => [],
     seen: { sandboxes: [], containers },
     nodeAddress: "192.0.2.1",
     podIPs: ["10.0.0.2"],

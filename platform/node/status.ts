@@ -7,6 +7,7 @@ import type {
   ContainerStatus,
   PodCondition,
   PodStatus,
+  ResourceStatus,
   VolumeMount,
   VolumeMountStatus,
 } from "#sdk/api/generated/types.ts";
@@ -42,6 +43,8 @@ export interface StatusInput {
   started(container: Container, id: string): boolean;
   terminationMessage(container: ObservedContainer): string | undefined;
   resources(container: string, id: string | undefined): ContainerResources;
+  /** The health of the devices that a container has. */
+  devices(container: string): ResourceStatus[];
   /** What is said of a change of resources. */
   resizing: Pick<PodCondition, "type" | "status" | "reason" | "message">[];
   now: number;
@@ -141,6 +144,7 @@ function containerStatus(input: StatusInput, container: Container, init: boolean
     init && !isSidecar(container)
       ? state.terminated?.exitCode === 0
       : started && !input.terminal && input.ready(container, newest?.id ?? "");
+  const devices = init ? [] : input.devices(container.name);
   const { allocated, actual } = input.resources(container.name, running ? newest.id : undefined);
   return {
     name: container.name,
@@ -152,6 +156,7 @@ function containerStatus(input: StatusInput, container: Container, init: boolean
     imageID: newest?.imageRef ?? "",
     ...(newest === undefined ? {} : { containerID: `containerd://${newest.id}` }),
     ...(Object.keys(allocated.requests ?? {}).length === 0 ? {} : { allocatedResources: allocated.requests }),
+    ...(devices.length === 0 ? {} : { allocatedResourcesStatus: devices }),
     resources: actual,
     started,
     ...(container.volumeMounts?.length ? { volumeMounts: container.volumeMounts.map(mountStatus) } : {}),

@@ -11,6 +11,7 @@ import { isSidecar } from "./cgroups.ts";
 import { type Containers, finishedAtMs, podText } from "./containers.ts";
 import { type NodeContext, type NodePod, podLogDirectory } from "./context.ts";
 import { type Decision, decide } from "./decide.ts";
+import type { DeviceManager } from "./devices/manager.ts";
 import { WaitingError } from "./images.ts";
 import type { Observation, Observer } from "./observe.ts";
 import { nextState, type PodEvent, type PodState } from "./pod-state.ts";
@@ -36,9 +37,10 @@ export interface WorkerParts {
   observer: Observer;
   containers: Containers;
   volumes: VolumeManager;
+  devices: Pick<DeviceManager, "health">;
   prober: Prober;
   /** Why the node cannot take the pod (reason, message); undefined: it can. */
-  admit(pod: NodePod): { reason: string; message: string } | undefined;
+  admit(pod: NodePod): Promise<{ reason: string; message: string } | undefined>;
   /** The same for a pod that runs here and asks for other resources. */
   admitResize(pod: NodePod): Refusal | undefined;
   gone(uid: string): void;
@@ -63,7 +65,7 @@ export function createWorker(parts: WorkerParts, first: NodePod): PodWorker {
   const { runtime, clock, log, recorder } = context;
   const uid = first.metadata.uid;
   const resizer = createResizer(context, parts.admitResize);
-  const writer = createStatusWriter(context, { observer, prober, resizer }, first);
+  const writer = createStatusWriter(context, { observer, prober, resizer, devices: parts.devices }, first);
   let pod = resizer.allocated(first);
   let observedGeneration = first.metadata.generation;
   let vanished = false;
@@ -136,7 +138,7 @@ export function createWorker(parts: WorkerParts, first: NodePod): PodWorker {
   const runStep = async (): Promise<number> => {
     if (verdict !== undefined) return await finish();
     if (!admitted && observer.get(uid).containers.length === 0 && pod.status?.startTime === undefined) {
-      const refused = parts.admit(pod);
+      const refused = await parts.admit(pod);
       if (refused !== undefined) {
         recorder.event(pod, "Warning", refused.reason, refused.message);
         verdict = { reason: refused.reason, message: `Pod was rejected: ${refused.message}` };

@@ -17,7 +17,7 @@ import type { Network, NetworkResult } from "#platform/node/ports.ts";
 import { routeRuntimes } from "#platform/node/runtimes.ts";
 import { type NodeServer, startServer } from "#platform/node/server.ts";
 import { createWasmRuntime, type WasmRuntime } from "#platform/node/wasm/runtime.ts";
-import { createPluginHost } from "#platform/plugin-host/host.ts";
+import { createPluginHost, type PluginHostOptions } from "#platform/plugin-host/host.ts";
 import { createNetworkCalls } from "#platform/plugin-host/worlds/v1/network.ts";
 import { createRuntimeCalls } from "#platform/plugin-host/worlds/v1/runtime.ts";
 import { createClient } from "#sdk/client/client.ts";
@@ -26,6 +26,7 @@ import { loadKubeconfig } from "#sdk/client/kubeconfig.ts";
 import { type Client, tenantOf } from "#sdk/client/port.ts";
 import { PLUGINS, type Plugin } from "#sdk/plugin/manifest.ts";
 import { type Config, type NodeConfig, paths } from "../config.ts";
+import { createDevicePlugins } from "../device-plugins.ts";
 import { renewCertificates } from "../join/joined.ts";
 import { hostAddressFor } from "../nodes.ts";
 import { pluginLogs } from "../plugins.ts";
@@ -51,7 +52,9 @@ export const start: StartRole = async (context) => {
 
   const plugins = createInformer<Plugin>(client, PLUGINS, { log });
   const host = pluginHost(context, node, client, plugins);
-  const volumeCalls = volumeDrivers(context, node, plugins);
+  const adapters = adapterOptions(context, node, plugins);
+  const volumeCalls = createVolumeDrivers(adapters);
+  const deviceSources = createDevicePlugins(adapters);
   host.start();
   const begin = async () => {
     await whenServed(client, signal);
@@ -69,6 +72,7 @@ export const start: StartRole = async (context) => {
       tenantOfAddress: (address) => tenantAt(parts.agent, address),
     });
     volumeCalls.start();
+    deviceSources.start();
     await plugins.start(signal);
     await host.ready();
     const components = createWasmRuntime({
@@ -94,6 +98,7 @@ export const start: StartRole = async (context) => {
       usage: components.usage,
       network: placing(config, createNetworkCalls<NetworkResult>(host), network),
       volumeCalls,
+      deviceSources,
       log,
     });
     parts.agent = agent;
@@ -116,6 +121,7 @@ export const start: StartRole = async (context) => {
       await parts.agent?.stop();
       parts.components?.close();
       await volumeCalls.close();
+      await deviceSources.close();
       await host.close().catch((error: unknown) => log.warn("a component did not end", { error: messageOf(error) }));
       client.close();
     },
@@ -130,13 +136,14 @@ function nodeClient(config: Config, node: NodeConfig): Client {
   return createClient({ ...options, server, userAgent: `capstan-node/${node.name}` });
 }
 
-function volumeDrivers(
+/** For components that speak with programs of the node. */
+function adapterOptions(
   { config, log }: RoleContext,
   node: NodeConfig,
-  plugins: Parameters<typeof createPluginHost>[0]["plugins"],
-) {
+  plugins: PluginHostOptions["plugins"],
+): Omit<PluginHostOptions, "worlds"> {
   const { components, run } = paths(config.dataDir);
-  return createVolumeDrivers({
+  return {
     role: "node",
     instance: node.name,
     engine: config.engine,
@@ -145,7 +152,7 @@ function volumeDrivers(
     variables: { dataDir: config.dataDir, runDir: run },
     facts: { nodeName: node.name },
     log,
-  });
+  };
 }
 
 function pluginHost(

@@ -10,7 +10,7 @@ import { NODES } from "../node-object.ts";
 import type { VolumeCalls } from "../ports.ts";
 import { hostPathOf, KUBELET_ROOT } from "../volumes/host.ts";
 import { capabilitiesShape, type NodeInfo, nodeInfoShape, pluginInfoShape } from "./messages.ts";
-import { watchRegistrations } from "./registration.ts";
+import type { Registered } from "./registration.ts";
 
 const CSI_NODES: GroupVersionResource = { group: "storage.k8s.io", version: "v1", resource: "csinodes" };
 const CSI_DRIVERS: GroupVersionResource = { group: "storage.k8s.io", version: "v1", resource: "csidrivers" };
@@ -31,6 +31,8 @@ export interface VolumeDrivers {
   get(name: string): VolumeDriver;
   /** What the cluster says of a driver; undefined where nobody said anything. */
   object(name: string): Promise<CSIDriver | undefined>;
+  /** Sockets in the directory plugins_registry. */
+  registrations: { added(driver: Registered): Promise<void>; removed(driver: Registered): void };
   start(signal: AbortSignal): Promise<void>;
 }
 
@@ -128,19 +130,15 @@ export function createVolumeDrivers(context: NodeContext, calls: VolumeCalls): V
       objects.set(name, { at: clock.now(), value });
       return value;
     },
+    registrations: {
+      async added({ name, endpoint }) {
+        await calls.add(name, hostPathOf(endpoint, settings.directory));
+        await take(name, name, pathsOf(endpoint));
+      },
+      removed: ({ name }) => leave(name),
+    },
     async start(signal) {
       const natives = new Map<string, string>();
-      const sockets = watchRegistrations({
-        directory: join(settings.directory, "plugins_registry"),
-        log,
-        signal,
-        async added({ type, name, endpoint }) {
-          if (type !== "CSIPlugin") throw new Error(`plugins of type ${type} are not taken here`);
-          await calls.add(name, hostPathOf(endpoint, settings.directory));
-          await take(name, name, pathsOf(endpoint));
-        },
-        removed: ({ name }) => leave(name),
-      });
       const follow = async () => {
         while (!signal.aborted) {
           await followNatives(natives).catch((error: unknown) =>
@@ -149,7 +147,7 @@ export function createVolumeDrivers(context: NodeContext, calls: VolumeCalls): V
           await delay(NATIVE_MS, signal);
         }
       };
-      await Promise.all([sockets, follow()]);
+      await follow();
     },
   };
 }

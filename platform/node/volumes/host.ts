@@ -9,7 +9,7 @@ import { makeTmpfs } from "./mounts.ts";
 /** What drivers' manifests call the node agent's directory, whatever it is called on this node. */
 export const KUBELET_ROOT = "/var/lib/kubelet";
 /** The parts of it that belong to plugins of the node: drivers of volumes and devices. */
-const PLUGIN_DIRECTORIES = ["plugins", "plugins_registry", "pods", "device-plugins"];
+const PLUGIN_DIRECTORIES = ["plugins", "plugins_registry", "pods", "device-plugins", "pod-resources"];
 
 export async function ensureEmptyDir(
   directory: string,
