@@ -14,8 +14,8 @@ export interface ApiAddress {
   /** Where the servers listen, as pods reach it. */
   addresses: string[];
   port: number;
-  /** Of the services' addresses, in every tenant. */
-  serviceCIDR: string;
+  /** Of the services' addresses, in every tenant: one range, or one of each family. */
+  serviceCIDRs: readonly string[];
 }
 
 const { namespace: NAMESPACE, name: NAME } = API_SERVICE;
@@ -25,7 +25,7 @@ function documents({
   clusterIP,
   addresses,
   port,
-  serviceCIDR,
+  serviceCIDRs,
 }: ApiAddress): [group: string, resource: string, object: DynamicObject][] {
   const metadata = { name: NAME, namespace: NAMESPACE, labels: LABELS };
   const service = {
@@ -49,7 +49,7 @@ function documents({
     kind: "EndpointSlice",
     apiVersion: "discovery.k8s.io/v1",
     metadata: { ...metadata, labels: { "kubernetes.io/service-name": NAME } },
-    addressType: "IPv4",
+    addressType: addresses[0]?.includes(":") ? "IPv6" : "IPv4",
     endpoints: addresses.map((ip) => ({ addresses: [ip], conditions: { ready: true } })),
     ports: [{ name: "https", port, protocol: "TCP" }],
   };
@@ -57,7 +57,7 @@ function documents({
     kind: "ServiceCIDR",
     apiVersion: "networking.k8s.io/v1",
     metadata: { name: NAME },
-    spec: { cidrs: [serviceCIDR] },
+    spec: { cidrs: [...serviceCIDRs] },
   };
   return [
     ["networking.k8s.io", "servicecidrs", range],
@@ -67,10 +67,18 @@ function documents({
   ];
 }
 
-/** Made once: a service keeps its address, and a range does not change. */
-const KEPT = new Set(["services", "servicecidrs"]);
+/** Made once: a service keeps its address. */
+const KEPT = new Set(["services"]);
 const PARTS = ["subsets", "endpoints", "ports"] as const;
+const partsOf = (resource: string): readonly string[] => (resource === "servicecidrs" ? ["spec"] : PARTS);
 const same = (a: unknown, b: unknown) => JSON.stringify(sorted(a)) === JSON.stringify(sorted(b));
+
+/** A range does not change, but one of a second family may join it. */
+function joinsFamily(present: DynamicObject, wanted: DynamicObject): boolean {
+  const cidrs = ({ spec }: DynamicObject) => (spec as { cidrs?: string[] } | undefined)?.cidrs ?? [];
+  const [before, now] = [cidrs(present), cidrs(wanted)];
+  return before.length === 1 && now.length === 2 && before[0] === now[0];
+}
 
 /** It cannot be changed, and what tenants had in older versions is not in the server's certificate. */
 const hasAnotherAddress = ({ spec }: DynamicObject, { clusterIP }: ApiAddress): boolean =>
@@ -104,9 +112,10 @@ export async function ensureKubernetesService(
         await make(registry, context, entry, object);
         continue;
       }
-      if (KEPT.has(resource) || PARTS.every((p) => same(present[p], object[p]))) continue;
+      if (resource === "servicecidrs" && !joinsFamily(present, object)) continue;
+      if (KEPT.has(resource) || partsOf(resource).every((p) => same(present[p], object[p]))) continue;
       const produce = (old: DynamicObject) => {
-        for (const part of PARTS) if (object[part] !== undefined) old[part] = structuredClone(object[part]);
+        for (const part of partsOf(resource)) if (object[part] !== undefined) old[part] = structuredClone(object[part]);
         return old;
       };
       await registry.update(

@@ -54,7 +54,7 @@ export interface ServerParts {
   /** The same for pods/proxy, services/proxy and nodes/proxy. */
   proxy?: {
     credentials: NodeCredentials;
-    podCIDR: string;
+    podCIDRs: readonly string[];
     /** Where this process reaches a pod's address; left out: there. */
     reach?(address: string): string;
   };
@@ -182,9 +182,9 @@ export async function startServer(parts: ServerParts): Promise<ListeningServer> 
   const proxied = async (exchange: Exchange, entry: ResourceEntry) => {
     const { info, context } = exchange;
     if (!parts.proxy) throw new StatusError(503, "ServiceUnavailable", "nothing can be reached from this server");
-    const { credentials, podCIDR, reach = (address) => address } = parts.proxy;
+    const { credentials, podCIDRs, reach = (address) => address } = parts.proxy;
     const { storeResource } = entry;
-    const location = await locate({ ...parts, podCIDR }, context, storeResource, info.namespace, info.name);
+    const location = await locate({ ...parts, podCIDRs }, context, storeResource, info.namespace, info.name);
     return { location: location.agent ? location : { ...location, host: reach(location.host) }, credentials };
   };
 

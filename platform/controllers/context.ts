@@ -115,7 +115,7 @@ export interface ControllerContext {
   /** Where services' addresses come from by default; none where this process makes no such range. */
   serviceCIDRs?: readonly string[];
   /** Where nodes' ranges of pod addresses come from; undefined where this process gives none. */
-  podCIDR?: string;
+  podCIDRs?: readonly string[];
   /** Signs the token of a token secret, without an end. Undefined where this process signs none, or the tenant is gone. */
   accountToken?(tenant: string, subject: AccountTokenSubject): Promise<string | undefined>;
   /** Undefined where this process signs no certificates; answers undefined for a tenant that is gone. */

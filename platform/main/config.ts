@@ -15,6 +15,8 @@ export interface NodeConfig {
   address: string;
   kubeletPort: number;
   podCIDR: string;
+  /** Of the second family, in an instance that has two. `address`: the node's, where its machine has one. */
+  secondary?: { podCIDR: string; address?: string };
   /** This node's own containerd: DATA/nodes/NAME/containerd. */
   containerdSocket: string;
   /** The node runs WebAssembly components and nothing else: no containerd, no rights and no network of its own. */
@@ -37,6 +39,8 @@ export interface Config {
   postgres?: { port: number };
   serviceCIDR: string;
   podCIDR: string;
+  /** The ranges of the second family (dual stack); absent: there is one. */
+  secondary?: { serviceCIDR: string; podCIDR: string };
   dns: { domain: string; address: string };
   engine: Engine;
   nodes: NodeConfig[];
@@ -45,6 +49,18 @@ export interface Config {
   /** What `up` was told of the API server's security; absent: the defaults. */
   server?: ServerOptions;
 }
+
+/** Services' ranges, the default family's first. */
+export const serviceCIDRsOf = ({ serviceCIDR, secondary }: Pick<Config, "serviceCIDR" | "secondary">): string[] => [
+  serviceCIDR,
+  ...(secondary ? [secondary.serviceCIDR] : []),
+];
+
+/** Pods' ranges, the default family's first. */
+export const podCIDRsOf = ({ podCIDR, secondary }: Pick<Config, "podCIDR" | "secondary">): string[] => [
+  podCIDR,
+  ...(secondary ? [secondary.podCIDR] : []),
+];
 
 /** File names below dataDir; made by `capstan up` (platform/main/pki.ts), read by the roles. */
 export const paths = (dataDir: string) => ({

@@ -4,7 +4,8 @@ import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync
 import { networkInterfaces } from "node:os";
 import { join, resolve } from "node:path";
 import { parseArgs } from "node:util";
-import { cidrOf, nth } from "#platform/network/host/addresses.ts";
+import { cidrOf, nth, podRangeOfNode } from "#platform/network/host/addresses.ts";
+import { type Family, parseRange, rangeFamily } from "#platform/rules/ranges.ts";
 import { type Config, type Engine, type NodeConfig, paths, readConfig } from "./config.ts";
 import { foreignServiceRanges, freeRange, hostRoutes, placeNodes } from "./nodes.ts";
 import {
@@ -29,6 +30,8 @@ export interface Options {
   runtime?: "containers" | "wasm";
   podCIDR?: string;
   serviceCIDR?: string;
+  /** The ranges of a second family, after the comma of the options above. */
+  secondary?: { podCIDR: string; serviceCIDR: string };
   role?: string;
   /** `node join`: the bootstrap token, the authority's hash, the node's name. */
   token?: string;
@@ -49,7 +52,8 @@ export const optionHelp = `options:
   --nodes N             node agents on this machine, each in a network namespace of its own when there are several; 0 for none
   --runtime containers|wasm  wasm: a node for WebAssembly components alone, without root (what there is where containers cannot run)
   --engine wasmtime|jco what runs components (default wasmtime where its addon is built)
-  --pod-cidr, --service-cidr  address ranges (default: the first free ones from 10.244.0.0/16 and 10.96.0.0/16)
+  --pod-cidr, --service-cidr  address ranges (default: the first free ones from 10.244.0.0/16 and 10.96.0.0/16); for both families two each,
+                        the default family's first: --pod-cidr 10.244.0.0/16,fd00:10:244::/56 --service-cidr 10.96.0.0/16,fd00:10:96::/112
   --role NAME           run one role in the foreground: apiserver, controllers, scheduler, console, node-NAME
   --token T, --ca-cert-hash sha256:H, --name NAME   of \`node join\`
   --yes                 do not ask
@@ -66,6 +70,32 @@ function numberOption(name: string, text: string | undefined, min: number, max: 
   if (!Number.isInteger(value) || value < min || value > max)
     throw new UserError(`--${name} takes a whole number from ${min} to ${max}, not "${text}"`, "npm run up -- --help");
   return value;
+}
+
+/** The options' ranges: one each, or two each of different families in the same order. */
+function rangeOptions(
+  pods: string | undefined,
+  services: string | undefined,
+): Pick<Options, "podCIDR" | "serviceCIDR" | "secondary"> {
+  const [podRanges, serviceRanges] = [pods?.split(",") ?? [], services?.split(",") ?? []];
+  const example =
+    "npm run up -- --pod-cidr 10.244.0.0/16,fd00:10:244::/56 --service-cidr 10.96.0.0/16,fd00:10:96::/112";
+  const families = (list: readonly string[]) => list.map((text) => parseRange(text)?.family);
+  for (const text of [...podRanges, ...serviceRanges])
+    if (!parseRange(text)?.canonical)
+      throw new UserError(`${JSON.stringify(text)} is not a range of addresses`, example);
+  const isTwo = podRanges.length > 1 || serviceRanges.length > 1 || families(podRanges)[0] === 6;
+  const [first, second, ...more] = families(podRanges);
+  if (isTwo && (String(families(podRanges)) !== String(families(serviceRanges)) || first === second || more.length > 0))
+    throw new UserError("pods and services need ranges of the same families, one each, in the same order", example);
+  const tooSmall = podRanges.find((text) => (parseRange(text)?.bits ?? 0) > (text.includes(":") ? 64 : 24));
+  if (tooSmall) throw new UserError(`${tooSmall} holds no node's range: a /24 of IPv4, a /64 of IPv6`, example);
+  const [[podCIDR, podSecond], [serviceCIDR, serviceSecond]] = [podRanges, serviceRanges];
+  return {
+    podCIDR,
+    serviceCIDR,
+    ...(podSecond && serviceSecond ? { secondary: { podCIDR: podSecond, serviceCIDR: serviceSecond } } : {}),
+  };
 }
 
 /** Nodes of `up` on one machine, and of `simulate`. */
@@ -126,8 +156,7 @@ export function parseOptions(argv: string[]): { options: Options; positionals: s
       databaseUrl: value("database-url") ?? process.env["DATABASE_URL"],
       nodes: numberOption("nodes", value("nodes"), 0, parsed.positionals[0] === "simulate" ? SIMULATED_MAX : NODES_MAX),
       engine,
-      podCIDR: value("pod-cidr"),
-      serviceCIDR: value("service-cidr"),
+      ...rangeOptions(value("pod-cidr"), value("service-cidr")),
       role: value("role"),
       token: value("token"),
       caCertHash: value("ca-cert-hash"),
@@ -140,12 +169,19 @@ export function parseOptions(argv: string[]): { options: Options; positionals: s
   };
 }
 
-/** The address by which this machine is known to others; loopback where it has no other. */
-export function hostAddress(): string {
+/** The address of a family by which this machine is known to others, where it has one. */
+export function hostAddressOf(family: Family): string | undefined {
   const all = Object.entries(networkInterfaces()).flatMap(([name, list]) => (list ?? []).map((i) => ({ name, ...i })));
-  const usable = all.filter((i) => i.family === "IPv4" && !i.internal && !/^(cap|docker|veth|cni|br-)/.test(i.name));
-  return usable[0]?.address ?? "127.0.0.1";
+  const usable = all.filter(
+    (i) =>
+      i.family === family && !i.internal && !i.address.startsWith("fe80") && !/^(cap|docker|veth|cni|br-)/.test(i.name),
+  );
+  return usable[0]?.address;
 }
+
+/** The same; loopback where it has no other. */
+export const hostAddress = (family: Family = "IPv4"): string =>
+  hostAddressOf(family) ?? (family === "IPv4" ? "127.0.0.1" : "::1");
 
 export const instanceOf = (dataDir: string): string => createHash("sha256").update(dataDir).digest("hex").slice(0, 6);
 
@@ -188,10 +224,10 @@ function chooseRange(instance: string, candidates: readonly string[], taken: rea
 const podRanges = Array.from({ length: 10 }, (_, i) => `10.${244 - i}.0.0/16`);
 const serviceRanges = Array.from({ length: 10 }, (_, i) => `10.${96 + i}.0.0/16`);
 
-/** Node `index` gets the index-th /24 of the pod range. */
-export const podRangeOfNode = (podCIDR: string, index: number): string => `${nth(cidrOf(podCIDR), index * 256)}/24`;
+type Ranges = Pick<Config, "podCIDR" | "serviceCIDR" | "secondary">;
 
-function nodesOf(options: Options, before: Config | undefined, podCIDR: string, dataDir: string): NodeConfig[] {
+function nodesOf(options: Options, before: Config | undefined, ranges: Ranges, dataDir: string): NodeConfig[] {
+  const { podCIDR, secondary } = ranges;
   const count = options.nodes ?? before?.nodes.length ?? 1;
   const wasBefore = before?.nodes[0]?.componentsOnly ? "wasm" : "containers";
   const componentsOnly = (options.runtime ?? wasBefore) === "wasm";
@@ -201,18 +237,25 @@ function nodesOf(options: Options, before: Config | undefined, podCIDR: string, 
       "npm run up -- --runtime wasm --nodes 1",
     );
   const same = before?.nodes.length === count && (options.runtime ?? wasBefore) === wasBefore;
-  if (before && same && options.kubeletPort === undefined) return before.nodes;
+  const sameFamilies = podCIDR === before?.podCIDR && secondary?.podCIDR === before?.secondary?.podCIDR;
+  if (before && same && sameFamilies && options.kubeletPort === undefined) return before.nodes;
   return Array.from({ length: count }, (_, index) => {
     const name = `node-${index + 1}`;
     return {
       name,
-      address: hostAddress(),
+      address: hostAddress(rangeFamily(podCIDR)),
       kubeletPort: options.kubeletPort ?? before?.nodes[0]?.kubeletPort ?? 10250,
       podCIDR: podRangeOfNode(podCIDR, index),
+      ...(secondary ? { secondary: secondaryOf(secondary.podCIDR, index) } : {}),
       containerdSocket: join(paths(dataDir).node(name), "containerd", "containerd.sock"),
       ...(componentsOnly ? { componentsOnly } : {}),
     };
   });
+}
+
+function secondaryOf(podCIDR: string, index: number): NonNullable<NodeConfig["secondary"]> {
+  const address = hostAddressOf(rangeFamily(podCIDR));
+  return { podCIDR: podRangeOfNode(podCIDR, index), ...(address ? { address } : {}) };
 }
 
 /** Keeps what an earlier `up` chose; options win over it. Written with 0600: it holds the database's password. */
@@ -240,19 +283,24 @@ export function makeConfig(options: Options, engine: Engine): Config {
     );
   const port = options.postgresPort ?? before?.postgres?.port ?? 54329;
   const own = options.databaseUrl ?? (before && !before.postgres ? before.databaseUrl : undefined);
+  const secondary = options.secondary ?? ((options.podCIDR ?? options.serviceCIDR) ? undefined : before?.secondary);
+  const ranges = { serviceCIDR, podCIDR, ...(secondary ? { secondary } : {}) };
+  const anywhere = secondary || rangeFamily(serviceCIDR) === "IPv6" ? "::" : "0.0.0.0";
   const config: Config = {
     dataDir,
     instance,
-    api: { host: before?.api.host ?? "0.0.0.0", port: options.apiPort ?? before?.api.port ?? 6443 },
+    api: {
+      host: before?.api.host.replace(/^0\.0\.0\.0$/, anywhere) ?? anywhere,
+      port: options.apiPort ?? before?.api.port ?? 6443,
+    },
     console: { host: "127.0.0.1", port: options.consolePort ?? before?.console.port ?? 8080 },
     // The embedded one's is known when its cluster has been made (database.ts).
     databaseUrl: own ?? "",
     ...(own ? {} : { postgres: { port } }),
-    serviceCIDR,
-    podCIDR,
+    ...ranges,
     dns: { domain: "cluster.local", address: nth(cidrOf(serviceCIDR), 10) },
     engine,
-    nodes: nodesOf(options, before, podCIDR, dataDir),
+    nodes: nodesOf(options, before, ranges, dataDir),
   };
   const server = mergeServerOptions(before?.server, options.server ?? {});
   return { ...config, ...(server ? { server } : {}), nodes: placeNodes(config) };

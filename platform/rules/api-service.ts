@@ -3,14 +3,15 @@
  * which the server's certificate names: which tenant a request belongs to follows from its credential. The address is root's, and root's
  * service is the one that is proxied.
  */
+import { nthAddress, parseRange } from "./ranges.ts";
+
 export const API_SERVICE = { namespace: "default", name: "kubernetes" } as const;
 
-/** The first address of an IPv4 range. */
+/** The first address of a range. Throws for what is none. */
 export function firstAddress(cidr: string): string {
-  const [base = ""] = cidr.split("/");
-  const parts = base.split(".").map(Number);
-  const value = parts.reduce((n, part) => n * 256 + part, 0) + 1;
-  return [24, 16, 8, 0].map((shift) => Math.floor(value / 2 ** shift) % 256).join(".");
+  const range = parseRange(cidr);
+  if (!range) throw new Error(`${JSON.stringify(cidr)} is no range of addresses`);
+  return nthAddress(range, 1n);
 }
 
 interface Named {

@@ -62,9 +62,9 @@ const storeWith = (exceptions: string[]): Store =>
   ({
     list: async ({ matcher }: { matcher: (o: { fields: Record<string, string> }) => boolean }) => {
       const pods = [
-        { key: { tenant: 2 }, fields: { "status.podIP": "10.244.0.2", "status.phase": "Running" } },
-        { key: { tenant: 3 }, fields: { "status.podIP": "10.244.0.3", "status.phase": "Running" } },
-        { key: { tenant: 3 }, fields: { "status.podIP": "10.244.0.4", "status.phase": "Failed" } },
+        { key: { tenant: 2 }, fields: { "status.podIPs": "10.244.0.2", "status.phase": "Running" } },
+        { key: { tenant: 3 }, fields: { "status.podIPs": "10.244.0.3,fd00::3", "status.phase": "Running" } },
+        { key: { tenant: 3 }, fields: { "status.podIPs": "10.244.0.4", "status.phase": "Failed" } },
       ];
       return { objects: pods.filter(matcher) };
     },

@@ -3,6 +3,7 @@
  * whatever the tenant's own objects say, and services to addresses of their own. Root grants exceptions by name (spec.exceptions of the Tenant).
  * `podNetwork` is kept by the nodes too (platform/network/policy): tenants' pods do not reach each other.
  */
+import { canonicalAddress } from "#platform/rules/ranges.ts";
 import { ROOT_TENANT, type Store, type TenantId } from "#platform/store/port.ts";
 import type { Container, EndpointSlice, Endpoints, Pod, PodSpec, Service, Tenant } from "#sdk/api/generated/types.ts";
 import type { DynamicObject } from "#sdk/api/object.ts";
@@ -136,16 +137,18 @@ function endpointAddresses(group: string, resource: string, object: DynamicObjec
 /** Load balancers and proxies of the platform reach every pod: what a tenant's services lead to must not be another's. */
 async function foreignPods(store: Store, tenant: TenantId, addresses: readonly string[]): Promise<Finding[]> {
   if (addresses.length === 0) return [];
-  const wanted = new Set(addresses);
+  const wanted = new Set(addresses.map(canonicalAddress));
+  const found = (fields: Readonly<Record<string, string>>) =>
+    (fields["status.podIPs"] ?? "").split(",").filter((address) => wanted.has(address));
   const { objects } = await store.list({
     scope: { tenant: "*", resource: "pods" },
     freshness: { type: "atLeast", revision: 0 },
-    matcher: ({ fields }) => wanted.has(fields["status.podIP"] ?? ""),
+    matcher: ({ fields }) => found(fields).length > 0,
   });
   const foreign = objects.filter(
     ({ key, fields }) => key.tenant !== tenant && ENDED[fields["status.phase"] ?? ""] !== true,
   );
-  return [...new Set(foreign.map(({ fields }) => fields["status.podIP"] ?? ""))].map((address) => [
+  return [...new Set(foreign.flatMap(({ fields }) => found(fields)))].map((address) => [
     "podNetwork",
     `the endpoint ${address} is another tenant's pod`,
   ]);

@@ -18,7 +18,7 @@ export interface LocationParts {
   registry: Registry;
   store: Store;
   /** What a tenant's own pods have addresses from ("10.244.0.0/16"): beyond root, a proxy leads nowhere else. */
-  podCIDR: string;
+  podCIDRs: readonly string[];
 }
 
 interface Asked {
@@ -83,14 +83,14 @@ function withinCidr(ip: string, cidr: string): boolean {
 }
 
 /** A tenant may write what its objects say of addresses: what they say must be a pod's, and nobody else's. */
-async function checkAddress({ store, podCIDR }: LocationParts, context: RequestContext, ip: string): Promise<void> {
+async function checkAddress({ store, podCIDRs }: LocationParts, context: RequestContext, ip: string): Promise<void> {
   if (!isGlobal(ip)) throw badRequest("address not allowed");
   if (context.tenant === ROOT_TENANT) return;
-  if (!withinCidr(ip, podCIDR)) throw badRequest("address not allowed");
+  if (!podCIDRs.some((cidr) => withinCidr(ip, cidr))) throw badRequest("address not allowed");
   const { objects } = await store.list({
     scope: { tenant: "*", resource: "pods" },
     freshness: { type: "atLeast", revision: 0 },
-    matcher: ({ fields }) => fields["status.podIP"] === ip,
+    matcher: ({ fields }) => (fields["status.podIPs"] ?? "").split(",").includes(ip),
   });
   if (objects.some(({ key }) => key.tenant !== context.tenant)) throw badRequest("address not allowed");
 }

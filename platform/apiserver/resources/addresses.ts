@@ -1,7 +1,7 @@
 /** Addresses and ranges as fields have them since before they were judged strictly (apimachinery's util/validation/ip.go, ValidateEndpointIP). */
 import { isIP } from "node:net";
+import { addressValue, parseRange } from "#platform/rules/ranges.ts";
 import { type Causes, invalidValue } from "../registry/causes.ts";
-import { addressValue, parseRange } from "./networking/ranges.ts";
 
 export const NOT_AN_ADDRESS = "must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)";
 export const NOT_A_RANGE = "must be a valid CIDR value, (e.g. 10.9.8.0/24 or 2001:db8::/64)";

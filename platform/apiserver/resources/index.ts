@@ -53,7 +53,8 @@ import { csiDriverStrategy, csiNodeStrategy, csiStorageCapacityStrategy } from "
 import { volumeAttachmentStrategy } from "./storage/volumeattachments.ts";
 
 export interface ResourceConfig extends ParamReaders {
-  serviceCIDR: string;
+  /** One range, or one of each family, the default family's first. */
+  serviceCIDRs: readonly string[];
   tokenKeys: TokenKeys;
   tokens: TokenReviewer;
   rbac: Rbac;
@@ -87,7 +88,7 @@ function makers(c: ResourceConfig): Record<string, StrategyMaker> {
     resourcequotas: resourceQuotaStrategy,
     secrets: secretStrategy,
     serviceaccounts: serviceAccountStrategy(c.tokenKeys),
-    services: serviceStrategy(c.serviceCIDR),
+    services: serviceStrategy(c.serviceCIDRs),
     "controllerrevisions.apps": controllerRevisionStrategy,
     "customresourcedefinitions.apiextensions.k8s.io": customResourceDefinitionStrategy,
     "daemonsets.apps": daemonSetStrategy,

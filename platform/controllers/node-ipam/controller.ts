@@ -1,6 +1,6 @@
 /**
- * Gives every node that has none a range of pod addresses (upstream: pkg/controller/nodeipam, RangeAllocator): the last free /24 of the
- * cluster's. A range is a node's until the Node is deleted. One node at a time, so that two never get the same.
+ * Gives every node that has none a range of pod addresses of each of the cluster's families (upstream: pkg/controller/nodeipam,
+ * RangeAllocator): the last free ones of the cluster's. A range is a node's until the Node is deleted. One node at a time, so that two never get the same.
  */
 import type { Node } from "#sdk/api/generated/types.ts";
 import { isReason } from "#sdk/api/status.ts";
@@ -22,14 +22,14 @@ const KEEP_MS = 60_000;
 export const nodeIPAMController: Controller = {
   name: "node-ipam",
   async start(context) {
-    const { podCIDR, signal } = context;
-    if (podCIDR === undefined) {
+    const { podCIDRs = [], signal } = context;
+    if (podCIDRs.length === 0) {
       await ended(signal);
       return;
     }
     const queue = createWorkQueue();
     const nodes = context.informers.nodes();
-    const given = new Map<string, { range: string; at: number }>();
+    const given = new Map<string, { ranges: string[]; at: number }>();
     const add = (node: Node) => (node.spec?.podCIDR ? undefined : queue.add(keyOf(node)));
     nodes.on({ added: add, updated: add, deleted: (node) => void given.delete(keyOf(node)) });
     if (!(await synced(context.signal, nodes))) return;
@@ -44,21 +44,22 @@ export const nodeIPAMController: Controller = {
         if (!node || node.spec?.podCIDR) return;
         const now = Date.now();
         for (const [other, { at }] of given) if (now - at > KEEP_MS) given.delete(other);
-        const taken = nodes.list().flatMap(({ spec }) => spec?.podCIDR ?? []);
-        const pending = [...given.values()].map(({ range }) => range);
-        const range = freeNodeRange(podCIDR, [...taken, ...pending]);
+        const taken = nodes.list().flatMap(({ spec }) => spec?.podCIDRs ?? spec?.podCIDR ?? []);
+        const pending = [...given.values()].flatMap(({ ranges }) => ranges);
+        const ranges = podCIDRs.flatMap((cidr) => freeNodeRange(cidr, [...taken, ...pending]) ?? []);
+        const [range] = ranges;
         const { name = "" } = node.metadata;
-        if (range === undefined) {
+        if (range === undefined || ranges.length < podCIDRs.length) {
           const object = { apiVersion: "v1", kind: "Node", metadata: node.metadata };
           const message = `Node ${name} status is now: CIDRNotAvailable`;
           context.recorder("cidrAllocator").event(object, "Normal", "CIDRNotAvailable", message);
           return;
         }
-        given.set(key, { range, at: now });
+        given.set(key, { ranges, at: now });
         const { resourceVersion } = node.metadata;
         const body = {
           metadata: { resourceVersion: resourceVersion ?? "" },
-          spec: { podCIDR: range, podCIDRs: [range] },
+          spec: { podCIDR: range, podCIDRs: ranges },
         };
         try {
           await clientFor(context, node).patch(NODES, { name }, { type: "merge", body });

@@ -11,7 +11,9 @@ test("the last range that overlaps nobody's, and none when all are taken", () =>
   equal(freeNodeRange("10.244.0.0/16", ["10.244.255.0/24", "10.244.253.0/24"]), "10.244.254.0/24");
   equal(freeNodeRange("10.244.0.0/16", ["10.244.254.0/23"]), "10.244.253.0/24");
   equal(freeNodeRange("10.244.0.0/23", ["10.244.0.0/24", "10.244.1.0/24"]), undefined);
-  equal(freeNodeRange("fd00::/64", []), undefined);
+  equal(freeNodeRange("fd00::/56", []), "fd00:0:0:ff::/64");
+  equal(freeNodeRange("fd00::/64", ["fd00::/80"]), undefined);
+  equal(freeNodeRange("nonsense", []), undefined);
 });
 
 test("nodes without a range get one each, the others keep theirs", async (t) => {
@@ -23,7 +25,7 @@ test("nodes without a range get one each, the others keep theirs", async (t) => 
   });
   await converges(t, {
     loops: [nodeIPAMController],
-    more: { podCIDR: "10.244.0.0/16" },
+    more: { podCIDRs: ["10.244.0.0/16"] },
     steps: [
       (client) => client.create(NODES, node("a", { podCIDR: "10.244.0.0/24", podCIDRs: ["10.244.0.0/24"] })),
       (client) => client.create(NODES, node("b")),
@@ -31,5 +33,18 @@ test("nodes without a range get one each, the others keep theirs", async (t) => 
     ],
     view: async (client) => (await client.list<Node>(NODES)).items.map((n) => n.spec?.podCIDR).sort(),
     expected: ["10.244.0.0/24", "10.244.254.0/24", "10.244.255.0/24"],
+  });
+});
+
+test("in a cluster of two families a node gets a range of each", async (t) => {
+  await converges(t, {
+    loops: [nodeIPAMController],
+    more: { podCIDRs: ["10.244.0.0/16", "fd00::/56"] },
+    steps: [
+      (client) => client.create(NODES, { apiVersion: "v1", kind: "Node", metadata: { name: "a" }, spec: {} }),
+      (client) => client.create(NODES, { apiVersion: "v1", kind: "Node", metadata: { name: "b" }, spec: {} }),
+    ],
+    view: async (client) => (await client.list<Node>(NODES)).items.flatMap((n) => n.spec?.podCIDRs ?? []).sort(),
+    expected: ["10.244.254.0/24", "10.244.255.0/24", "fd00:0:0:fe::/64", "fd00:0:0:ff::/64"],
   });
 });

@@ -1,30 +1,24 @@
-/** Ranges of nodes within the cluster's: IPv4, /24 each. Pure. */
+/** Ranges of nodes within the cluster's: /24 of IPv4, /64 of IPv6 (upstream's --node-cidr-mask-size). Pure. */
+import { addressBits, nthAddress, parseRange, type Range, rangeSize } from "#platform/rules/ranges.ts";
 
-const NODE_PREFIX = 24;
-const NODE_SIZE = 256;
+const NODE_BITS = { 4: 24, 6: 64 } as const;
 
-function parse(cidr: string): { first: number; prefix: number } | undefined {
-  const [, a, b, c, d, prefix] = /^(\d+)\.(\d+)\.(\d+)\.(\d+)\/(\d+)$/.exec(cidr) ?? [];
-  if (prefix === undefined) return undefined;
-  const first = [a, b, c, d].reduce((sum, part) => sum * 256 + Number(part), 0);
-  return { first, prefix: Number(prefix) };
-}
-
-const text = (first: number): string =>
-  `${[24, 16, 8, 0].map((shift) => Math.floor(first / 2 ** shift) % 256).join(".")}/${NODE_PREFIX}`;
+const overlap = (a: Range, b: Range): boolean =>
+  a.family === b.family && a.base < b.base + rangeSize(b) && b.base < a.base + rangeSize(a);
 
 /**
- * The last /24 of `cluster` that overlaps none of `taken`; undefined when all are. From the end, because the nodes of the control plane's
- * machine count their own from the beginning, and may become more.
+ * The last range of a node's size in `cluster` that overlaps none of `taken`; undefined when all are. From the end, because the nodes of the
+ * control plane's machine count their own from the beginning, and may become more.
  */
 export function freeNodeRange(cluster: string, taken: readonly string[]): string | undefined {
-  const whole = parse(cluster);
+  const whole = parseRange(cluster);
   if (!whole) return undefined;
-  const used = taken.flatMap((one) => parse(one) ?? []);
-  const end = whole.first + 2 ** (32 - whole.prefix);
-  for (let first = end - NODE_SIZE; first >= whole.first; first -= NODE_SIZE) {
-    const overlaps = used.some((one) => one.first < first + NODE_SIZE && first < one.first + 2 ** (32 - one.prefix));
-    if (!overlaps) return text(first);
+  const bits = NODE_BITS[whole.family];
+  const size = 1n << BigInt(addressBits(whole.family) - bits);
+  const used = taken.flatMap((one) => parseRange(one) ?? []);
+  for (let first = whole.base + rangeSize(whole) - size; first >= whole.base; first -= size) {
+    const range: Range = { family: whole.family, base: first, bits, canonical: true };
+    if (!used.some((one) => overlap(one, range))) return `${nthAddress(range, 0n)}/${bits}`;
   }
   return undefined;
 }

@@ -153,6 +153,9 @@ function refuseChanges(options: Options): void {
       options[name] !== present[name] &&
       !(name === "databaseUrl" && process.env["DATABASE_URL"]),
   );
+  const { secondary } = options;
+  if (secondary && JSON.stringify(secondary) !== JSON.stringify(now.secondary))
+    changing.push("the second address family");
   changing.push(...Object.keys(options.server ?? {}));
   if (changing.length)
     throw new UserError(

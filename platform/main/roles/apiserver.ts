@@ -45,6 +45,7 @@ import { pluginMetrics } from "#platform/plugin-host/exposition.ts";
 import { readPluginLog } from "#platform/plugin-host/read-logs.ts";
 import { createAccessPlugins } from "#platform/plugin-host/worlds/v1/access.ts";
 import { createPanels } from "#platform/plugin-host/worlds/v1/panel.ts";
+import { rangeFamily } from "#platform/rules/ranges.ts";
 import { ROOT_TENANT } from "#platform/store/port.ts";
 import type { TenantDirectory } from "#platform/store/tenants.ts";
 import { resources } from "#sdk/api/facts.ts";
@@ -56,7 +57,7 @@ import { serverAdmission } from "../admission.ts";
 import { admissionSwitches } from "../admission-options.ts";
 import { auditOf } from "../audit.ts";
 import { authorizationOf } from "../authorization.ts";
-import { type Config, paths } from "../config.ts";
+import { type Config, paths, podCIDRsOf, serviceCIDRsOf } from "../config.ts";
 import { identityOf } from "../identity.ts";
 import { firstAddress, tenantAuthorityCertificate } from "../pki.ts";
 import { pluginClients } from "../plugin-users.ts";
@@ -69,14 +70,21 @@ const STOP_GRACE_MS = 5_000;
 const COMPLETED_AT_ONCE = 50;
 
 /** How pods reach this server: never by a loopback address. */
-function advertised({ api, serviceCIDR }: Config): ApiAddress {
+function advertised(config: Config): ApiAddress {
+  const { api, serviceCIDR } = config;
+  const family = rangeFamily(serviceCIDR);
   const everywhere = ["0.0.0.0", "::", "127.0.0.1", "localhost", "::1"].includes(api.host);
   const own = Object.values(networkInterfaces())
     .flatMap((list) => list ?? [])
-    .filter((a) => a.family === "IPv4" && !a.internal)
+    .filter((a) => a.family === family && !a.internal && !a.address.startsWith("fe80"))
     .map((a) => a.address);
   const address = everywhere ? own[0] : api.host;
-  return { clusterIP: firstAddress(serviceCIDR), addresses: address ? [address] : [], port: api.port, serviceCIDR };
+  return {
+    clusterIP: firstAddress(serviceCIDR),
+    addresses: address ? [address] : [],
+    port: api.port,
+    serviceCIDRs: serviceCIDRsOf(config),
+  };
 }
 
 function documents(address: string, clock: Clock, custom: CustomResources, aggregation: Aggregation) {
@@ -240,7 +248,7 @@ export const start: StartRole = async ({ config, log }) => {
     remove: (name: string) => retireTenant({ store, tenants, registry: () => registry, clock }, name),
   };
   const strategyFor = strategies({
-    serviceCIDR: config.serviceCIDR,
+    serviceCIDRs: serviceCIDRsOf(config),
     tokenKeys,
     tokens: identity.reviewer,
     rbac,
@@ -308,7 +316,7 @@ export const start: StartRole = async ({ config, log }) => {
     streaming: createStreaming(nodeCredentials),
     proxy: {
       credentials: nodeCredentials,
-      podCIDR: config.podCIDR,
+      podCIDRs: podCIDRsOf(config),
       // Pods of such a node are on loopback, and their addresses in the API alone.
       ...(config.nodes[0]?.componentsOnly ? { reach: (address: string) => loopbackOf(config, address) } : {}),
     },

@@ -15,7 +15,7 @@ import { createClient } from "#sdk/client/client.ts";
 import { loadKubeconfig } from "#sdk/client/kubeconfig.ts";
 import { leaderElect } from "#sdk/client/leader.ts";
 import type { Client } from "#sdk/client/port.ts";
-import { type Config, paths } from "../config.ts";
+import { type Config, paths, podCIDRsOf, serviceCIDRsOf } from "../config.ts";
 import { authorityOfTenant, tokenKeyOf } from "../pki.ts";
 import { pluginClients } from "../plugin-users.ts";
 import { rolePlugins } from "../plugins.ts";
@@ -39,8 +39,8 @@ export const start: StartRole = async (context) => {
         log,
         signal,
         rootCA,
-        serviceCIDRs: [config.serviceCIDR],
-        podCIDR: config.podCIDR,
+        serviceCIDRs: serviceCIDRsOf(config),
+        podCIDRs: podCIDRsOf(config),
         ...signing,
       });
       await Promise.all([builtIn, runPlugins(context, client, signal)]);

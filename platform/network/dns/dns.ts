@@ -3,7 +3,7 @@ import { delay } from "#platform/base/clock.ts";
 import { type Log, messageOf } from "#platform/base/log.ts";
 import { createInformer } from "#sdk/client/informer.ts";
 import { type Client, type Informer, keyOf, tenantOf } from "#sdk/client/port.ts";
-import { cidrOf, contains, parseAddress } from "../host/addresses.ts";
+import { cidrOf, contains } from "../host/addresses.ts";
 import {
   type EndpointSlice,
   endpointSlices,
@@ -125,8 +125,7 @@ function clientTenants(options: DnsOptions, pods: Informer<Pod>): (client: strin
     return options.tenantOfAddress?.(client) ?? (pod && tenantOf(pod));
   };
   return async (client) => {
-    const numeric = parseAddress(client);
-    const isPod = numeric !== undefined && contains(range, numeric) && client !== options.listen.address;
+    const isPod = contains(range, client) && client !== options.listen.address;
     if (!isPod) return ROOT;
     for (let waited = 0; waited <= UNKNOWN_POD_WAIT_MS; waited += UNKNOWN_POD_STEP_MS) {
       const tenant = known(client);

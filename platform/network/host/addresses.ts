@@ -1,41 +1,45 @@
-/** IPv4 arithmetic: addresses as unsigned 32-bit numbers, ranges as CIDR. */
-import { isIPv4 } from "node:net";
+/** Ranges of addresses as the node's network counts them, in both families. */
+import { addressBits, addressValue, familyOf, nthAddress, parseRange } from "#platform/rules/ranges.ts";
 
 export interface Cidr {
+  family: 4 | 6;
   /** First address of the range. */
-  base: number;
-  /** Prefix length, 0 to 32. */
+  base: bigint;
+  /** Prefix length: 0 to 32, or to 128. */
   prefix: number;
 }
 
-export const parseAddress = (text: string): number | undefined =>
-  isIPv4(text) ? text.split(".").reduce((sum, part) => sum * 256 + Number(part), 0) : undefined;
-
-export const addressText = (address: number): string =>
-  [24, 16, 8, 0].map((shift) => Math.floor(address / 2 ** shift) % 256).join(".");
-
-/** Undefined for what is not an IPv4 CIDR. Host bits are dropped. */
+/** Undefined for what is not a CIDR. Host bits are dropped. */
 export function parseCidr(text: string): Cidr | undefined {
-  const [address = "", prefixText = "", ...rest] = text.split("/");
-  const base = parseAddress(address);
-  if (base === undefined || rest.length > 0 || !/^\d{1,2}$/.test(prefixText) || Number(prefixText) > 32)
-    return undefined;
-  const prefix = Number(prefixText);
-  return { base: base - (base % 2 ** (32 - prefix)), prefix };
+  const range = parseRange(text);
+  return range && { family: range.family, base: range.base, prefix: range.bits };
 }
 
 /** parseCidr for a value that configuration has already promised. */
 export function cidrOf(text: string): Cidr {
   const cidr = parseCidr(text);
-  if (!cidr) throw new Error(`${JSON.stringify(text)} is not an IPv4 range such as 10.244.0.0/16`);
+  if (!cidr) throw new Error(`${JSON.stringify(text)} is not a range of addresses such as 10.244.0.0/16`);
   return cidr;
 }
 
-export const cidrText = (cidr: Cidr): string => `${addressText(cidr.base)}/${cidr.prefix}`;
-export const sizeOf = (cidr: Cidr): number => 2 ** (32 - cidr.prefix);
-export const contains = (cidr: Cidr, address: number): boolean =>
-  address >= cidr.base && address < cidr.base + sizeOf(cidr);
-export const overlap = (a: Cidr, b: Cidr): boolean => a.base < b.base + sizeOf(b) && b.base < a.base + sizeOf(a);
+export const cidrText = (cidr: Cidr): string => `${nth(cidr, 0)}/${cidr.prefix}`;
+export const sizeOf = ({ family, prefix }: Cidr): bigint => 1n << BigInt(addressBits(family) - prefix);
+/** False for what is no address, or one of the other family. */
+export function contains(cidr: Cidr, address: string): boolean {
+  if (familyOf(address) !== (cidr.family === 4 ? "IPv4" : "IPv6")) return false;
+  const value = addressValue(address);
+  return value >= cidr.base && value < cidr.base + sizeOf(cidr);
+}
+export const overlap = (a: Cidr, b: Cidr): boolean =>
+  a.family === b.family && a.base < b.base + sizeOf(b) && b.base < a.base + sizeOf(a);
 
 /** The n-th address of a range; the first usable one, which the bridge has, is 1. */
-export const nth = (cidr: Cidr, n: number): string => addressText(cidr.base + n);
+export const nth = ({ family, base, prefix }: Cidr, n: number | bigint): string =>
+  nthAddress({ family, base, bits: prefix, canonical: true }, BigInt(n));
+
+/** What a node has of the cluster's range: a /24 of IPv4, a /64 of IPv6. Node `index` of this machine gets the index-th. */
+export function podRangeOfNode(podCIDR: string, index: number): string {
+  const cidr = cidrOf(podCIDR);
+  const prefix = cidr.family === 4 ? 24 : 64;
+  return `${nth(cidr, BigInt(index) << BigInt(addressBits(cidr.family) - prefix))}/${prefix}`;
+}

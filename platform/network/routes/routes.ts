@@ -2,12 +2,13 @@
  * Ways to the other nodes' pods: a route to each Node's range by its address. Only what stands in the API counts, so a machine that joins
  * or leaves needs nothing done on the others. Nodes must reach each other directly (one link, or routers that know the way).
  */
+import { isIPv4 } from "node:net";
 import { delay } from "#platform/base/clock.ts";
 import { type Log, messageOf } from "#platform/base/log.ts";
 import type { Node } from "#sdk/api/generated/types.ts";
 import { createInformer } from "#sdk/client/informer.ts";
 import type { Client } from "#sdk/client/port.ts";
-import { parseAddress, parseCidr } from "../host/addresses.ts";
+import { contains, nth, parseCidr } from "../host/addresses.ts";
 import type { RunProgram } from "../host/program.ts";
 import { nodes as nodesResource } from "../objects.ts";
 
@@ -41,8 +42,7 @@ export function desiredRoutes(nodes: readonly Node[], nodeName: string, podCIDR:
     const range = parseCidr(spec?.podCIDR ?? "");
     const address = status?.addresses?.find(({ type }) => type === "InternalIP")?.address;
     if (metadata.name === nodeName || !all || !range || address === undefined) continue;
-    const inside = range.base >= all.base && range.base < all.base + 2 ** (32 - all.prefix);
-    if (inside && parseAddress(address) !== undefined) routes.set(spec?.podCIDR ?? "", address);
+    if (contains(all, nth(range, 0)) && isIPv4(address)) routes.set(spec?.podCIDR ?? "", address);
   }
   return routes;
 }

@@ -1,5 +1,6 @@
 /** ServiceCIDRs and IPAddresses: where services' addresses come from, and which are taken. */
 import { isIP } from "node:net";
+import { parseRange } from "#platform/rules/ranges.ts";
 import type { IPAddress, ServiceCIDR } from "#sdk/api/generated/types.ts";
 import { isPathSegmentName } from "#sdk/api/names.ts";
 import type { ResourceFacts } from "#sdk/api/schema.ts";
@@ -9,7 +10,6 @@ import { type GoField, goValue } from "../../registry/go-names.ts";
 import type { Strategy } from "../../registry/strategy.ts";
 import { as } from "../as.ts";
 import { each, same, segment, subdomain } from "../checks.ts";
-import { parseRange } from "./ranges.ts";
 
 const FIELD = "spec.cidrs";
 const NOT_A_RANGE = "must be a valid CIDR value, (e.g. 10.9.8.0/24 or 2001:db8::/64)";

@@ -1,4 +1,6 @@
 /** NetworkPolicies. */
+
+import { containsRange, parseRange } from "#platform/rules/ranges.ts";
 import type { IPBlock, NetworkPolicy, NetworkPolicyPeer, NetworkPolicyPort } from "#sdk/api/generated/types.ts";
 import { validateLabelSelector } from "#sdk/api/labels.ts";
 import { isPortName, isPortNumber } from "#sdk/api/names.ts";
@@ -9,7 +11,6 @@ import type { Strategy } from "../../registry/strategy.ts";
 import { validateCIDR } from "../addresses.ts";
 import { as } from "../as.ts";
 import { each } from "../checks.ts";
-import { containsRange, parseRange } from "./ranges.ts";
 
 const PROTOCOLS = ["TCP", "UDP", "SCTP"];
 const TYPES = ["Ingress", "Egress"];

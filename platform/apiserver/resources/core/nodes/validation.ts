@@ -1,4 +1,6 @@
 /** Validation of nodes (ValidateNode, ValidateNodeUpdate). Taints are told of under metadata, as upstream does. */
+
+import { parseRange } from "#platform/rules/ranges.ts";
 import type { Node, Taint } from "#sdk/api/generated/types.ts";
 import { isLabelValue, isQualifiedName } from "#sdk/api/names.ts";
 import {
@@ -11,7 +13,6 @@ import {
 } from "../../../registry/causes.ts";
 import { validateCIDR } from "../../addresses.ts";
 import { each, same } from "../../checks.ts";
-import { parseRange } from "../../networking/ranges.ts";
 import { validateAmount } from "../../resourceNames.ts";
 
 const EFFECTS = ["NoSchedule", "PreferNoSchedule", "NoExecute"];

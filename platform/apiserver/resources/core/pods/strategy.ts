@@ -165,7 +165,7 @@ export const podStrategy = (facts: ResourceFacts): Strategy =>
         "spec.hostNetwork": String(spec?.hostNetwork ?? false),
         "status.phase": status?.phase ?? "",
         "status.podIP": status?.podIP ?? "",
-        "status.podIPs": status?.podIP ?? "",
+        "status.podIPs": (status?.podIPs ?? []).map(({ ip }) => ip).join() || (status?.podIP ?? ""),
         "status.nominatedNodeName": status?.nominatedNodeName ?? "",
       };
     },

@@ -1,13 +1,13 @@
 /**
  * Addresses and families of services before anything is judged: what upstream's allocators complete and refuse first, alone
- * (pkg/registry/core/service/storage). One family is served: IPv4.
+ * (pkg/registry/core/service/storage). Families are served that the server has a range of; the first range's is the default.
  */
+
+import { addressValue, type Family, familyOf, type Range, rangeSize } from "#platform/rules/ranges.ts";
 import type { Service, ServiceSpec } from "#sdk/api/generated/types.ts";
 import { invalid, type StatusError } from "#sdk/api/status.ts";
 import { type Causes, invalidValue } from "../../../registry/causes.ts";
-import { isIPv4, isIPv6 } from "../../addresses.ts";
 import { same } from "../../checks.ts";
-import { addressValue, type Range } from "../../networking/ranges.ts";
 import { validateFamilies } from "./validation.ts";
 
 const KIND = { group: "", kind: "Service" };
@@ -93,14 +93,18 @@ function validateSingle({ ipFamilyPolicy: policy, clusterIPs, ipFamilies }: Serv
   return [...two(clusterIPs, "cluster IPs"), ...two(ipFamilies, "IP families")];
 }
 
+const servedFamily = ({ family }: Range): Family => (family === 4 ? "IPv4" : "IPv6");
+export const rangeFor = (ranges: readonly Range[], family: string | undefined): Range | undefined =>
+  ranges.find((range) => servedFamily(range) === family);
+
 /** Families follow from the addresses that are asked for. */
-function addFamilies(spec: ServiceSpec): Causes {
+function addFamilies(spec: ServiceSpec, ranges: readonly Range[]): Causes {
   const causes: Causes = [];
   for (const [i, address] of (spec.clusterIPs ?? []).entries()) {
     if (address === "None") break;
     if (i < (spec.ipFamilies?.length ?? 0)) continue;
-    const family = isIPv4(address) ? "IPv4" : isIPv6(address) ? "IPv6" : "unknown";
-    if (family === "IPv4") spec.ipFamilies = [...(spec.ipFamilies ?? []), family];
+    const family = familyOf(address) ?? "unknown";
+    if (rangeFor(ranges, family)) spec.ipFamilies = [...(spec.ipFamilies ?? []), family];
     else
       causes.push(
         invalidValue(`spec.clusterIPs[${i}]`, spec.clusterIPs, `${family} is not configured on this cluster`),
@@ -109,19 +113,19 @@ function addFamilies(spec: ServiceSpec): Causes {
   return causes;
 }
 
-function validateServed({ ipFamilyPolicy: policy, ipFamilies = [] }: ServiceSpec): Causes {
+function validateServed({ ipFamilyPolicy: policy, ipFamilies = [] }: ServiceSpec, ranges: readonly Range[]): Causes {
   const dual =
-    policy === "RequireDualStack"
+    policy === "RequireDualStack" && ranges.length < 2
       ? [invalidValue("spec.ipFamilyPolicy", policy, "this cluster is not configured for dual-stack services")]
       : [];
   const families = ipFamilies.flatMap((family, i) =>
-    family === "IPv4" ? [] : [invalidValue(`spec.ipFamilies[${i}]`, family, "not configured on this cluster")],
+    rangeFor(ranges, family) ? [] : [invalidValue(`spec.ipFamilies[${i}]`, family, "not configured on this cluster")],
   );
   return [...dual, ...families];
 }
 
 /** Completes policy and families, or throws what is wrong with them (a 422 with these causes alone). */
-export function completeFamilies(service: Service, before: Service | undefined): void {
+export function completeFamilies(service: Service, before: Service | undefined, ranges: readonly Range[]): void {
   const spec = service.spec ?? {};
   const old = before?.spec;
   if (!needsAddress(spec) || isSettled(spec, old)) return;
@@ -131,26 +135,32 @@ export function completeFamilies(service: Service, before: Service | undefined):
   const nowhere = isHeadless(spec) && selectsNothing(spec);
   spec.ipFamilyPolicy ??= old?.ipFamilyPolicy ?? (nowhere ? "RequireDualStack" : "SingleStack");
   judge(validateFamilies(spec, old));
-  judge([...(old ? validateReduction(spec, old) : []), ...validateSingle(spec), ...addFamilies(spec)]);
-  if (!nowhere) judge(validateServed(spec));
-  if (!spec.ipFamilies?.length) spec.ipFamilies = ["IPv4"];
+  judge([...(old ? validateReduction(spec, old) : []), ...validateSingle(spec), ...addFamilies(spec, ranges)]);
+  if (!nowhere) judge(validateServed(spec, ranges));
+  const [first] = ranges;
+  if (!spec.ipFamilies?.length) spec.ipFamilies = [first ? servedFamily(first) : "IPv4"];
   // Whoever lists addresses itself may have any family.
-  if (nowhere && spec.ipFamilies.length < 2 && spec.ipFamilyPolicy !== "SingleStack")
+  if ((nowhere || ranges.length === 2) && spec.ipFamilies.length < 2 && spec.ipFamilyPolicy !== "SingleStack")
     spec.ipFamilies = [...spec.ipFamilies, spec.ipFamilies[0] === "IPv4" ? "IPv6" : "IPv4"];
 }
 
+/** Neither the range's own name nor IPv4's broadcast address is anybody's. */
+function isFree(range: Range | undefined, address: string): boolean {
+  if (!range) return false;
+  const offset = addressValue(address) - range.base;
+  return offset > 0n && offset < rangeSize(range) - (range.family === 4 ? 1n : 0n);
+}
+
 /** Refuses what is asked for by name and cannot be had: addresses out of the range, ports out of theirs. */
-export function validateRequests(service: Service, before: Service | undefined, range: Range): void {
-  const { clusterIP, clusterIPs, ports = [], type } = service.spec ?? {};
-  const wants =
-    needsAddress(service.spec ?? {}) && clusterIP && clusterIP !== "None" && before?.spec?.clusterIP === undefined;
-  const size = 1n << BigInt(32 - range.bits);
-  const offset = wants ? addressValue(clusterIP) - range.base : 1n;
-  // Neither the range's own name nor its broadcast address is anybody's.
-  if (wants && (offset <= 0n || offset >= size - 1n)) {
-    const detail = `failed to allocate IP ${clusterIP}: the provided network does not match the current range`;
-    throw refusal(service, [invalidValue("spec.clusterIPs", clusterIPs, detail)]);
-  }
+export function validateRequests(service: Service, before: Service | undefined, ranges: readonly Range[]): void {
+  const { clusterIPs, ports = [], type } = service.spec ?? {};
+  if (needsAddress(service.spec ?? {}))
+    for (const [i, address] of (clusterIPs ?? []).entries()) {
+      const wants = address !== "None" && familyOf(address) && before?.spec?.clusterIPs?.[i] === undefined;
+      if (!wants || isFree(rangeFor(ranges, familyOf(address)), address)) continue;
+      const detail = `failed to allocate IP ${address}: the provided network does not match the current range`;
+      throw refusal(service, [invalidValue("spec.clusterIPs", clusterIPs, detail)]);
+    }
   if (type !== "NodePort" && type !== "LoadBalancer") return;
   const had = new Set((before?.spec?.ports ?? []).map(({ nodePort }) => nodePort));
   const outside = (value: number | undefined) => value && (value < NODE_PORTS.min || value > NODE_PORTS.max);

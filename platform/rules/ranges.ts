@@ -1,5 +1,14 @@
-/** Ranges of addresses in both families. */
-import { isIP, isIPv4 } from "node:net";
+/** Addresses as numbers and ranges of them, in both families: pure. */
+import { isIP, isIPv4, isIPv6 } from "node:net";
+
+export type Family = "IPv4" | "IPv6";
+
+/** Undefined for what is no address. */
+export const familyOf = (address: string): Family | undefined =>
+  isIPv4(address) ? "IPv4" : isIPv6(address) ? "IPv6" : undefined;
+
+/** The family of a range, which is known to be one. */
+export const rangeFamily = (cidr: string): Family => (cidr.includes(":") ? "IPv6" : "IPv4");
 
 export interface Range {
   family: 4 | 6;
@@ -46,3 +55,35 @@ export function containsRange(outer: Range, inner: Range): boolean {
   const rest = BigInt((outer.family === 4 ? 32 : 128) - outer.bits);
   return inner.base >> rest === outer.base >> rest;
 }
+
+export const addressBits = (family: 4 | 6): number => (family === 4 ? 32 : 128);
+
+/** As Kubernetes writes it: IPv6 by RFC 5952. */
+export function addressText(family: 4 | 6, value: bigint): string {
+  if (family === 4) return [24n, 16n, 8n, 0n].map((shift) => (value >> shift) & 255n).join(".");
+  const groups = Array.from({ length: 8 }, (_, i) => (value >> BigInt(112 - 16 * i)) & 0xffffn);
+  const [start, length] = longestZeros(groups);
+  const text = (part: bigint[]) => part.map((group) => group.toString(16)).join(":");
+  return length < 2 ? text(groups) : `${text(groups.slice(0, start))}::${text(groups.slice(start + length))}`;
+}
+
+function longestZeros(groups: readonly bigint[]): [start: number, length: number] {
+  let best: [number, number] = [0, 0];
+  for (let start = 0; start < groups.length; start++) {
+    let end = start;
+    while (groups[end] === 0n) end++;
+    if (end - start > best[1]) best = [start, end - start];
+  }
+  return best;
+}
+
+/** An address as everybody else writes it; what is none stays as it is. */
+export function canonicalAddress(address: string): string {
+  const family = isIP(address);
+  return family === 6 && !address.includes("%") ? addressText(6, addressValue(address)) : address;
+}
+
+/** The n-th address of a range. */
+export const nthAddress = ({ family, base }: Range, n: bigint): string => addressText(family, base + n);
+
+export const rangeSize = ({ family, bits }: Range): bigint => 1n << BigInt(addressBits(family) - bits);
