@@ -1,64 +1,29 @@
 /** The console in a real Chromium against a real API server: what kubectl does shows without a reload. */
 import assert from "node:assert/strict";
 import { after, before, describe, it } from "node:test";
-import { type Browser, chromium, type Page } from "playwright-core";
+import type { Browser, Page } from "playwright-core";
 import { paths } from "#platform/main/config.ts";
 import { readIdentity } from "#platform/main/processes.ts";
-import { findProgram } from "#platform/main/run.ts";
-import { eventually, type Instance, skipWithoutKubectl, startInstance } from "../support/instance.ts";
+import * as support from "../support/console.ts";
+import { eventually, type Instance, startInstance } from "../support/instance.ts";
 
-const executablePath = findProgram("chromium");
-const skip =
-  skipWithoutKubectl || (executablePath ? false : "chromium is not on the PATH: install it to run these tests");
-
-const ARGUMENTS = [
-  "--headless",
-  "--no-sandbox",
-  "--disable-gpu",
-  "--disable-quic",
-  "--no-first-run",
-  "--disable-background-networking",
-  "--disable-component-update",
-  "--disable-sync",
-];
 const IMAGE = "capstan.dev/none:1";
 
-describe("the console", { skip }, () => {
+describe("the console", { skip: support.skipWithoutBrowser }, () => {
   let instance: Instance;
   let browser: Browser;
   before(async () => {
     instance = await startInstance({ nodes: 0, args: ["--engine", "jco"] });
-    browser = await chromium.launch({ executablePath: executablePath ?? "", args: ARGUMENTS });
+    browser = await support.startBrowser();
   });
   after(async () => {
     await browser?.close();
     await instance?.remove();
   });
 
-  /** A page of a browser of its own; everything it complains of, and every address that is not the console's. */
-  async function openPage(colorScheme: "light" | "dark" = "light"): Promise<{ page: Page; complaints: string[] }> {
-    const context = await browser.newContext({ colorScheme });
-    const page = await context.newPage();
-    const complaints: string[] = [];
-    page.on("pageerror", (error) => complaints.push(error.message));
-    page.on("console", (message) => {
-      if (message.type() === "error") complaints.push(message.text());
-    });
-    page.on("request", (request) => {
-      const { protocol, origin } = new URL(request.url());
-      if (protocol.startsWith("http") && origin !== instance.consoleUrl) complaints.push(request.url());
-    });
-    await page.goto(instance.consoleUrl);
-    return { page, complaints };
-  }
-
-  async function signInAsAdmin(page: Page): Promise<void> {
-    await page.getByLabel("Kubeconfig file").setInputFiles(instance.kubeconfig);
-    await page.getByRole("button", { name: "Sign in" }).click();
-    await page.getByRole("heading", { level: 1, name: "Deployments" }).waitFor();
-  }
-  const goTo = (page: Page, place: string) =>
-    page.getByRole("navigation", { name: "Resources" }).getByRole("link", { name: place, exact: true }).click();
+  const openPage = (colorScheme?: "light" | "dark") => support.openConsole(browser, instance, colorScheme);
+  const signInAsAdmin = (page: Page) => support.signInAsAdmin(page, instance);
+  const { goTo, signInByToken } = support;
   const row = (page: Page, name: string) =>
     page.getByRole("row").filter({ has: page.getByRole("link", { name, exact: true }) });
 
@@ -118,9 +83,7 @@ describe("the console", { skip }, () => {
     await instance.kubectl("create", "rolebinding", "viewer", "--role=pods-only", "--serviceaccount=default:viewer");
     const token = await instance.kubectl("create", "token", "viewer");
     const { page } = await openPage();
-    await page.getByLabel("a bearer token").check();
-    await page.getByLabel("Token", { exact: true }).fill(token.trim());
-    await page.getByRole("button", { name: "Sign in" }).click();
+    await signInByToken(page, token.trim());
     await page.getByText("You may not see deployments in all namespaces").waitFor();
     await page.getByText(/cannot list resource "deployments"/).waitFor();
     // Who may not list namespaces types the name of one.
@@ -136,9 +99,7 @@ describe("the console", { skip }, () => {
 
   it("refuses a credential of another cluster with words that help", async () => {
     const { page } = await openPage();
-    await page.getByLabel("a bearer token").check();
-    await page.getByLabel("Token", { exact: true }).fill("not-a-token");
-    await page.getByRole("button", { name: "Sign in" }).click();
+    await signInByToken(page, "not-a-token");
     await page.getByRole("alert").getByText("does not accept this credential").waitFor();
   });
 

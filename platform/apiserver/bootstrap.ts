@@ -91,7 +91,7 @@ const aggregate = (labels: string[]) => ({
   aggregationRule: { clusterRoleSelectors: labels.map((label) => ({ matchLabels: { [label]: "true" } })) },
 });
 
-/** Three roles ready for people: in a project (bound in its namespaces), for all of a project, and for a whole tenant. */
+/** Roles ready for people: in a project (bound in its namespaces), for all of a project, for plugins' pages, and for a whole tenant. */
 function peopleRoles(): DynamicObject[] {
   const described = (name: string, description: string, more: object): DynamicObject => ({
     ...clusterRole(name, []),
@@ -122,6 +122,16 @@ function peopleRoles(): DynamicObject[] {
       ...clusterRole("capstan:project-admin-limits", rules),
       metadata: { name: "capstan:project-admin-limits", labels: { [`${AGGREGATE}project-admin`]: "true" } },
     },
+    described(
+      "capstan:panels",
+      "Panels: sees which plugins there are and uses their pages, each of which shows and does what the person may and nothing else.",
+      {
+        rules: [
+          { apiGroups: ["capstan.dev"], resources: ["plugins"], verbs: ["get", "list", "watch"] },
+          { apiGroups: ["capstan.dev"], resources: ["plugins/panel"], verbs: ["get", "create"] },
+        ],
+      },
+    ),
     described("capstan:administrator", "Administrator: everything in the tenant; in root, the platform too.", {
       rules: [
         { apiGroups: ["*"], resources: ["*"], verbs: ["*"] },

@@ -1,5 +1,5 @@
 /** A plugin's own page: drawn from the data that it answers. Nothing of it is markup, and links lead into the console only. */
-import { type FormEvent, type ReactNode, useCallback, useEffect, useId, useState } from "react";
+import { type FormEvent, type ReactNode, useCallback, useEffect, useId, useRef, useState } from "react";
 import type { Action, ActionField, Child, ObjectName, Page, Link as PageLink } from "../../server/panels/page.ts";
 import { api, type Failure, failureOf } from "./api.ts";
 import { placeOf } from "./places.ts";
@@ -20,20 +20,30 @@ interface Ways {
 }
 
 const MS = 1000;
+/** Of a line's course, in pixels. */
+const COURSE_WIDTH = 120;
+const COURSE_HEIGHT = 24;
 
 export function Panel({ plugin, route }: PanelProps) {
   const [path, setPath] = useState("");
   const [page, setPage] = useState<Page>();
   const [failure, setFailure] = useState<Failure>();
   const [message, setMessage] = useState("");
+  /** What an action met: it stays where the page that is loaded after it shows well. */
+  const [refusal, setRefusal] = useState<Failure>();
   const { tenant, namespace } = route;
+  /** An answer that a later question overtook is not shown. */
+  const asked = useRef(0);
 
   const load = useCallback(async () => {
+    const mine = ++asked.current;
     try {
-      setPage(await api.panels.page.query({ tenant, plugin, namespace, path }));
+      const next = await api.panels.page.query({ tenant, plugin, namespace, path });
+      if (mine !== asked.current) return;
+      setPage(next);
       setFailure(undefined);
     } catch (error) {
-      setFailure(failureOf(error));
+      if (mine === asked.current) setFailure(failureOf(error));
     }
   }, [tenant, plugin, namespace, path]);
   useEffect(() => void load(), [load]);
@@ -46,11 +56,12 @@ export function Panel({ plugin, route }: PanelProps) {
 
   const act: Ways["act"] = async (action, fields) => {
     if (action.confirm !== undefined && !confirm(action.confirm)) return;
+    setMessage("");
+    setRefusal(undefined);
     try {
       setMessage((await api.panels.act.mutate({ tenant, plugin, namespace, path, action: action.id, fields })).message);
-      setFailure(undefined);
     } catch (error) {
-      setFailure(failureOf(error));
+      setRefusal(failureOf(error));
     }
     await load();
   };
@@ -65,6 +76,11 @@ export function Panel({ plugin, route }: PanelProps) {
       {message ? (
         <p className="banner" role="status">
           {message}
+        </p>
+      ) : null}
+      {refusal ? (
+        <p className="banner" role="alert" data-tone="bad">
+          {refusal.message}
         </p>
       ) : null}
       {failure ? <Problem failure={failure} what="its panel" retry={() => void load()} /> : null}
@@ -108,7 +124,7 @@ function Part({ child, ways }: { child: Child; ways: Ways }): ReactNode {
     const { label, value, max, unit = "" } = child.meter;
     return (
       <p>
-        {label} <meter value={value} max={max} /> {`${value} of ${max} ${unit}`.trim()}
+        {label} <meter value={value} max={max} aria-label={label} /> {`${value} of ${max} ${unit}`.trim()}
       </p>
     );
   }
@@ -161,51 +177,74 @@ function Way({ to, text, ways }: { to: PageLink; text: string; ways: Ways }) {
 function Rows({ of: { columns, rows }, ways }: { of: Extract<Child, { table: object }>["table"]; ways: Ways }) {
   const acting = rows.some(({ actions }) => actions?.length);
   return (
-    <table>
-      <thead>
-        <tr>
-          {columns.map((column) => (
-            <th key={column} scope="col">
-              {column}
-            </th>
-          ))}
-          {acting ? <th scope="col">Actions</th> : null}
-        </tr>
-      </thead>
-      <tbody>
-        {rows.map(({ cells, link, actions = [] }, index) => (
-          // biome-ignore lint/suspicious/noArrayIndexKey: a page's rows have no other identity
-          <tr key={index}>
-            {cells.map((cell, column) => (
-              // biome-ignore lint/suspicious/noArrayIndexKey: as its column
-              <td key={column}>{column === 0 && link ? <Way to={link} text={cell} ways={ways} /> : cell}</td>
+    <div className="table inline">
+      <table>
+        <thead>
+          <tr>
+            {columns.map((column) => (
+              <th key={column} scope="col">
+                {column}
+              </th>
             ))}
-            {acting ? (
-              <td>
-                <Actions of={actions} ways={ways} />
-              </td>
-            ) : null}
+            {acting ? <th scope="col">Actions</th> : null}
           </tr>
-        ))}
-      </tbody>
-    </table>
+        </thead>
+        <tbody>
+          {rows.map(({ cells, link, actions = [] }, index) => (
+            // biome-ignore lint/suspicious/noArrayIndexKey: a page's rows have no other identity
+            <tr key={index}>
+              {cells.map((cell, column) => (
+                // biome-ignore lint/suspicious/noArrayIndexKey: as its column
+                <td key={column}>{column === 0 && link ? <Way to={link} text={cell} ways={ways} /> : cell}</td>
+              ))}
+              {acting ? (
+                <td>
+                  <Actions of={actions} ways={ways} />
+                </td>
+              ) : null}
+            </tr>
+          ))}
+        </tbody>
+      </table>
+    </div>
   );
 }
 
-/** The newest value of each line: the whole course is in the title of the row. */
+/** Each line by its newest value and its course, all on the same scale, which begins at nothing. */
 function Series({ of: { label, unit = "", lines } }: { of: Extract<Child, { series: object }>["series"] }) {
+  const all = lines.flatMap(({ points }) => points);
+  const times = all.map(([at]) => at);
+  const [from, to] = [Math.min(...times), Math.max(...times)];
+  const top = Math.max(0, ...all.map(([, value]) => value));
+  const share = (value: number, whole: number) => (whole > 0 ? value / whole : 0);
+  const place = ([at, value]: [number, number]) =>
+    `${COURSE_WIDTH * share(at - from, to - from)},${COURSE_HEIGHT * (1 - share(Math.max(0, value), top))}`;
   return (
-    <dl className="facts" aria-label={label}>
-      {lines.map(({ label: line, points }) => {
-        const last = points.at(-1);
-        return (
-          <div key={line} title={points.map(([at, value]) => `${new Date(at).toISOString()} ${value}`).join("\n")}>
-            <dt>{line}</dt>
-            <dd>{last ? `${last[1]} ${unit}`.trim() : "none"}</dd>
-          </div>
-        );
-      })}
-    </dl>
+    <figure>
+      <figcaption>{label}</figcaption>
+      <dl className="facts">
+        {lines.map(({ label: line, points }) => {
+          const last = points.at(-1);
+          return (
+            <div key={line}>
+              <dt>{line}</dt>
+              <dd>
+                {last ? `${last[1]} ${unit}`.trim() : "none"}
+                <svg
+                  role="img"
+                  aria-label={`${line}: its last ${points.length} values`}
+                  viewBox={`0 -1 ${COURSE_WIDTH} ${COURSE_HEIGHT + 2}`}
+                  width={COURSE_WIDTH}
+                  height={COURSE_HEIGHT}
+                >
+                  <polyline points={points.map(place).join(" ")} />
+                </svg>
+              </dd>
+            </div>
+          );
+        })}
+      </dl>
+    </figure>
   );
 }
 
