@@ -55,6 +55,9 @@ export const peerBinaries: readonly Binary[] = [
   { name: "etcd", module: "etcd", package: "." },
 ];
 
+/** What runs beside a node: upstream's example of a device plugin. */
+export const devicePluginBinary = kubernetes("sample-device-plugin", "test/images/sample-device-plugin");
+
 /** Clients of others. */
 export const clientBinaries: readonly Binary[] = [kubectl];
 
