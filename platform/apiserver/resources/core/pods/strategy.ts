@@ -5,6 +5,7 @@ import type { Pod, PodSpec } from "#sdk/api/generated/types.ts";
 import type { ResourceFacts } from "#sdk/api/schema.ts";
 import { badRequest, conflict } from "#sdk/api/status.ts";
 import { forbiddenField, invalidValue } from "../../../registry/causes.ts";
+import { documentOf } from "../../../registry/document.ts";
 import { genericStrategy, statusView } from "../../../registry/generic.ts";
 import type { Effects, EffectsRequest, Strategy, ViewStrategy } from "../../../registry/strategy.ts";
 import { as } from "../../as.ts";
@@ -92,8 +93,8 @@ const CAPACITY_GUARD = "node-capacity";
 async function capacityIsGuarded(store: Store): Promise<boolean> {
   const scope = { tenant: ROOT_TENANT, resource: "plugins.capstan.dev" };
   const { objects } = await store.list({ scope, freshness: { type: "atLeast", revision: 0 } });
-  return objects.some(({ document }) => {
-    const { spec } = JSON.parse(document) as { spec?: { enabled?: boolean; guards?: string[] } };
+  return objects.some((stored) => {
+    const { spec } = documentOf<{ spec?: { enabled?: boolean; guards?: string[] } }>(stored);
     return spec?.enabled !== false && (spec?.guards ?? []).includes(CAPACITY_GUARD);
   });
 }
