@@ -26,6 +26,9 @@ const IMPORTS = [
   "random/random",
 ];
 
+/** Only of a pod that uses it (request.ts): a component imports nothing that it does not need. */
+const OUTGOING = "http/outgoing-handler";
+
 /** By what pod.ts exports. */
 const EXPORTS = { incomingHandler: "http/incoming-handler", run: "cli/run" } as const;
 
@@ -51,7 +54,7 @@ async function buildTypeScript(dir: string): Promise<Uint8Array> {
   if (!exported) throw new Error(`${join(dir, "pod.ts")} exports neither incomingHandler nor run`);
   const scratch = mkdtempSync(join(tmpdir(), "capstan-pod-"));
   try {
-    writeWit(scratch, exported);
+    writeWit(scratch, exported, source.includes(OUTGOING));
     const runtimeBytes = await deterministicRuntime();
     const { componentize } = await import("componentize-qjs");
     const { component } = await componentize({
@@ -101,7 +104,7 @@ async function bundle(dir: string): Promise<string> {
 }
 
 /** The world `pod`, with WASI's own interfaces beside it. */
-function writeWit(scratch: string, exported: keyof typeof EXPORTS): void {
+function writeWit(scratch: string, exported: keyof typeof EXPORTS, asks: boolean): void {
   const jco = dirname(createRequire(import.meta.url).resolve("@bytecodealliance/jco"));
   const wasi = [join(jco, "../lib/wit/builtin"), join(jco, "lib/wit/builtin")].find((path) => existsSync(path));
   if (!wasi) throw new Error("this version of jco has no WASI interfaces");
@@ -111,7 +114,11 @@ function writeWit(scratch: string, exported: keyof typeof EXPORTS): void {
     const file = join(deps, name, "package.wit");
     writeFileSync(file, readFileSync(file, "utf8").replaceAll("wasi:", MEANWHILE));
   }
-  const imports = [...IMPORTS, ...(exported === "incomingHandler" ? ["http/types"] : [])];
+  const imports = [
+    ...IMPORTS,
+    ...(exported === "incomingHandler" || asks ? ["http/types"] : []),
+    ...(asks ? [OUTGOING] : []),
+  ];
   const world = [
     ...imports.map((name) => `  import ${MEANWHILE}${name}@${WASI_VERSION};`),
     `  export ${MEANWHILE}${EXPORTS[exported]}@${WASI_VERSION};`,

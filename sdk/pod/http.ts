@@ -4,6 +4,7 @@
  */
 import types, { type IncomingRequest, type ResponseOutparam } from "wasi:http/types@0.2.12";
 import { utf8Decode, utf8Encode } from "../plugin/bytes.ts";
+import { readStream, writeStream } from "./streams.ts";
 
 export interface Request {
   /** "GET" */
@@ -24,34 +25,6 @@ export interface Response {
   body?: string | Uint8Array;
 }
 
-const READ_BYTES = 64 * 1024;
-const WRITE_BYTES_MAX = 4096;
-const BODY_BYTES_MAX = 16 * 1024 * 1024;
-
-function read(request: IncomingRequest): string {
-  const stream = request.consume().stream();
-  const chunks: Uint8Array[] = [];
-  let size = 0;
-  try {
-    for (;;) {
-      const chunk = stream.blockingRead(READ_BYTES);
-      size += chunk.length;
-      if (size > BODY_BYTES_MAX) throw new Error(`the request has more than ${BODY_BYTES_MAX} bytes`);
-      chunks.push(chunk);
-    }
-  } catch (error) {
-    if (error instanceof RangeError || size > BODY_BYTES_MAX) throw error;
-    // The stream says its end by an error.
-  }
-  const all = new Uint8Array(size);
-  let at = 0;
-  for (const chunk of chunks) {
-    all.set(chunk, at);
-    at += chunk.length;
-  }
-  return utf8Decode(all);
-}
-
 function requestOf(incoming: IncomingRequest): Request {
   const [path = "/", ...query] = (incoming.pathWithQuery() ?? "/").split("?");
   const { tag, val } = incoming.method();
@@ -61,7 +34,13 @@ function requestOf(incoming: IncomingRequest): Request {
     const text = utf8Decode(value);
     headers[name.toLowerCase()] = known === undefined ? text : `${known}, ${text}`;
   }
-  return { method: (val ?? tag).toUpperCase(), path, query: query.join("?"), headers, body: () => read(incoming) };
+  return {
+    method: (val ?? tag).toUpperCase(),
+    path,
+    query: query.join("?"),
+    headers,
+    body: () => utf8Decode(readStream(incoming.consume().stream(), "the request")),
+  };
 }
 
 function send(out: ResponseOutparam, { status = 200, headers = {}, body = "" }: Response): void {
@@ -73,10 +52,7 @@ function send(out: ResponseOutparam, { status = 200, headers = {}, body = "" }: 
   response.setStatusCode(status);
   const outgoing = response.body();
   types.ResponseOutparam.set(out, { tag: "ok", val: response });
-  const stream = outgoing.write();
-  for (let at = 0; at < bytes.length; at += WRITE_BYTES_MAX)
-    stream.blockingWriteAndFlush(bytes.slice(at, at + WRITE_BYTES_MAX));
-  stream[Symbol.dispose]();
+  writeStream(outgoing.write(), bytes);
   types.OutgoingBody.finish(outgoing, null);
 }
 

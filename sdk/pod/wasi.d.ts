@@ -99,6 +99,23 @@ declare module "wasi:http/types@0.2.12" {
     write(): OutputStream;
     static finish(body: OutgoingBody, trailers: null): void;
   }
+  class OutgoingRequest {
+    constructor(headers: Fields);
+    setMethod(method: { tag: string; val?: string }): void;
+    setScheme(scheme: { tag: "HTTP" | "HTTPS" }): void;
+    setAuthority(authority: string): void;
+    setPathWithQuery(path: string): void;
+    body(): OutgoingBody;
+  }
+  class RequestOptions {
+    setConnectTimeout(nanoseconds: number): void;
+    setFirstByteTimeout(nanoseconds: number): void;
+  }
+  class IncomingResponse {
+    status(): number;
+    headers(): Fields;
+    consume(): IncomingBody;
+  }
   class OutgoingResponse {
     constructor(headers: Fields);
     setStatusCode(code: number): void;
@@ -109,6 +126,8 @@ declare module "wasi:http/types@0.2.12" {
   }
   const types: {
     Fields: typeof Fields;
+    OutgoingRequest: typeof OutgoingRequest;
+    RequestOptions: typeof RequestOptions;
     OutgoingResponse: typeof OutgoingResponse;
     OutgoingBody: typeof OutgoingBody;
     ResponseOutparam: {
@@ -116,5 +135,27 @@ declare module "wasi:http/types@0.2.12" {
     };
   };
   export default types;
-  export type { Fields, IncomingRequest, OutgoingResponse, ResponseOutparam };
+  export type {
+    Fields,
+    IncomingRequest,
+    IncomingResponse,
+    OutgoingRequest,
+    OutgoingResponse,
+    RequestOptions,
+    ResponseOutparam,
+  };
+}
+
+declare module "wasi:http/outgoing-handler@0.2.12" {
+  import type { IncomingResponse, OutgoingRequest, RequestOptions } from "wasi:http/types@0.2.12";
+
+  type Result<T> = { tag: "ok"; val: T } | { tag: "err"; val: unknown };
+  class FutureIncomingResponse {
+    subscribe(): { block(): void; [Symbol.dispose](): void };
+    /** Nothing until it is ready; an error when it was taken before. */
+    get(): Result<Result<IncomingResponse>> | null | undefined;
+    [Symbol.dispose](): void;
+  }
+  const handler: { handle(request: OutgoingRequest, options: RequestOptions | null): FutureIncomingResponse };
+  export default handler;
 }

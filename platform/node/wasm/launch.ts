@@ -1,6 +1,15 @@
 /** Starts the process of a container (sdk/engine/wasi/main.ts), which outlives the agent. */
 import { spawn } from "node:child_process";
-import { closeSync, lstatSync, openSync, readFileSync, readlinkSync, realpathSync, statSync } from "node:fs";
+import {
+  closeSync,
+  existsSync,
+  lstatSync,
+  openSync,
+  readFileSync,
+  readlinkSync,
+  realpathSync,
+  statSync,
+} from "node:fs";
 import { dirname, join, resolve } from "node:path";
 import type { GuestSpec } from "#sdk/engine/wasi/spec.ts";
 import { writeWhole } from "./files.ts";
@@ -19,14 +28,45 @@ export interface Launch {
   outputFile: string;
   /** Entered before anything else. */
   netns?: string;
+  /** Files of the pod's own that stand in place of the machine's, for the process alone: /etc/resolv.conf, /etc/hosts. Only with `netns`. */
+  files?: { at: string; from: string }[];
   ended(code: number | null, signal: NodeJS.Signals | null): void;
 }
 
-/** Only who is asked gets a network. */
-function answersHttp({ component }: GuestSpec): boolean {
+/** Only who is asked, or may ask, gets a network. */
+function needsNetwork({ component, egress }: GuestSpec): boolean {
+  if (!("folder" in component)) return false;
+  const script = readFileSync(join(component.folder, "component.js"), "utf8");
   return (
-    "folder" in component && readFileSync(join(component.folder, "component.js")).includes("wasi:http/incoming-handler")
+    script.includes("wasi:http/incoming-handler") || (egress && /wasi:(http\/outgoing-handler|sockets\/)/.test(script))
   );
+}
+
+/** Before the program, in the namespace: the files in place of the machine's, in a view of the file system that nobody else has. */
+function withFiles(files: { at: string; from: string }[]): string[] {
+  if (files.length === 0) return [];
+  const script = [
+    ...files.map((_, i) => `mount --bind "$${2 * i + 1}" "$${2 * i + 2}"`),
+    `shift ${2 * files.length}`,
+    'exec "$@"',
+  ];
+  return [
+    "unshare",
+    "--mount",
+    "--",
+    "sh",
+    "-ec",
+    script.join("\n"),
+    "sh",
+    ...files.flatMap(({ at, from }) => [from, at]),
+  ];
+}
+
+/** The authority that signs for the pod's own API server, where it has a service account: trusted beside the public ones. */
+function trusted({ mounts }: GuestSpec): Record<string, string> {
+  const account = mounts.find(({ guest }) => guest === "/var/run/secrets/kubernetes.io/serviceaccount");
+  const file = account && join(account.host, "ca.crt");
+  return file && existsSync(file) ? { NODE_EXTRA_CA_CERTS: file } : {};
 }
 
 /** A path and what it is a link to: packages may be another clone's. */
@@ -57,15 +97,15 @@ function permissions(spec: GuestSpec, specFile: string): string[] {
     ...read.concat(write).map((path) => `--allow-fs-read=${path}`),
     ...write.map((path) => `--allow-fs-write=${path}`),
     ...("module" in component ? ["--allow-wasi"] : ["--allow-worker"]),
-    ...(answersHttp(spec) ? ["--allow-net"] : []),
+    ...(needsNetwork(spec) ? ["--allow-net"] : []),
   ];
 }
 
 /** Rejects where the process cannot be started at all. */
-export async function launch({ spec, specFile, outputFile, netns, ended }: Launch): Promise<Identity> {
+export async function launch({ spec, specFile, outputFile, netns, files = [], ended }: Launch): Promise<Identity> {
   writeWhole(specFile, JSON.stringify(spec));
   const command = [
-    ...(netns === undefined ? [] : ["nsenter", `--net=${netns}`, "--"]),
+    ...(netns === undefined ? [] : ["nsenter", `--net=${netns}`, "--", ...withFiles(files)]),
     process.execPath,
     "--no-warnings",
     `--max-old-space-size=${HEAP_MIB_MAX}`,
@@ -76,7 +116,7 @@ export async function launch({ spec, specFile, outputFile, netns, ended }: Launc
   const output = openSync(outputFile, "a", 0o600);
   const child = spawn(command[0] ?? "", command.slice(1), {
     cwd: dirname(specFile),
-    env: {},
+    env: spec.egress ? trusted(spec) : {},
     stdio: ["ignore", output, output],
     detached: true,
   });

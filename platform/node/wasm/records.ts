@@ -1,6 +1,7 @@
 /**
  * What an agent that starts again has to know of sandboxes and containers, in files: DIRECTORY/sandboxes/ID.json, and of each container a
- * directory DIRECTORY/containers/ID with record.json, spec.json (what its process was told), exit.json (how it ended) and process.log.
+ * directory DIRECTORY/containers/ID with record.json, spec.json (what its process was told), exit.json (how it ended), process.log and,
+ * where it has a network of its own, resolv.conf.
  */
 import { mkdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
@@ -20,6 +21,8 @@ export interface SandboxRecord {
   createdAt: number;
   /** Path of its network namespace, where it has one of its own. */
   netns?: string;
+  /** What its resolv.conf says. */
+  dns?: PodSandboxConfig["dnsConfig"];
 }
 
 export interface ContainerRecord {
@@ -47,7 +50,7 @@ export interface Records {
   removeSandbox(id: string): void;
   putContainer(record: ContainerRecord): void;
   removeContainer(id: string): void;
-  containerFile(id: string, name: "spec.json" | "exit.json" | "process.log"): string;
+  containerFile(id: string, name: "spec.json" | "exit.json" | "process.log" | "resolv.conf"): string;
 }
 
 export function openRecords(directory: string): Records {

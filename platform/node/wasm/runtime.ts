@@ -13,7 +13,7 @@ import { CONTAINER_PORTS } from "../observe.ts";
 import { type Runtime, RuntimeError } from "../ports.ts";
 import { POD_UID } from "../sandbox.ts";
 import type { Usage } from "../stats/usage.ts";
-import { readJson } from "./files.ts";
+import { readJson, writeWhole } from "./files.ts";
 import { WASM_ID_PREFIX } from "./ids.ts";
 import { openImages, type WasmImage, type WasmImages } from "./images.ts";
 import { launch } from "./launch.ts";
@@ -82,6 +82,13 @@ function environmentOf(image: WasmImage, { envs = [] }: ContainerConfig): [strin
   return [...all];
 }
 
+function resolverText({ servers = [], searches = [], options = [] }: NonNullable<SandboxRecord["dns"]>): string {
+  const lines = servers.map((server) => `nameserver ${server}`);
+  if (searches.length > 0) lines.push(`search ${searches.join(" ")}`);
+  if (options.length > 0) lines.push(`options ${options.join(" ")}`);
+  return `${lines.join("\n")}\n`;
+}
+
 function argumentsOf(image: WasmImage, { command, args }: ContainerConfig): string[] {
   if (command?.length) return [...command, ...(args ?? [])];
   const [name = image.names[0] ?? "component", ...rest] = image.entrypoint;
@@ -99,6 +106,8 @@ export function createWasmRuntime(options: WasmRuntimeOptions): WasmRuntime {
 
   /** Of containers that were made and not started: an agent that starts again makes them anew. */
   const specs = new Map<string, GuestSpec>();
+  /** Their /etc/hosts, where the pod has one of its own. */
+  const hostsFiles = new Map<string, string>();
 
   /** Not ready any more when the machine was started anew: its namespace went with it. */
   const sandboxState = ({ ready, netns }: SandboxRecord): PodSandbox["state"] =>
@@ -219,6 +228,7 @@ export function createWasmRuntime(options: WasmRuntimeOptions): WasmRuntime {
         ready: true,
         createdAt: now(),
         ...(netns === undefined ? {} : { netns }),
+        ...(config.dnsConfig === undefined ? {} : { dns: config.dnsConfig }),
       });
       return id;
     },
@@ -286,8 +296,11 @@ export function createWasmRuntime(options: WasmRuntimeOptions): WasmRuntime {
         log: logPath,
         exitFile: records.containerFile(id, "exit.json"),
         listen: portsOf(config.annotations).map((port) => ({ host, port })),
+        egress: namespaces !== undefined,
       };
       specs.set(id, spec);
+      const hosts = config.mounts?.find(({ containerPath }) => containerPath === "/etc/hosts")?.hostPath;
+      if (hosts !== undefined) hostsFiles.set(id, hosts);
       return id;
     },
     async startContainer(id) {
@@ -296,12 +309,20 @@ export function createWasmRuntime(options: WasmRuntimeOptions): WasmRuntime {
       if (spec === undefined || stateOf(record) !== "CONTAINER_CREATED")
         throw new RuntimeError(FAILED_PRECONDITION, `container ${id} is not one that can be started`);
       specs.delete(id);
-      const { netns } = sandbox(record.sandboxId);
+      const { netns, dns } = sandbox(record.sandboxId);
+      const hosts = hostsFiles.get(id);
+      hostsFiles.delete(id);
+      const resolver = records.containerFile(id, "resolv.conf");
+      if (dns) writeWhole(resolver, resolverText(dns));
+      const files = [
+        ...(dns ? [{ at: "/etc/resolv.conf", from: resolver }] : []),
+        ...(hosts === undefined ? [] : [{ at: "/etc/hosts", from: hosts }]),
+      ];
       const process = await launch({
         spec,
         specFile: records.containerFile(id, "spec.json"),
         outputFile: records.containerFile(id, "process.log"),
-        ...(netns === undefined ? {} : { netns }),
+        ...(netns === undefined ? {} : { netns, files }),
         ended: (code, by) => void ends.set(id, { code, signal: by }),
       });
       records.putContainer({ ...record, process, startedAt: now() });
@@ -309,6 +330,8 @@ export function createWasmRuntime(options: WasmRuntimeOptions): WasmRuntime {
     },
     stopContainer: stop,
     async removeContainer(id) {
+      specs.delete(id);
+      hostsFiles.delete(id);
       if (!records.containers.has(id)) return;
       await stop(id, 0);
       records.removeContainer(id);

@@ -1,8 +1,10 @@
 /**
  * What a component that runs as a program may import: its own arguments, environment, output and mounted directories, clocks and randomness.
- * Of the network it has what is asked of it (wasi:http/incoming-handler) and nothing else: sockets and outgoing requests are refused.
+ * Of the network it has what is asked of it (wasi:http/incoming-handler); outgoing requests and sockets only where its process is in a network
+ * of the pod's own (GuestSpec.egress), and are refused elsewhere.
  */
 import type { LogFile, LogStream } from "./log-file.ts";
+import { boundedRequests } from "./outgoing.ts";
 import type { Shim } from "./shim.ts";
 import type { GuestSpec } from "./spec.ts";
 
@@ -21,9 +23,6 @@ export function importsOf(shim: Shim, spec: GuestSpec, log: LogFile, ends: Guest
   const files = shim.filesystem.createFilesystem({ preopens });
   const out = logStream(shim, log, "stdout");
   const err = logStream(shim, log, "stderr");
-  const refused = () => {
-    throw "access-denied";
-  };
   return {
     "wasi:cli/environment": {
       getEnvironment: () => spec.env,
@@ -47,29 +46,49 @@ export function importsOf(shim: Shim, spec: GuestSpec, log: LogFile, ends: Guest
     "wasi:filesystem/preopens": files.preopens,
     "wasi:filesystem/types": files.types,
     "wasi:http/types": http.types,
-    "wasi:http/outgoing-handler": { handle: refused },
     "wasi:io/error": io.error,
     "wasi:io/poll": io.poll,
     "wasi:io/streams": io.streams,
     "wasi:random/random": random.random,
     "wasi:random/insecure": random.insecure,
     "wasi:random/insecure-seed": random.insecureSeed,
-    "wasi:sockets/tcp-create-socket": { createTcpSocket: refused },
-    "wasi:sockets/udp-create-socket": { createUdpSocket: refused },
-    "wasi:sockets/ip-name-lookup": { ResolveAddressStream: class {}, resolveAddresses: refused },
-    "wasi:sockets/instance-network": { instanceNetwork: () => new Network() },
-    "wasi:sockets/network": { Network },
-    "wasi:sockets/tcp": { TcpSocket: class {} },
-    "wasi:sockets/udp": {
-      UdpSocket: class {},
-      IncomingDatagramStream: class {},
-      OutgoingDatagramStream: class {},
-    },
+    ...(spec.egress ? reaching(shim) : REFUSED),
+  };
+}
+
+/** The network of the process's namespace: the kernel says what may be reached there. */
+function reaching({ http, sockets }: Shim): Record<string, object> {
+  return {
+    "wasi:http/outgoing-handler": boundedRequests(http.outgoingHandler),
+    "wasi:sockets/tcp-create-socket": sockets.tcpCreateSocket,
+    "wasi:sockets/udp-create-socket": sockets.udpCreateSocket,
+    "wasi:sockets/ip-name-lookup": sockets.ipNameLookup,
+    "wasi:sockets/instance-network": sockets.instanceNetwork,
+    "wasi:sockets/network": sockets.network,
+    "wasi:sockets/tcp": sockets.tcp,
+    "wasi:sockets/udp": sockets.udp,
   };
 }
 
 /** A handle to nothing. */
 class Network {}
+const refused = () => {
+  throw "access-denied";
+};
+const REFUSED: Record<string, object> = {
+  "wasi:http/outgoing-handler": {
+    handle: () => {
+      throw { tag: "HTTP-request-denied" };
+    },
+  },
+  "wasi:sockets/tcp-create-socket": { createTcpSocket: refused },
+  "wasi:sockets/udp-create-socket": { createUdpSocket: refused },
+  "wasi:sockets/ip-name-lookup": { ResolveAddressStream: class {}, resolveAddresses: refused },
+  "wasi:sockets/instance-network": { instanceNetwork: () => new Network() },
+  "wasi:sockets/network": { Network },
+  "wasi:sockets/tcp": { TcpSocket: class {} },
+  "wasi:sockets/udp": { UdpSocket: class {}, IncomingDatagramStream: class {}, OutgoingDatagramStream: class {} },
+};
 
 /** Written when it is said: nothing is lost when the guest is killed. */
 function logStream({ io, clocks }: Shim, log: LogFile, name: LogStream): object {

@@ -1,5 +1,5 @@
 /**
- * A process that runs one component as a program: `node main.ts SPEC`, the file of a GuestSpec (spec.ts). It has no environment, reads and
+ * A process that runs one component as a program: `node main.ts SPEC`, the file of a GuestSpec (spec.ts). It has no environment of the machine's, reads and
  * writes what Node's permission flags leave it, and ends with the guest, whose end is in the spec's exit file.
  */
 import { readFileSync, renameSync, writeFileSync } from "node:fs";

@@ -30,6 +30,16 @@ export interface HttpTypes {
 export interface IncomingHandler {
   handle(request: object, out: object): void;
 }
+/** Nanoseconds; undefined: as long as it takes. */
+export interface RequestOptions {
+  connectTimeout(): bigint | undefined;
+  firstByteTimeout(): bigint | undefined;
+  betweenBytesTimeout(): bigint | undefined;
+}
+export interface OutgoingHandler {
+  /** Answers wasi:http's future-incoming-response. Throws its error-code. */
+  handle(request: object, options: RequestOptions | undefined): Disposable;
+}
 export interface HttpServer {
   listen(port: number, host: string): void;
   stop(): void;
@@ -39,9 +49,17 @@ export interface Shim {
   cli: Record<string, object> & { environment: object };
   clocks: { wallClock: object; monotonicClock: { subscribeDuration(nanos: bigint): unknown } };
   filesystem: { createFilesystem(o: { preopens: Record<string, string> }): { preopens: object; types: object } };
-  http: { types: HttpTypes; HTTPServer: new (handler: IncomingHandler) => HttpServer };
+  http: {
+    types: HttpTypes;
+    outgoingHandler: OutgoingHandler;
+    HTTPServer: new (handler: IncomingHandler) => HttpServer;
+  };
   io: { error: object; poll: object; streams: { OutputStream: new () => Stream } };
   random: Record<"random" | "insecure" | "insecureSeed", object>;
+  sockets: Record<
+    "tcpCreateSocket" | "udpCreateSocket" | "ipNameLookup" | "instanceNetwork" | "network" | "tcp" | "udp",
+    object
+  >;
 }
 
 /** It starts a thread for what it waits for: to be loaded by whoever runs a guest, and nobody else. */
@@ -49,7 +67,7 @@ export async function loadShim(): Promise<Shim> {
   const jco = createRequire(createRequire(import.meta.url).resolve("@bytecodealliance/jco"));
   const part = async (name: string) =>
     (await import(pathToFileURL(jco.resolve(`@bytecodealliance/preview2-shim/${name}`)).href)) as object;
-  const names = ["cli", "clocks", "filesystem", "http", "io", "random"] as const;
+  const names = ["cli", "clocks", "filesystem", "http", "io", "random", "sockets"] as const;
   const parts = await Promise.all(names.map(part));
   return Object.fromEntries(names.map((name, i) => [name, parts[i]])) as unknown as Shim;
 }

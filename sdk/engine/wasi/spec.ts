@@ -18,6 +18,11 @@ export interface GuestSpec {
   exitFile: string;
   /** Where a guest that exports wasi:http/incoming-handler is served. */
   listen: { host: string; port: number }[];
+  /**
+   * It may ask others: HTTP requests, sockets and names. Only where whoever starts the process has put it in a network of the pod's own,
+   * which is what holds it to the pod's policies.
+   */
+  egress: boolean;
 }
 
 export interface GuestExit {

@@ -2,6 +2,7 @@
 
 import { command } from "#sdk/pod/command.ts";
 import { args } from "#sdk/pod/environment.ts";
+import { request } from "#sdk/pod/request.ts";
 
 export const run = command(() => {
   const [, what = "", value = ""] = args();
@@ -10,6 +11,15 @@ export const run = command(() => {
   if (what === "grow") {
     const kept: number[][] = [];
     for (;;) kept.push(new Array<number>(10_000).fill(kept.length));
+  }
+  if (what === "ask") {
+    const { status, headers, body } = request({
+      url: value,
+      method: "POST",
+      headers: { "x-test": "asked" },
+      body: "question",
+    });
+    console.log(`answered ${status} ${headers["content-type"] ?? ""} ${body}`);
   }
   if (what === "spin") for (;;);
   return undefined;
