@@ -23,13 +23,13 @@ const COMPONENTS: Readonly<Record<string, string | undefined>> = {
   PodTopologySpread: "topology-spread",
   InterPodAffinity: "pod-affinity",
   ImageLocality: "image-locality",
+  DynamicResources: "dynamic-resources",
 };
 const BUILT_IN: ReadonlySet<string> = new Set([
   "SchedulingGates",
   "PrioritySort",
   "DefaultPreemption",
   "DefaultBinder",
-  "DynamicResources",
   "GangScheduling",
   "NodeDeclaredFeatures",
 ]);

@@ -10,6 +10,7 @@ import type { PodFacts, SchedulingPlugins } from "./framework.ts";
 import { type Gang, type Gangs, isComplete } from "./gangs.ts";
 import { fitMessage, NO_NODES, preemptionMessage } from "./messages.ts";
 import { demandOf, type SchedulerTable } from "./node-table.ts";
+import { PermitRefused } from "./permits.ts";
 import { type Candidate, cannotBeToldApart, createPlacer, type Placed } from "./place.ts";
 import type { Preemptor } from "./preempt.ts";
 import { ALL_EVENTS, type QueuedPod, type SchedulingEvent, type SchedulingQueue } from "./queue.ts";
@@ -45,8 +46,22 @@ export interface CycleOptions {
   /** The pod as it is now, where it still waits for a node of this scheduler. */
   waiting(key: string): Pod | undefined;
   facts(pod: Pod): PodFacts;
-  /** Has claims bound that wait for a node. */
-  bindVolumes(pod: Pod, node: string): Promise<void>;
+  reservations: Reservations;
+}
+
+/** What a pod has of its own on its node, from the decision until it is bound there. */
+export interface Reservations {
+  /** Throws where it is not to be had any more. */
+  reserve(key: string, pod: Pod, node: number): void;
+  /** Whoever has a say about binding it now; undefined: nobody. Rejects with PermitRefused. */
+  permit(key: string, pod: Pod, node: string): Promise<void> | undefined;
+  /** What has to be written and awaited before it is bound. */
+  prepare(key: string, pod: Pod, node: string): Promise<void>;
+  bound(key: string): void;
+  /** It is not bound there. */
+  release(key: string, pod: Pod): Promise<void>;
+  /** It fits nowhere: true where something was given back that may have been in its way. */
+  giveBack(key: string, pod: Pod): Promise<boolean>;
 }
 
 export interface Cycle {
@@ -60,8 +75,9 @@ export interface Cycle {
 }
 
 export function createCycle(options: CycleOptions): Cycle {
-  const { client, table, queue, recorder, log } = options;
+  const { client, table, queue, recorder, log, reservations } = options;
   const bindings = new Set<Promise<void>>();
+  const held = new Set<Promise<void>>();
   const placer = createPlacer(table, options.traces);
   const attempts: Attempts = { scheduled: 0, unschedulable: 0, error: 0, conflict: 0 };
 
@@ -97,6 +113,23 @@ export function createCycle(options: CycleOptions): Cycle {
     return found;
   };
 
+  /** Of pods that were just given nodes: nothing was awaited since. */
+  const reserve = (placed: Placed["placed"]) => {
+    try {
+      for (const [{ item, pod }, node] of placed) reservations.reserve(item.key, pod, table.idOf(node) ?? -1);
+    } catch (error) {
+      for (const [{ item, pod }] of placed) giveUp(item.key, pod);
+      throw error;
+    }
+  };
+  /** The pod does not go to the node that it was given. */
+  const giveUp = (key: string, pod: Pod) => {
+    table.forget(key);
+    void reservations.release(key, pod).catch((error) => {
+      log.warn("what was reserved for a pod was not given back", { key, error: messageOf(error) });
+    });
+  };
+
   const scheduleAlone = async (first: Candidate): Promise<void> => {
     const nominated = table.nominatedNode(first.item.key);
     let batch = [first];
@@ -105,6 +138,7 @@ export function createCycle(options: CycleOptions): Cycle {
       if (nominated) table.forget(first.item.key);
       if (!nominated) batch.push(...others(first, placer.size(first.question) - 1));
       const { placed, refusal } = await placer.place(batch);
+      reserve(placed);
       batch = batch.slice(placed.length);
       for (const [{ item, pod }, node] of placed) await bind(item, pod, node);
       if (refusal) await fail(batch, refusal, nominated);
@@ -164,12 +198,13 @@ export function createCycle(options: CycleOptions): Cycle {
     const rest: Gathered[] = [];
     try {
       const { placed } = await placer.place(gangs.flatMap(({ members }) => members));
+      reserve(placed);
       for (const gathered of gangs) {
         const { gang, members } = gathered;
         const own = placed.splice(0, members.length);
         if (own.length === members.length && own.length + gang.placed.size >= gang.minCount) whole.push(...own);
         else {
-          for (const [{ item }] of own) table.forget(item.key);
+          for (const [{ item, pod }] of own) giveUp(item.key, pod);
           rest.push(gathered);
         }
       }
@@ -193,6 +228,7 @@ export function createCycle(options: CycleOptions): Cycle {
       while (left.length > 0 && !refusal) {
         const same = left.filter((other) => cannotBeToldApart(other, left[0]!));
         const step = await placer.place(same);
+        reserve(step.placed);
         refusal = step.refusal;
         placed.push(...step.placed);
         for (const [candidate] of step.placed) left.splice(left.indexOf(candidate), 1);
@@ -200,7 +236,7 @@ export function createCycle(options: CycleOptions): Cycle {
       const why = refusal ? fitMessage(table.ids().length, refusal.failures.values()) : "";
       const until = refusal?.until ?? [];
       if (placed.length + gang.placed.size < gang.minCount) {
-        for (const [{ item }] of placed) table.forget(item.key);
+        for (const [{ item, pod }] of placed) giveUp(item.key, pod);
         const text = `gang "${gang.name}": ${placed.length + gang.placed.size} of ${gang.minCount} pods fit: ${why}`;
         for (const { item, pod } of members) await refuse(item, pod, "Unschedulable", text, until);
         return;
@@ -208,7 +244,7 @@ export function createCycle(options: CycleOptions): Cycle {
       for (const { item, pod } of left) await refuse(item, pod, "Unschedulable", why, until);
       for (const [{ item, pod }, node] of placed.splice(0)) await bind(item, pod, node);
     } catch (error) {
-      for (const [{ item }] of placed) table.forget(item.key);
+      for (const [{ item, pod }] of placed) giveUp(item.key, pod);
       for (const { item, pod } of members) await refuse(item, pod, "SchedulerError", messageOf(error));
     }
   };
@@ -236,6 +272,10 @@ export function createCycle(options: CycleOptions): Cycle {
     const { item, pod, question, search } = first!;
     const count = table.ids().length;
     if (nominated) table.nominate(item.key, pod, nominated);
+    if (await reservations.giveBack(item.key, pod)) {
+      for (const other of rest) queue.giveBack(other.item);
+      return await refuse(item, pod, "Unschedulable", fitMessage(count, failures.values()), ALL_EVENTS);
+    }
     if (await options.preemptor.preempt(item.key, pod, question, search, failures, nominated)) {
       for (const other of rest) queue.giveBack(other.item);
       return await refuse(item, pod, "Unschedulable", fitMessage(count, failures.values()), ALL_EVENTS);
@@ -248,9 +288,22 @@ export function createCycle(options: CycleOptions): Cycle {
   };
 
   const bind = async (item: QueuedPod, pod: Pod, node: string) => {
-    const binding = sendBinding(item, pod, node).finally(() => bindings.delete(binding));
-    bindings.add(binding);
+    const permit = reservations.permit(item.key, pod, node);
+    // Who is held takes nobody's place among the bindings.
+    if (permit)
+      follow(
+        permit.then(
+          () => sendBinding(item, pod, node),
+          (error) => failBinding(item, pod, error),
+        ),
+        held,
+      );
+    else follow(sendBinding(item, pod, node), bindings);
     while (bindings.size >= BINDINGS_MAX) await Promise.race(bindings);
+  };
+  const follow = (work: Promise<void>, among: Set<Promise<void>>) => {
+    const followed = work.finally(() => among.delete(followed));
+    among.add(followed);
   };
 
   const sendBinding = async (item: QueuedPod, pod: Pod, node: string) => {
@@ -258,21 +311,27 @@ export function createCycle(options: CycleOptions): Cycle {
     const target = { apiVersion: "v1", kind: "Node", name: node };
     const binding = { apiVersion: "v1", kind: "Binding", metadata: { namespace, name, uid }, target };
     try {
-      await options.bindVolumes(pod, node);
+      await reservations.prepare(item.key, pod, node);
       await client.tenant(tenantOf(pod)).create(PODS, binding, { subresource: "binding", name });
+      reservations.bound(item.key);
       queue.done(item.key);
       attempts.scheduled++;
       recorder.event(pod, "Normal", "Scheduled", `Successfully assigned ${namespace}/${name} to ${node}`);
     } catch (error) {
-      table.forget(item.key);
-      if (isReason(error, "NotFound")) return queue.done(item.key);
-      // Another scheduler was first, or the node is full by now: what the watch shows next decides.
-      if (isReason(error, "Conflict")) {
-        attempts.conflict++;
-        return queue.failed(item, []);
-      }
-      await refuse(item, pod, "SchedulerError", `binding rejected: ${messageOf(error)}`);
+      await failBinding(item, pod, error);
     }
+  };
+
+  const failBinding = async (item: QueuedPod, pod: Pod, error: unknown) => {
+    giveUp(item.key, pod);
+    if (error instanceof PermitRefused) return await refuse(item, pod, "Unschedulable", error.message, ALL_EVENTS);
+    if (isReason(error, "NotFound")) return queue.done(item.key);
+    // Another scheduler was first, or the node is full by now: what the watch shows next decides.
+    if (isReason(error, "Conflict")) {
+      attempts.conflict++;
+      return queue.failed(item, []);
+    }
+    await refuse(item, pod, "SchedulerError", `binding rejected: ${messageOf(error)}`);
   };
 
   /** `until`: what may change it; nothing: it is tried again after a while. */
@@ -303,6 +362,7 @@ export function createCycle(options: CycleOptions): Cycle {
     if (refusal) return refusal.reasons.join(", ");
     const name = table.nameOf(node);
     table.assume(key, pod, name);
+    reserve([[{ item: { key, pod, attempts: 1, arrived: 0 }, pod, question, search: profile.search }, name]]);
     await bind({ key, pod, attempts: 1, arrived: 0 }, pod, name);
     return undefined;
   };
@@ -312,7 +372,7 @@ export function createCycle(options: CycleOptions): Cycle {
     placeOn,
     attempts,
     async settled() {
-      await Promise.all(bindings);
+      await Promise.all([...bindings, ...held]);
     },
   };
 }

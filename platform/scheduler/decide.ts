@@ -289,6 +289,7 @@ function eventsFor(refusing: ReadonlySet<NodePlugin["scope"]>): SchedulingEvent[
     "other",
     ...(some("node", "cluster", "call") ? (["podGone"] as const) : []),
     ...(some("cluster", "call") ? (["podPlaced"] as const) : []),
+    ...(some("call") ? (["devices"] as const) : []),
   ];
 }
 

@@ -16,11 +16,11 @@ export interface QueuedPod {
 }
 
 /**
- * What happens that may let a pod be placed: to a node's object, to a pod that is gone from a node, to a pod that came to one, or anything
- * else (volumes, plugins, namespaces).
+ * What happens that may let a pod be placed: to a node's object, to a pod that is gone from a node, to a pod that came to one, to devices and
+ * claims of them, or anything else (volumes, plugins, namespaces).
  */
-export type SchedulingEvent = "node" | "podGone" | "podPlaced" | "other";
-export const ALL_EVENTS: readonly SchedulingEvent[] = ["node", "podGone", "podPlaced", "other"];
+export type SchedulingEvent = "node" | "podGone" | "podPlaced" | "devices" | "other";
+export const ALL_EVENTS: readonly SchedulingEvent[] = ["node", "podGone", "podPlaced", "devices", "other"];
 
 export interface SchedulingQueue {
   /** New or changed: a change of the pod itself may have made it schedulable. A new one becomes active after `delayMs` (0). */

@@ -11,10 +11,13 @@ import { createAsker } from "./answers.ts";
 import { type Configuration, parseConfiguration } from "./configuration.ts";
 import { createCycle, SCHEDULER_NAME, schedulerOf } from "./cycle.ts";
 import { createSearch } from "./decide.ts";
+import { claimsAreMade, usesClaims } from "./devices/claims.ts";
+import { createDevices } from "./devices/devices.ts";
 import type { SchedulingPlugins } from "./framework.ts";
 import { createGangs, isComplete, type PodGroup } from "./gangs.ts";
 import { createNodeTable, factsOf } from "./node-table.ts";
 import { createOffers, type Frameworks } from "./offers.ts";
+import { createPermits, groupOf, noPermits, type PermitPlugins } from "./permits.ts";
 import { createPreemptor } from "./preempt.ts";
 import { createSchedulingQueue, type QueueOptions } from "./queue.ts";
 import { createTraces, exposition, type Trace } from "./traces.ts";
@@ -36,6 +39,8 @@ export interface SchedulerOptions {
   share?: Share;
   /** Left out: nobody is offered anything. */
   frameworks?: Frameworks;
+  /** Left out: pods are bound as soon as they have a node. */
+  permits?: PermitPlugins;
   /** Left out: one profile with every plugin. */
   configuration?: Configuration;
 }
@@ -111,15 +116,24 @@ export function startScheduler(options: SchedulerOptions): Scheduler {
   /** Undefined where the API does not serve them. */
   let groups: Informer<PodGroup> | undefined;
   const asker = createAsker(table);
+  const gangs = createGangs((key) => groups?.get(key));
+  const gangOf = (key: string) => gangs.of(key)?.name;
+  const devices = createDevices({
+    client,
+    log,
+    recorder,
+    pod: (key) => pods.get(key),
+    gang: (key) => gangs.of(key)?.key,
+  });
+  const permits = createPermits(options.permits ?? noPermits, signal);
   const profiles = new Map(
     configuration.profiles.map(({ schedulerName, search, plugins: chosen }) => [
       schedulerName,
-      { plugins: chosen(plugins), search: createSearch(table, asker, search) },
+      { plugins: chosen(devices.with(plugins)), search: createSearch(table, asker, search) },
     ]),
   );
-  const isWaiting = (pod: Pod) => waitsForNode(pod) && profiles.has(schedulerOf(pod));
+  const isWaiting = (pod: Pod) => waitsForNode(pod) && profiles.has(schedulerOf(pod)) && claimsAreMade(pod);
   const preemptor = createPreemptor({ client, table, asker, recorder, budgets: budgets.list });
-  const gangs = createGangs((key) => groups?.get(key));
   const traces = createTraces();
   const cycle = createCycle({
     gangs,
@@ -137,7 +151,20 @@ export function startScheduler(options: SchedulerOptions): Scheduler {
       return pod && isWaiting(pod) ? pod : undefined;
     },
     facts,
-    bindVolumes: volumes.bind,
+    reservations: {
+      reserve: devices.reserve,
+      permit: (key, pod, node) => permits.ask(key, groupOf(pod, gangOf(key)), { pod: facts(pod), node }),
+      async prepare(key, pod, node) {
+        await volumes.bind(pod, node);
+        await devices.bind(key, pod, node);
+      },
+      bound: permits.done,
+      async release(key, pod) {
+        permits.giveUp(key);
+        await devices.release(key, pod);
+      },
+      giveBack: devices.giveBack,
+    },
   });
 
   const seePod = (pod: Pod) => {
@@ -163,7 +190,8 @@ export function startScheduler(options: SchedulerOptions): Scheduler {
   /** A gang's pods are queued when enough are there. */
   const enqueue = (key: string, pod: Pod) => {
     const gang = gangs.wait(key, pod);
-    if (!gang) return queue.put(key, pod, delayOf(pod.metadata.uid ?? key));
+    // Devices are given out by one of the schedulers.
+    if (!gang) return queue.put(key, pod, delayOf(usesClaims(pod) ? "devices" : (pod.metadata.uid ?? key)));
     if (!isComplete(gang)) return;
     for (const member of gang.waiting) {
       const other = pods.get(member);
@@ -173,6 +201,7 @@ export function startScheduler(options: SchedulerOptions): Scheduler {
   const losePod = (key: string) => {
     queue.remove(key);
     gangs.lose(key);
+    permits.giveUp(key);
     if (!table.isPlaced(key) && table.nominatedNode(key) === undefined) return;
     table.removePod(key);
     queue.move("podGone");
@@ -212,6 +241,7 @@ export function startScheduler(options: SchedulerOptions): Scheduler {
       if (node) seeNode(node);
     },
   });
+  devices.onChange(() => queue.move("devices"));
   plugins.attach(table);
   plugins.onChange(() => queue.move("other"));
 
@@ -249,7 +279,11 @@ export function startScheduler(options: SchedulerOptions): Scheduler {
   };
 
   const run = async () => {
-    await Promise.all([volumes.start(signal), ...[namespaces, budgets].map((informer) => informer.start(signal))]);
+    await Promise.all([
+      volumes.start(signal),
+      devices.start(signal),
+      ...[namespaces, budgets].map((informer) => informer.start(signal)),
+    ]);
     if (await servesPodGroups(client)) {
       groups = createInformer<PodGroup>(wildcard, POD_GROUPS, { log });
       await groups.start(signal);

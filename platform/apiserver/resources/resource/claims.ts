@@ -17,6 +17,7 @@ import type { Strategy } from "../../registry/strategy.ts";
 import { as } from "../as.ts";
 import { oneOf, same, subdomain } from "../checks.ts";
 import { requestNames, validateClaimStatus, validateRequestName } from "./allocation.ts";
+import { claimEffects } from "./device-ledger.ts";
 import {
   validateConfiguration,
   validateFullyQualified,
@@ -114,6 +115,7 @@ export const resourceClaimStrategy = (facts: ResourceFacts): Strategy =>
   genericStrategy(facts, {
     generation: false,
     returnsDeletedObject: true,
+    effects: claimEffects,
     applyDefaults: (object) => defaultClaim(as<ResourceClaim>(object).spec?.devices),
     validate: (object) => validateClaim(as<ResourceClaim>(object).spec?.devices, "spec.devices"),
     validateUpdate: (next, old) =>

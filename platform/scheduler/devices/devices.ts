@@ -1,0 +1,258 @@
+/**
+ * Device claims at the scheduler's steps: the rule that filters and scores (dynamic-resources.ts), and what is written to claims before a
+ * pod is bound, when its binding fails, and when it fits nowhere.
+ */
+import { timeText } from "#platform/base/clock.ts";
+import { type Log, messageOf } from "#platform/base/log.ts";
+import type {
+  AllocationResult,
+  DeviceClass,
+  Pod,
+  ResourceClaim,
+  ResourceClaimStatus,
+  ResourceSlice,
+} from "#sdk/api/generated/types.ts";
+import { isReason } from "#sdk/api/status.ts";
+import { createInformer } from "#sdk/client/informer.ts";
+import { type Client, keyOf, tenantOf } from "#sdk/client/port.ts";
+import type { Recorder } from "#sdk/client/recorder.ts";
+import type { SchedulingPlugins } from "../framework.ts";
+import { claimsOf, isReservedFor, readiness, usesClaims } from "./claims.ts";
+import { createDynamicResources } from "./dynamic-resources.ts";
+import { indexPools, type PoolIndex } from "./pools.ts";
+
+const v1 = (resource: string) => ({ group: "resource.k8s.io", version: "v1", resource });
+const [CLAIMS, CLASSES, SLICES] = [v1("resourceclaims"), v1("deviceclasses"), v1("resourceslices")];
+const PODS = { group: "", version: "v1", resource: "pods" };
+/** While a claim has it, it is not removed: its devices are in use. */
+const FINALIZER = "resource.kubernetes.io/delete-protection";
+/** As upstream's BindingTimeout: how long a driver may take to prepare a device. */
+const READY_MS_MAX = 600_000;
+const ATTEMPTS_MAX = 5;
+
+export interface DevicesOptions {
+  client: Client;
+  log: Log;
+  recorder: Recorder;
+  pod(key: string): Pod | undefined;
+  gang(key: string): string | undefined;
+}
+
+export interface Devices {
+  start(signal: AbortSignal): Promise<void>;
+  /** The plugins, and the rule of device claims. */
+  with(plugins: SchedulingPlugins): SchedulingPlugins;
+  /** The pod was given this node. Throws where its devices are not there any more. */
+  reserve(key: string, pod: Pod, node: number): void;
+  /** Writes to the pod's claims what they were given and who uses them, and waits until their devices are ready. Throws otherwise. */
+  bind(key: string, pod: Pod, node: string): Promise<void>;
+  /** The pod does not go there: it takes back what was reserved and written for it. */
+  release(key: string, pod: Pod): Promise<void>;
+  /** It fits nowhere: true where devices that are in its way were given back. */
+  giveBack(key: string, pod: Pod): Promise<boolean>;
+  /** Called after changes that may let a pod with claims fit. */
+  onChange(listener: () => void): void;
+}
+
+export function createDevices(options: DevicesOptions): Devices {
+  const { client, log, recorder } = options;
+  const wildcard = client.tenant("*");
+  const claims = createInformer<ResourceClaim>(wildcard, CLAIMS, { log });
+  const classes = createInformer<DeviceClass>(wildcard, CLASSES, { log });
+  // Nodes are root's, and so are their devices.
+  const slices = createInformer<ResourceSlice>(client, SLICES, { log });
+  const listeners: (() => void)[] = [];
+  const waiters = new Set<() => void>();
+  /** By pod: claims that it was written into. */
+  const written = new Map<string, ResourceClaim[]>();
+  /** By claim: one write after the other. */
+  const turns = new Map<string, Promise<unknown>>();
+  let pools: PoolIndex | undefined;
+  let stopped = false;
+
+  const rule = createDynamicResources({
+    pod: options.pod,
+    claim: (key) => claims.get(key),
+    deviceClass: (tenant, name) => classes.get(`${tenant}//${name}`) ?? classes.get(`root//${name}`),
+    pools() {
+      pools ??= indexPools(slices.list());
+      return pools;
+    },
+    gang: options.gang,
+  });
+  const tell = () => {
+    for (const listener of listeners) listener();
+  };
+  const changed = () => {
+    pools = undefined;
+    rule.changed();
+    tell();
+  };
+  const seeClaim = (claim: ResourceClaim) => {
+    rule.seeClaim(claim);
+    for (const wake of [...waiters]) wake();
+  };
+  claims.on({
+    added(claim) {
+      seeClaim(claim);
+      tell();
+    },
+    updated(claim, old) {
+      seeClaim(claim);
+      if (JSON.stringify(claim.status) !== JSON.stringify(old.status)) tell();
+    },
+    deleted(claim) {
+      rule.loseClaim(claim);
+      if (claim.status?.allocation) tell();
+    },
+  });
+  slices.on({ added: changed, updated: changed, deleted: changed });
+  classes.on({ added: changed, updated: changed, deleted: changed });
+
+  const apiOf = (pod: Pod) => client.tenant(tenantOf(pod));
+  const currentClaims = (pod: Pod) =>
+    claimsOf(pod, (name) => claims.get(`${tenantOf(pod)}/${pod.metadata.namespace}/${name}`));
+  const inTurn = <T>(uid: string, work: () => Promise<T>): Promise<T> => {
+    const turn = (turns.get(uid) ?? Promise.resolve()).then(work);
+    const end = turn.catch(() => undefined).finally(() => turns.get(uid) === end && turns.delete(uid));
+    turns.set(uid, end);
+    return turn;
+  };
+
+  /** The claim with the pod among its users, and with its devices where they are new. */
+  const write = async (key: string, pod: Pod, claim: ResourceClaim): Promise<void> => {
+    const api = apiOf(pod);
+    const found = rule.pending.get(claim.metadata.uid ?? "");
+    const promise = found?.users.has(key) && found.written === undefined ? found : undefined;
+    let current = claim;
+    if (promise && !current.metadata.finalizers?.includes(FINALIZER)) {
+      const metadata = { ...current.metadata, finalizers: [...(current.metadata.finalizers ?? []), FINALIZER] };
+      current = await api.update<ResourceClaim>(CLAIMS, { ...current, metadata });
+    }
+    const status = statusWith(pod, current, promise?.allocation);
+    current = await api.update<ResourceClaim>(CLAIMS, { ...current, status }, { subresource: "status" });
+    if (promise) promise.written = BigInt(current.metadata.resourceVersion ?? "0");
+    written.set(key, [...(written.get(key) ?? []), current]);
+    const seen = claims.get(keyOf(claim));
+    if (seen) rule.seeClaim(seen);
+  };
+  const writeAnew = async (key: string, pod: Pod, claim: ResourceClaim): Promise<void> => {
+    const { namespace, name = "" } = claim.metadata;
+    for (let attempt = 1, current = claim; ; attempt++) {
+      try {
+        if (!isReservedFor(current, pod)) await write(key, pod, current);
+        return;
+      } catch (error) {
+        if (!isReason(error, "Conflict") || attempt >= ATTEMPTS_MAX) throw error;
+        current = await apiOf(pod).get<ResourceClaim>(CLAIMS, { namespace, name });
+      }
+    }
+  };
+
+  /** Claims as they are when their devices may be used. */
+  const untilReady = async (pod: Pod, node: string): Promise<void> => {
+    const state = () => currentClaims(pod).claims.map(readiness);
+    const isOver = () =>
+      stopped || state().every((one) => one === "ready") || state().some((one) => typeof one === "object");
+    if (isOver() && state().every((one) => one === "ready")) return;
+    recorder.event(
+      pod,
+      "Normal",
+      "BindingConditionsPending",
+      `waiting for binding conditions for device on node ${node}`,
+    );
+    await new Promise<void>((resolve) => {
+      const end = () => {
+        clearTimeout(timer);
+        waiters.delete(wake);
+        resolve();
+      };
+      const wake = () => {
+        if (isOver()) end();
+      };
+      const timer = setTimeout(end, READY_MS_MAX).unref();
+      waiters.add(wake);
+      wake();
+    });
+    const failed = state().find((one) => typeof one === "object");
+    if (failed) throw new Error(failed.failed);
+    if (state().some((one) => one !== "ready")) throw new Error("device binding timeout");
+  };
+
+  return {
+    async start(signal) {
+      const end = () => {
+        stopped = true;
+        for (const wake of [...waiters]) wake();
+      };
+      signal.addEventListener("abort", end, { once: true });
+      await Promise.all([claims, classes, slices].map((informer) => informer.start(signal)));
+    },
+    with: (plugins) => ({
+      ...plugins,
+      attach: (table) => plugins.attach(table),
+      filters: (tenant) => [...plugins.filters(tenant), rule.plugin],
+      scores: (tenant) => [...plugins.scores(tenant), rule.plugin],
+    }),
+    reserve: rule.reserve,
+    async bind(key, pod, node) {
+      if (!usesClaims(pod)) return;
+      const { claims: found, problem } = currentClaims(pod);
+      if (problem !== undefined) throw new Error(problem);
+      for (const claim of found) await inTurn(claim.metadata.uid ?? "", () => writeAnew(key, pod, claim));
+      await untilReady(pod, node);
+      written.delete(key);
+      rule.release(key);
+    },
+    async release(key, pod) {
+      if (!usesClaims(pod)) return;
+      rule.release(key);
+      const mine = written.get(key) ?? [];
+      written.delete(key);
+      if (mine.length === 0 || (await isBound(apiOf(pod), pod))) return;
+      for (const { metadata } of mine) {
+        const { namespace, name = "", uid } = metadata;
+        const status = { reservedFor: [{ $patch: "delete", uid: pod.metadata.uid }] };
+        try {
+          const patch = { type: "strategic" as const, body: { metadata: { uid }, status } };
+          await apiOf(pod).patch(CLAIMS, { namespace, name }, patch, { subresource: "status" });
+        } catch (error) {
+          // The controller of claims takes it back when the pod is gone.
+          log.warn("a claim is still reserved for a pod that was not bound", { key, error: messageOf(error) });
+        }
+      }
+    },
+    async giveBack(key, pod) {
+      const claim = usesClaims(pod) ? rule.movable(key) : undefined;
+      if (!claim) return false;
+      const { allocation: _, reservedFor: __, devices: ___, ...status } = claim.status ?? {};
+      await apiOf(pod).update<ResourceClaim>(CLAIMS, { ...claim, status }, { subresource: "status" });
+      return true;
+    },
+    onChange: (listener) => listeners.push(listener),
+  };
+}
+
+/** Throws where others were faster. */
+function statusWith(pod: Pod, claim: ResourceClaim, allocation: AllocationResult | undefined): ResourceClaimStatus {
+  const { metadata, status = {} } = claim;
+  const name = `${metadata.namespace}/${metadata.name}`;
+  if (metadata.deletionTimestamp) throw new Error(`claim ${name} got deleted in the meantime`);
+  if (allocation && status.allocation) throw new Error(`claim ${name} got allocated elsewhere in the meantime`);
+  const present = allocation ? { ...allocation, allocationTimestamp: timeText(Date.now()) } : status.allocation;
+  if (!present) throw new Error(`claim ${name} got deallocated elsewhere in the meantime`);
+  const user = { resource: "pods", name: pod.metadata.name ?? "", uid: pod.metadata.uid ?? "" };
+  return { ...status, allocation: present, reservedFor: [...(status.reservedFor ?? []), user] };
+}
+
+/** Another scheduler bound it: what is written for the pod holds. */
+async function isBound(api: Client, pod: Pod): Promise<boolean> {
+  const { namespace, name = "", uid } = pod.metadata;
+  try {
+    const current = await api.get<Pod>(PODS, { namespace, name });
+    return current.metadata.uid === uid && current.spec?.nodeName !== undefined;
+  } catch (error) {
+    if (isReason(error, "NotFound")) return false;
+    throw error;
+  }
+}
