@@ -4,7 +4,7 @@ import type { DynamicObject, ListMeta } from "#sdk/api/object.ts";
 import { apiVersionOf, TENANT_ANNOTATION } from "#sdk/api/object.ts";
 import { internal } from "#sdk/api/status.ts";
 import { encodeMessage, envelope, listMessage } from "../protobuf/encode.ts";
-import { decode, textOf } from "../registry/document.ts";
+import { decode, textOf, withAnnotation } from "../registry/document.ts";
 import type { ResourceEntry } from "../registry/strategy.ts";
 import { type IncludeObject, renderTable } from "../table/table.ts";
 import type { Accepted } from "./negotiate.ts";
@@ -36,13 +36,20 @@ function versioned(r: RenderRequest, stored: Rendered): DynamicObject {
 const isPlain = (r: RenderRequest, stored: Rendered): boolean =>
   !r.entry.strategy.storage && r.tenantName(stored) === undefined;
 
-/** All who ask in this way get the same bytes for the object. */
-export const isShared = (r: RenderRequest, stored: Rendered): boolean =>
-  r.accepted.encoding === "json" && r.accepted.shape === "object" && isPlain(r, stored);
+/** All who ask in this way get the same bytes for the object: in their tenant (""), or through the wildcard ("*"). */
+export function sharedWith(r: RenderRequest, stored: Rendered): "" | "*" | undefined {
+  const { encoding, shape } = r.accepted;
+  if (encoding !== "json" || shape !== "object" || r.entry.strategy.storage) return undefined;
+  return r.tenantName(stored) === undefined ? "" : "*";
+}
 
-/** The JSON text of the object in its own kind. Made anew each time: it is the document with the revision put in. */
-export const objectText = (r: RenderRequest, stored: Rendered): string =>
-  isPlain(r, stored) ? textOf(stored) : JSON.stringify(versioned(r, stored));
+/** The JSON text of the object in its own kind. Made anew each time: it is the document with the revision, and the tenant, put in. */
+export function objectText(r: RenderRequest, stored: Rendered): string {
+  if (r.entry.strategy.storage) return JSON.stringify(versioned(r, stored));
+  const tenant = r.tenantName(stored);
+  const text = textOf(stored);
+  return tenant === undefined ? text : withAnnotation(text, TENANT_ANNOTATION, tenant);
+}
 
 const messagesOf = new WeakMap<Rendered, Buffer>();
 

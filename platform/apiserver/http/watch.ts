@@ -13,7 +13,7 @@ import type { Exchange } from "./exchange.ts";
 import { RecentFrames } from "./frames.ts";
 import { indexedField } from "./list.ts";
 import { type ListParameters, listParameters, parseWatchVersion } from "./options.ts";
-import { isShared, type RenderRequest, renderObject, tableOf } from "./render.ts";
+import { type RenderRequest, renderObject, sharedWith, tableOf } from "./render.ts";
 import type { AnyResponse } from "./respond.ts";
 import { remembering, seenAs } from "./seen.ts";
 
@@ -106,7 +106,8 @@ async function* frames(
     const of = deletedAt(event.change);
     const shown = ready.get(of) ?? of;
     const frame = () => frameOf(type, renderObject(r, shown, first));
-    const made = shown === stored && isShared(r, stored) ? shared.get(stored, type, frame) : frame();
+    const readers = shown === stored ? sharedWith(r, stored) : undefined;
+    const made = readers === undefined ? frame() : shared.get(stored, `${type}${readers}`, frame);
     first = false;
     return made;
   };

@@ -64,3 +64,52 @@ export interface Written {
 /** JSON text of an object as it is served in its storage version. */
 export const textOf = (o: Pick<StoredObject, "document" | "revision">): string =>
   o.revision > 0 ? encodeWithRevision(o) : o.document;
+
+const METADATA = '"metadata":{';
+const ANNOTATIONS = '"annotations":{';
+
+/**
+ * A document's text with one more annotation, which it does not have yet. Every change crosses so to every loop: reading and writing the
+ * whole text for it would cost more than all else that is done for a reader.
+ */
+export function withAnnotation(text: string, key: string, value: string): string {
+  const entry = `${JSON.stringify(key)}:${JSON.stringify(value)}`;
+  const start = text.indexOf(METADATA) + METADATA.length;
+  let depth = 0;
+  for (let at = start; at < text.length; at++) {
+    switch (text.charCodeAt(at)) {
+      case 0x22 /* " */:
+        {
+          if (depth === 0 && text.startsWith(ANNOTATIONS, at)) {
+            const first = at + ANNOTATIONS.length;
+            return `${text.slice(0, first)}${entry}${text[first] === "}" ? "" : ","}${text.slice(first)}`;
+          }
+          at = endOfText(text, at);
+          break;
+        }
+      case 0x7b /* { */:
+      case 0x5b /* [ */:
+        depth++;
+        break;
+      case 0x5d /* ] */:
+        depth--;
+        break;
+      case 0x7d /* } */:
+        if (depth === 0)
+          return `${text.slice(0, at)}${at === start ? "" : ","}${ANNOTATIONS}${entry}}${text.slice(at)}`;
+        depth--;
+        break;
+    }
+  }
+  throw new Error("a document without metadata");
+}
+
+/** Of the JSON text that begins at a quote: where its last quote is. */
+function endOfText(text: string, from: number): number {
+  for (let end = text.indexOf('"', from + 1); end >= 0; end = text.indexOf('"', end + 1)) {
+    let slashes = 0;
+    while (text.charCodeAt(end - 1 - slashes) === 0x5c /* \\ */) slashes++;
+    if (slashes % 2 === 0) return end;
+  }
+  return text.length;
+}
