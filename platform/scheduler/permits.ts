@@ -25,8 +25,8 @@ export interface PermitPlacement {
 }
 
 export interface PermitPlugins {
-  /** Who has a say about a tenant's pods: root's, and the tenant's own. */
-  list(tenant: string): readonly PermitPlugin[];
+  /** Who has a say about this pod. */
+  list(pod: PodFacts): readonly PermitPlugin[];
 }
 
 /** Somebody said no, or the time is over. */
@@ -123,7 +123,7 @@ export function createPermits(plugins: PermitPlugins, signal: AbortSignal): Perm
 
   return {
     ask(key, group, placement) {
-      const all = plugins.list(placement.pod.tenant);
+      const all = plugins.list(placement.pod);
       if (all.length === 0) return undefined;
       if (asked.size >= WAITING_MAX) return Promise.reject(new PermitRefused("too many pods are held before binding"));
       asked.set(key, { group, placement, plugins: all });

@@ -197,7 +197,7 @@ export const manifestSchema = z.object({
   order: z.number().int().min(0).max(1000).default(500),
   /** Filter and score: how long an answer holds. */
   scope: z.enum(SCOPES).default("call"),
-  /** Filter: only pods like these; left out: every pod. */
+  /** Filter and permit: only pods like these; left out: every pod. */
   filterConcern: concernSchema.optional(),
   /** Score: only pods like these; left out: every pod. */
   scoreConcern: concernSchema.optional(),

@@ -7,6 +7,7 @@ import { join } from "node:path";
 import { parse } from "yaml";
 import { type Log, messageOf } from "#platform/base/log.ts";
 import { createFrameworks } from "#platform/plugin-host/worlds/v1/offers.ts";
+import { createPermitPlugins } from "#platform/plugin-host/worlds/v1/permit.ts";
 import { createSchedulingPlugins } from "#platform/plugin-host/worlds/v1/scheduling.ts";
 import { type Configuration, parseConfiguration } from "#platform/scheduler/configuration.ts";
 import { type Scheduler, startScheduler } from "#platform/scheduler/scheduler.ts";
@@ -68,7 +69,7 @@ export const start: StartRole = async ({ config, log, index = 0 }) => {
     role: "scheduler",
     clientFor: users.clientFor,
     instance: `${name}-${hostname()}`,
-    worlds: ["filter", "score", "offers"],
+    worlds: ["filter", "score", "permit", "offers"],
     config,
     client,
     log,
@@ -76,12 +77,13 @@ export const start: StartRole = async ({ config, log, index = 0 }) => {
   });
   const plugins = createSchedulingPlugins(loader.host, log);
   const frameworks = createFrameworks(loader.host);
+  const permits = createPermitPlugins(loader.host, log);
   // No pod is bound before the filters are there: without one, every node would be feasible.
   const share = { index, count: schedulerCount(config) };
   const configuration = configurationOf(config.server?.schedulerConfig);
   const scheduler = loader
     .load()
-    .then(() => startScheduler({ client, plugins, log, signal, configuration, share, frameworks }));
+    .then(() => startScheduler({ client, plugins, log, signal, configuration, share, frameworks, permits }));
   const looking = scheduler.then((running) => serveInsight(running, socket, log)).catch(() => undefined);
   return {
     ready: scheduler.then(({ ready }) => ready),
