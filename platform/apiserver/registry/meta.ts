@@ -2,6 +2,7 @@
 import { validateLabels } from "#sdk/api/labels.ts";
 import { isDNS1123Label, isQualifiedName } from "#sdk/api/names.ts";
 import type { DynamicObject, ObjectMeta, OwnerReference } from "#sdk/api/object.ts";
+import { deepEqual } from "../apply/equal.ts";
 import { type Causes, forbiddenField, invalidValue, required, tooLongValue } from "./causes.ts";
 import type { NameValidator } from "./names.ts";
 
@@ -216,12 +217,12 @@ export function sorted(value: unknown): unknown {
   return out;
 }
 
-const withoutTimes = (o: DynamicObject): unknown => {
-  const { managedFields, resourceVersion, ...meta } = o.metadata;
-  const fields = managedFields?.map(({ time: _, ...rest }) => rest);
-  return sorted({ ...o, metadata: { ...meta, managedFields: fields } });
+const withoutTimes = ({ metadata }: DynamicObject): unknown => {
+  const { managedFields, resourceVersion, ...meta } = metadata;
+  return { ...meta, managedFields: managedFields?.map(({ time: _, ...rest }) => rest) };
 };
 
 /** Nothing changed but the times of managed fields: the write is not made and the old version is answered. */
 export const unchanged = (next: DynamicObject, old: DynamicObject): boolean =>
-  JSON.stringify(withoutTimes(next)) === JSON.stringify(withoutTimes(old));
+  deepEqual({ ...next, metadata: undefined }, { ...old, metadata: undefined }) &&
+  deepEqual(withoutTimes(next), withoutTimes(old));
