@@ -10,7 +10,7 @@ import type { Client } from "#sdk/client/port.ts";
 import { PLUGINS, type Plugin, type World } from "#sdk/plugin/manifest.ts";
 import { type Config, paths } from "./config.ts";
 
-export interface RolePlugins extends Pick<PluginHostOptions, "clientFor" | "variables" | "facts"> {
+export interface RolePlugins extends Pick<PluginHostOptions, "clientFor" | "variables" | "facts" | "pureMsMax"> {
   role: string;
   instance: string;
   worlds: readonly World[];

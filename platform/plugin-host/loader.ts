@@ -27,6 +27,7 @@ export interface LoaderOptions {
   client?: Client;
   clientFor?: ClientFor;
   variables?: Record<string, string>;
+  pureMsMax?: number;
   facts?: Record<string, unknown>;
   /** Of a tenant other than root. */
   quota: (tenant: string) => Quota;
@@ -147,6 +148,7 @@ export class Loader {
       },
       host: (context: CallContext) => host(context),
       prepare: prepare ?? (async () => undefined),
+      pureMsMax: this.#o.pureMsMax,
       ...(pure ? { pure: { config: JSON.stringify(spec.config), facts: JSON.stringify(hostFacts) } } : {}),
       // A worker costs milliseconds and megabytes: one that nobody calls is not made.
       lazy: !isRoots && engine === "jco",

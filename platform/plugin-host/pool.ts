@@ -24,7 +24,7 @@ const STOPS_UNTIL_QUARANTINE = 8;
 const START_MS_MIN = 10_000;
 const REASON_CHARACTERS_MAX = 500;
 /** A pure call stands on the caller's thread: one that takes longer is stopped, and this plugin's calls go elsewhere from then on. */
-const PURE_MS_MAX = 50;
+const PURE_MS = 50;
 
 /** What a call is for: capability calls inside it are decided and addressed by this. */
 export interface CallContext {
@@ -63,6 +63,8 @@ export interface PoolOptions {
   prepare: Prepare;
   /** What the imports `config` answer where the instances may be pure: root's plugins without capabilities. */
   pure?: { config: string; facts: string };
+  /** How long a pure call may take. */
+  pureMsMax?: number | undefined;
   /** The first instance is made when it is called for. */
   lazy?: boolean;
   /** So many instances stay however idle they are; 1 unless said. */
@@ -148,7 +150,7 @@ export class Pool {
     const left = Math.max(1, deadlineMs - queuedMilliseconds);
     const { tenant, user } = call;
     slot.context = { tenant, hook, deadlineAt: this.#o.clock.now() + left, ...(user ? { user } : {}) };
-    const within = slot.instance.pure ? Math.min(left, PURE_MS_MAX) : left;
+    const within = slot.instance.pure ? Math.min(left, this.#o.pureMsMax ?? PURE_MS) : left;
     let isMoved = false;
     try {
       const value = await slot.instance.call(call.interfaceName, hook, call.args, within);

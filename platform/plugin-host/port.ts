@@ -38,6 +38,8 @@ export interface PluginHostOptions {
   logs?: PluginLogs;
   /** For {names} in granted paths: dataDir, runDir, containerdSocket … */
   variables?: Record<string, string>;
+  /** How long a call may stand on the caller's thread (decisions/095); left out: 50 ms, which suits who serves others meanwhile. */
+  pureMsMax?: number;
   /** What `config.host` tells a component beside role and instance: nodeName, podCIDR … */
   facts?: Record<string, unknown>;
   log: Log;

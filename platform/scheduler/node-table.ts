@@ -2,6 +2,7 @@
  * What the scheduler knows of nodes and of what their pods ask for, including pods it has only decided about (assumed).
  * Every change has a position in a log of bounded length: whoever keeps something about nodes asks what changed since then.
  */
+import { deepEqual } from "#platform/base/equal.ts";
 import {
   podNonzeroRequests,
   podRequests,
@@ -13,10 +14,13 @@ import { tenantOf } from "#sdk/client/port.ts";
 import type { Amounts, Demand, NodeDelta, NodeEntry, NodeTable, NodeUsage, PodFacts } from "./framework.ts";
 import type { PlacedPod } from "./preemption.ts";
 
-interface Placed {
+interface Measure {
   requests: ResourceAmounts;
   nonzeroCpuMilli: number;
   nonzeroMemory: number;
+}
+
+interface Placed extends Measure {
   priority: number;
   node: string;
   pod: PodFacts;
@@ -116,11 +120,8 @@ export function createNodeTable(facts: (pod: Pod) => PodFacts = (pod) => factsOf
       return;
     }
     unplace(key);
-    const nonzero = podNonzeroRequests(pod.spec);
     const next: Placed = {
-      requests: podRequests(pod.spec),
-      nonzeroCpuMilli: nonzero.cpuMilli,
-      nonzeroMemory: nonzero.memory,
+      ...measure(pod),
       priority: pod.spec?.priority ?? 0,
       node,
       pod: facts(pod),
@@ -298,18 +299,15 @@ function addTo(at: Place, { requests, nonzeroCpuMilli, nonzeroMemory }: Placed, 
   at.nonzeroMemory += sign * nonzeroMemory;
 }
 
+const withoutNode = ({ spec }: Pod): object => ({ ...spec, nodeName: undefined });
+
 /** Pods change all the time (statuses): what schedulers look at seldom does. */
-function sameForScheduling(a: PodFacts, b: Pod): boolean {
-  const relevant = ({ metadata, spec }: Pod) => {
-    const { nodeName: _, ...rest } = spec ?? { containers: [] };
-    return JSON.stringify([metadata.labels, metadata.annotations, rest]);
-  };
-  return (
-    a.metadata.uid === b.metadata.uid &&
-    a.terminating === (b.metadata.deletionTimestamp !== undefined) &&
-    relevant(a) === relevant(b)
-  );
-}
+const sameForScheduling = (a: PodFacts, b: Pod): boolean =>
+  a.metadata.uid === b.metadata.uid &&
+  a.terminating === (b.metadata.deletionTimestamp !== undefined) &&
+  deepEqual(a.metadata.labels, b.metadata.labels) &&
+  deepEqual(a.metadata.annotations, b.metadata.annotations) &&
+  deepEqual(withoutNode(a), withoutNode(b));
 
 function amountsOf(amounts: ResourceAmounts): Amounts {
   const { cpu = 0, memory = 0, "ephemeral-storage": ephemeralStorage = 0, ...others } = amounts;
@@ -334,11 +332,19 @@ export function factsOf(pod: Pod, namespaceLabels: NamespaceLabels, claims?: rea
   };
 }
 
+const measures = new WeakMap<Pod, Measure>();
+
+/** What a pod asks for; found once of each object, which is decided about and then placed. */
+function measure(pod: Pod): Measure {
+  const known = measures.get(pod);
+  if (known) return known;
+  const { cpuMilli, memory } = podNonzeroRequests(pod.spec);
+  const measure = { requests: podRequests(pod.spec), nonzeroCpuMilli: cpuMilli, nonzeroMemory: memory };
+  measures.set(pod, measure);
+  return measure;
+}
+
 export function demandOf(pod: Pod): Demand {
-  const nonzero = podNonzeroRequests(pod.spec);
-  return {
-    requests: amountsOf(podRequests(pod.spec)),
-    nonzeroCpuMilli: nonzero.cpuMilli,
-    nonzeroMemory: nonzero.memory,
-  };
+  const { requests, ...nonzero } = measure(pod);
+  return { requests: amountsOf(requests), ...nonzero };
 }

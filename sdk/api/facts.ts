@@ -26,6 +26,7 @@ const gvkKey = (gvk: GroupVersionKind): string => `${gvk.group}/${gvk.version}/$
 const gvrKey = (gvr: GroupVersionResource): string => `${gvr.group}/${gvr.version}/${gvr.resource}`;
 
 const byGVR = new Map(facts.resources.map((r) => [gvrKey(r), r]));
+const byName = new Map(facts.resources.toReversed().map((r) => [`${r.resource}.${r.group}`, r]));
 const byGVK = new Map(facts.resources.toReversed().map((r) => [gvkKey(r), r]));
 const definitionByGVK = new Map<string, string>();
 for (const [name, schema] of Object.entries(facts.types)) {
@@ -39,7 +40,7 @@ export const resourceByGVK = (gvk: GroupVersionKind): ResourceFacts | undefined 
 
 /** The preferred version's resource: "pods" and "" or "deployments" and "apps". */
 export const resourceByName = (group: string, resource: string): ResourceFacts | undefined =>
-  facts.resources.find((r) => r.group === group && r.resource === resource);
+  byName.get(`${resource}.${group}`);
 
 /** The definition's name of a kind, e.g. "io.k8s.api.core.v1.Pod". */
 export const definitionOf = (gvk: GroupVersionKind): string | undefined => definitionByGVK.get(gvkKey(gvk));

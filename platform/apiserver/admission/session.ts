@@ -3,7 +3,7 @@
  * that asked for it (apiserver's reinvocation context).
  */
 import type { DynamicObject, JsonObject } from "#sdk/api/object.ts";
-import { deepEqual } from "../apply/equal.ts";
+import { deepEqual } from "#platform/base/equal.ts";
 
 export class MutationSession {
   isReinvocation = false;

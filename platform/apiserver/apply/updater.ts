@@ -4,7 +4,7 @@
  * it said before and says no more, unless another manager owns that too.
  */
 import type { JsonObject } from "#sdk/api/object.ts";
-import { deepEqual } from "./equal.ts";
+import { deepEqual } from "#platform/base/equal.ts";
 import {
   difference,
   type FieldSet,

@@ -2,7 +2,7 @@
 import { validateLabels } from "#sdk/api/labels.ts";
 import { isDNS1123Label, isQualifiedName } from "#sdk/api/names.ts";
 import type { DynamicObject, ObjectMeta, OwnerReference } from "#sdk/api/object.ts";
-import { deepEqual } from "../apply/equal.ts";
+import { deepEqual } from "#platform/base/equal.ts";
 import { type Causes, forbiddenField, invalidValue, required, tooLongValue } from "./causes.ts";
 import type { NameValidator } from "./names.ts";
 

@@ -19,6 +19,9 @@ import { rolePlugins } from "../plugins.ts";
 import type { StartRole } from "../role.ts";
 import { schedulerCount } from "../server-options.ts";
 
+/** Nobody waits for this process but pods: with thousands of nodes a first answer may take a while, and a call is dearer on other threads. */
+const PURE_MS_MAX = 1_000;
+
 /** Throws where the file cannot be read, or is none. */
 function configurationOf(file: string | undefined): Configuration | undefined {
   if (file === undefined) return undefined;
@@ -70,6 +73,7 @@ export const start: StartRole = async ({ config, log, index = 0 }) => {
     clientFor: users.clientFor,
     instance: `${name}-${hostname()}`,
     worlds: ["filter", "score", "permit", "offers"],
+    pureMsMax: PURE_MS_MAX,
     config,
     client,
     log,

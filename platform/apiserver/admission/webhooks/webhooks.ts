@@ -7,7 +7,7 @@ import type { Store } from "#platform/store/port.ts";
 import type { MutatingWebhook } from "#sdk/api/generated/types.ts";
 import type { DynamicObject, JsonObject } from "#sdk/api/object.ts";
 import { internal, StatusError, timeout } from "#sdk/api/status.ts";
-import { deepEqual } from "../../apply/equal.ts";
+import { deepEqual } from "#platform/base/equal.ts";
 import { jsonPatch, parseJsonPatch } from "../../apply/json-patch.ts";
 import type { Authorizer } from "../../authz/authorizer.ts";
 import type { AdmissionAttributes } from "../../registry/admission.ts";
