@@ -19,6 +19,9 @@ export const groups = (): readonly GroupFacts[] => facts.groups;
 /** Every resource upstream serves by default (GA versions), and ours, in discovery's order. */
 export const resources = (): readonly ResourceFacts[] => facts.resources;
 
+/** Those of group versions that upstream serves only where it is told to. */
+export const optionalResources = (): readonly ResourceFacts[] => facts.optional;
+
 /** Every definition by its upstream name. */
 export const types = (): Readonly<Record<string, Schema>> => facts.types;
 

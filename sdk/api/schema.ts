@@ -75,6 +75,8 @@ export interface Facts {
   /** In upstream's order of priority; the core group ("") first. */
   groups: GroupFacts[];
   resources: ResourceFacts[];
+  /** Of group versions that are served only where somebody asks for them. */
+  optional: ResourceFacts[];
   /** By upstream's definition name, e.g. "io.k8s.api.core.v1.PodSpec". */
   types: Record<string, Schema>;
 }

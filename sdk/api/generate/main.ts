@@ -11,6 +11,7 @@ import { CAPSTAN_GROUP, CAPSTAN_RESOURCES, CAPSTAN_TYPES } from "./capstan.ts";
 import { readGroups, readResources } from "./discovery.ts";
 import { addGoFacts } from "./golang.ts";
 import { reachable, readDefinitions } from "./openapi.ts";
+import { readOptional } from "./optional.ts";
 import { typescript } from "./typescript.ts";
 
 /** What every group's documents need beside its kinds. */
@@ -43,9 +44,10 @@ function main(folder: string, golang: string): void {
   const resources = [...readResources(join(folder, "discovery"), upstream), ...CAPSTAN_RESOURCES];
   const definitions = readDefinitions(join(folder, "openapi-v3"));
   for (const [name, schema] of Object.entries(CAPSTAN_TYPES)) definitions.set(name, schema);
-  const types = reachable(definitions, [...META, ...rootsOf(resources, definitions)]);
+  const optional = readOptional(join(folder, "openapi-v3"));
+  const types = reachable(definitions, [...META, ...rootsOf([...resources, ...optional], definitions)]);
   addGoFacts(types, golang);
-  const facts: Facts = { groups: [...upstream, CAPSTAN_GROUP], resources, types };
+  const facts: Facts = { groups: [...upstream, CAPSTAN_GROUP], resources, optional, types };
   const out = (name: string, text: string) => writeFileSync(join(import.meta.dirname, "../generated", name), text);
   out("facts.json", lines(facts));
   out("types.ts", typescript(facts));
@@ -60,7 +62,7 @@ function lines(facts: Facts): string {
   const types = Object.entries(facts.types).map(
     ([name, schema]) => `${JSON.stringify(name)}:${JSON.stringify(schema)}`,
   );
-  return `{"groups":${list(facts.groups)},\n"resources":${list(facts.resources)},\n"types":{\n${types.join(",\n")}\n}}\n`;
+  return `{"groups":${list(facts.groups)},\n"resources":${list(facts.resources)},\n"optional":${list(facts.optional)},\n"types":{\n${types.join(",\n")}\n}}\n`;
 }
 
 const [, , folder, golang] = process.argv;

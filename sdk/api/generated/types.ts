@@ -2806,6 +2806,76 @@ export interface PriorityClass extends KubeObject {
   value?: number;
 }
 export type PriorityClassList = KubeList<PriorityClass>;
+export type BasicSchedulingPolicy = Record<string, never>;
+export interface GangSchedulingPolicy {
+  minCount: number;
+}
+export interface PodGroup extends KubeObject {
+  spec: PodGroupSpec;
+  status?: PodGroupStatus;
+}
+export type PodGroupList = KubeList<PodGroup>;
+export interface PodGroupResourceClaim {
+  name: string;
+  resourceClaimName?: string;
+  resourceClaimTemplateName?: string;
+}
+export interface PodGroupResourceClaimStatus {
+  name: string;
+  resourceClaimName?: string;
+}
+export interface PodGroupSchedulingConstraints {
+  topology?: TopologyConstraint[];
+}
+export interface PodGroupSchedulingPolicy {
+  basic?: BasicSchedulingPolicy;
+  gang?: GangSchedulingPolicy;
+}
+export interface PodGroupSpec {
+  disruptionMode?: string;
+  podGroupTemplateRef?: PodGroupTemplateReference;
+  priority?: number;
+  priorityClassName?: string;
+  resourceClaims?: PodGroupResourceClaim[];
+  schedulingConstraints?: PodGroupSchedulingConstraints;
+  schedulingPolicy: PodGroupSchedulingPolicy;
+}
+export interface PodGroupStatus {
+  conditions?: Condition[];
+  resourceClaimStatuses?: PodGroupResourceClaimStatus[];
+}
+export interface PodGroupTemplate {
+  disruptionMode?: string;
+  name: string;
+  priority?: number;
+  priorityClassName?: string;
+  resourceClaims?: PodGroupResourceClaim[];
+  schedulingConstraints?: PodGroupSchedulingConstraints;
+  schedulingPolicy: PodGroupSchedulingPolicy;
+}
+export interface PodGroupTemplateReference {
+  workload?: WorkloadPodGroupTemplateReference;
+}
+export interface TopologyConstraint {
+  key: string;
+}
+export interface SchedulingV1alpha2TypedLocalObjectReference {
+  apiGroup?: string;
+  kind: string;
+  name: string;
+}
+export interface Workload extends KubeObject {
+  spec: WorkloadSpec;
+}
+export type WorkloadList = KubeList<Workload>;
+export interface WorkloadPodGroupTemplateReference {
+  podGroupTemplateName: string;
+  workloadName: string;
+}
+export interface WorkloadSpec {
+  controllerRef?: SchedulingV1alpha2TypedLocalObjectReference;
+  podGroupTemplates: PodGroupTemplate[];
+}
 export interface CSIDriver extends KubeObject {
   spec: CSIDriverSpec;
 }
@@ -2889,6 +2959,18 @@ export interface VolumeError {
 }
 export interface VolumeNodeResources {
   count?: number;
+}
+export interface StorageVersionMigration extends KubeObject {
+  spec?: StorageVersionMigrationSpec;
+  status?: StorageVersionMigrationStatus;
+}
+export type StorageVersionMigrationList = KubeList<StorageVersionMigration>;
+export interface StorageVersionMigrationSpec {
+  resource: GroupResource;
+}
+export interface StorageVersionMigrationStatus {
+  conditions?: Condition[];
+  resourceVersion?: string;
 }
 export interface CustomResourceColumnDefinition {
   description?: string;
@@ -3103,6 +3185,10 @@ export interface FieldSelectorRequirement {
   values?: string[];
 }
 export type FieldsV1 = JsonObject;
+export interface GroupResource {
+  group: string;
+  resource: string;
+}
 export interface GroupVersionForDiscovery {
   groupVersion: string;
   version: string;
