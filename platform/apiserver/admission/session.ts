@@ -2,8 +2,9 @@
  * What one request's mutating passes remember: when a pass changed the object, everything runs once more, and of the webhooks and policies those
  * that asked for it (apiserver's reinvocation context).
  */
-import type { DynamicObject, JsonObject } from "#sdk/api/object.ts";
+
 import { deepEqual } from "#platform/base/equal.ts";
+import type { DynamicObject, JsonObject } from "#sdk/api/object.ts";
 
 export class MutationSession {
   isReinvocation = false;

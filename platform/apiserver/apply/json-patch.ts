@@ -1,7 +1,8 @@
 /** JSON patch, RFC 6902, with the limits and errors of kube-apiserver (endpoints/handlers/patch.go). */
+
+import { deepEqual } from "#platform/base/equal.ts";
 import type { Json, JsonObject } from "#sdk/api/object.ts";
 import { badRequest, StatusError, tooLarge } from "#sdk/api/status.ts";
-import { deepEqual } from "#platform/base/equal.ts";
 import { hasOwn, isObject, own, put } from "./json.ts";
 
 export const OPERATIONS_MAX = 10_000;

@@ -3,9 +3,9 @@
  * Pure: the registry hands in the live object and gets the new one; nothing is read or written here.
  */
 import { timeText } from "#platform/base/clock.ts";
+import { deepEqual } from "#platform/base/equal.ts";
 import type { DynamicObject, JsonObject, ManagedFieldsEntry } from "#sdk/api/object.ts";
 import { badRequest, StatusError } from "#sdk/api/status.ts";
-import { deepEqual } from "#platform/base/equal.ts";
 import { type FieldSet, has, isEmpty, pathText, setOf, union } from "./field-set.ts";
 import { allowedByLastApplied, refreshLastApplied } from "./last-applied.ts";
 import {

@@ -2,8 +2,9 @@
  * Walks over typed values: what structured-merge-diff's typed package does. `undefined` is "absent", `null` is an explicit
  * null. Values are never changed; results share structure with their inputs.
  */
-import type { Json, JsonObject } from "#sdk/api/object.ts";
+
 import { deepEqual } from "#platform/base/equal.ts";
+import type { Json, JsonObject } from "#sdk/api/object.ts";
 import { emptySet, type FieldSet, fieldElement, insert, keyElement, type Scalar, valueElement } from "./field-set.ts";
 import { hasOwn, isObject, own, put } from "./json.ts";
 import { type ApplyType, DEDUCED, UNTYPED } from "./types.ts";

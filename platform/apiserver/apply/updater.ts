@@ -3,8 +3,9 @@
  * owns exactly what its configuration says, may not change what others own unless forced, and gives up and removes what
  * it said before and says no more, unless another manager owns that too.
  */
-import type { JsonObject } from "#sdk/api/object.ts";
+
 import { deepEqual } from "#platform/base/equal.ts";
+import type { JsonObject } from "#sdk/api/object.ts";
 import {
   difference,
   type FieldSet,

@@ -1,8 +1,9 @@
 /** Rules of metadata that hold for every kind (apimachinery's api/validation/objectmeta.go and registry/rest). */
+
+import { deepEqual } from "#platform/base/equal.ts";
 import { validateLabels } from "#sdk/api/labels.ts";
 import { isDNS1123Label, isQualifiedName } from "#sdk/api/names.ts";
 import type { DynamicObject, ObjectMeta, OwnerReference } from "#sdk/api/object.ts";
-import { deepEqual } from "#platform/base/equal.ts";
 import { type Causes, forbiddenField, invalidValue, required, tooLongValue } from "./causes.ts";
 import type { NameValidator } from "./names.ts";
 

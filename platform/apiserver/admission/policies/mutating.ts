@@ -1,9 +1,10 @@
 /** MutatingAdmissionPolicy: what its expressions make of an object (apiserver's policy/mutating). */
+
+import { deepEqual } from "#platform/base/equal.ts";
 import { type Log, messageOf } from "#platform/base/log.ts";
 import { toJson } from "#platform/rules/cel/index.ts";
 import type { DynamicObject, GroupVersionKind, JsonObject } from "#sdk/api/object.ts";
 import { forbidden, StatusError } from "#sdk/api/status.ts";
-import { deepEqual } from "#platform/base/equal.ts";
 import { type JsonPatchOperation, jsonPatch, parseJsonPatch } from "../../apply/json-patch.ts";
 import type { AdmissionAttributes } from "../../registry/admission.ts";
 import { conditionsHold, Evaluation, ExpressionError } from "../expressions.ts";

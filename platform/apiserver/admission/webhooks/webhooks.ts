@@ -2,12 +2,13 @@
  * MutatingAdmissionWebhook and ValidatingAdmissionWebhook. Mutating webhooks are asked one after the other, each about what the one before it
  * made; validating ones all at once. (apiserver's admission/plugin/webhook/mutating and validating dispatchers)
  */
+
+import { deepEqual } from "#platform/base/equal.ts";
 import { type Log, messageOf } from "#platform/base/log.ts";
 import type { Store } from "#platform/store/port.ts";
 import type { MutatingWebhook } from "#sdk/api/generated/types.ts";
 import type { DynamicObject, JsonObject } from "#sdk/api/object.ts";
 import { internal, StatusError, timeout } from "#sdk/api/status.ts";
-import { deepEqual } from "#platform/base/equal.ts";
 import { jsonPatch, parseJsonPatch } from "../../apply/json-patch.ts";
 import type { Authorizer } from "../../authz/authorizer.ts";
 import type { AdmissionAttributes } from "../../registry/admission.ts";
