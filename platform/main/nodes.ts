@@ -8,7 +8,7 @@ import { type Cidr, cidrOf, cidrText, nth, overlap, parseCidr } from "#platform/
 import { sysctlRecordFile } from "#platform/network/host/changes.ts";
 import { allowTraffic, ensureBridge, forgetTraffic } from "#platform/network/host/prepare.ts";
 import { inNamespace, mustRun, type RunProgram, runProgram } from "#platform/network/host/program.ts";
-import { IP_FORWARD, setSysctl } from "#platform/network/host/sysctl.ts";
+import { IP_FORWARD, IP6_FORWARD, setSysctl } from "#platform/network/host/sysctl.ts";
 import { networkNames } from "#platform/network/names.ts";
 import type { Config, NodeConfig } from "./config.ts";
 import { UserError } from "./steps.ts";
@@ -85,8 +85,16 @@ export function placeNodes(config: Config, taken: readonly Cidr[] = hostRoutes()
     ...node,
     netns: names.namespace(node.name),
     address: nth(cidrOf(range), index + 2),
+    ...(node.secondary
+      ? { secondary: { ...node.secondary, address: nth(cidrOf(secondRange(config.instance)), index + 2) } }
+      : {}),
   }));
 }
+
+/** The nodes' own range of IPv6: a unique local one (RFC 4193), whose global ID is the instance's. */
+const secondRange = (instance: string): string =>
+  `fd${instance.slice(0, 2)}:${instance.slice(2)}:ca95::/64`.replace(/:0+(?=[0-9a-f])/g, ":");
+const SECOND_PREFIX = 64;
 
 const nodeRange = (node: NodeConfig): Cidr => cidrOf(`${node.address}/${NODE_RANGE_PREFIX}`);
 
@@ -106,24 +114,59 @@ export async function ensureNodeNetworks(config: Config, run: RunProgram = runPr
   const names = networkNames(config.instance);
   const gateway = hostAddressFor(first)!;
   await setSysctl(IP_FORWARD, "1", run, sysctlRecordFile(config.dataDir));
-  await ensureBridge(names.nodeBridge, `${gateway}/${NODE_RANGE_PREFIX}`, run);
+  const second = config.secondary ? nth(cidrOf(secondRange(config.instance)), 1) : undefined;
+  if (second) await setSysctl(IP6_FORWARD, "1", run, sysctlRecordFile(config.dataDir));
+  const addresses = [`${gateway}/${NODE_RANGE_PREFIX}`, ...(second ? [`${second}/${SECOND_PREFIX}`] : [])];
+  await ensureBridge(names.nodeBridge, addresses, run);
   await allowTraffic(names.nodeBridge, run);
-  await mustRun(run, "nft", ["-f", "-"], wayOut(names.nodeTable, names.nodeBridge, nodeRange(first)));
+  await mustRun(run, "nft", ["-f", "-"], wayOut("ip", names.nodeTable, names.nodeBridge, cidrText(nodeRange(first))));
+  if (second)
+    await mustRun(
+      run,
+      "nft",
+      ["-f", "-"],
+      wayOut("ip6", names.nodeTable, names.nodeBridge, secondRange(config.instance)),
+    );
   for (const [index, node] of nodes.entries()) {
     await ensureNamespace(node, names.cable(index), names.nodeBridge, gateway, run);
     await mustRun(run, "ip", ["route", "replace", node.podCIDR, "via", node.address, "dev", names.nodeBridge]);
     for (const other of nodes)
       if (other !== node)
         await mustRun(inNamespace(node.netns!, run), "ip", ["route", "replace", other.podCIDR, "via", other.address]);
+    if (second) await ensureSecondFamily(node, nodes, names.nodeBridge, second, run);
   }
+  if (config.secondary && first.secondary?.address)
+    await mustRun(run, "ip", routeTo(config.secondary.serviceCIDR, first.secondary.address, names.nodeBridge));
   await mustRun(run, "ip", ["route", "replace", config.serviceCIDR, "via", first.address, "dev", names.nodeBridge]);
 }
 
-const wayOut = (table: string, bridge: string, range: Cidr) => `add table ip ${table}
-delete table ip ${table}
-add table ip ${table}
-add chain ip ${table} postrouting { type nat hook postrouting priority 100; }
-add rule ip ${table} postrouting ip saddr ${cidrText(range)} oifname != "${bridge}" masquerade
+const routeTo = (range: string, via: string, dev?: string): string[] => [
+  ...["route", "replace", range, "via", via],
+  ...(dev ? ["dev", dev] : []),
+];
+
+/** A node's address, way out and ways to the others, of the second family. */
+async function ensureSecondFamily(
+  node: NodeConfig,
+  all: readonly NodeConfig[],
+  bridge: string,
+  gateway: string,
+  run: RunProgram,
+): Promise<void> {
+  const inside = inNamespace(node.netns!, run);
+  const { address = "", podCIDR = "" } = node.secondary ?? {};
+  await mustRun(inside, "ip", ["address", "replace", `${address}/${SECOND_PREFIX}`, "dev", NODE_LINK, "nodad"]);
+  await mustRun(inside, "ip", routeTo("default", gateway));
+  await mustRun(run, "ip", routeTo(podCIDR, address, bridge));
+  for (const { secondary } of all.filter((other) => other !== node))
+    if (secondary?.address) await mustRun(inside, "ip", routeTo(secondary.podCIDR, secondary.address));
+}
+
+const wayOut = (ip: "ip" | "ip6", table: string, bridge: string, range: string) => `add table ${ip} ${table}
+delete table ${ip} ${table}
+add table ${ip} ${table}
+add chain ${ip} ${table} postrouting { type nat hook postrouting priority 100; }
+add rule ${ip} ${table} postrouting ${ip} saddr ${range} oifname != "${bridge}" masquerade
 `;
 
 async function ensureNamespace(
@@ -164,7 +207,7 @@ export async function removeNodeNetworks(config: Config, run: RunProgram = runPr
   await forgetTraffic(names.nodeBridge, run);
   if ((await run("ip", ["link", "delete", names.nodeBridge])).code === 0)
     lines.push(`interface ${names.nodeBridge} is removed`);
-  await run("nft", ["delete", "table", "ip", names.nodeTable]);
+  for (const family of ["ip", "ip6"]) await run("nft", ["delete", "table", family, names.nodeTable]);
   return lines;
 }
 
@@ -178,7 +221,8 @@ export async function leaveOtherLayout(config: Config, run: RunProgram = runProg
     return;
   }
   const { podBridge, table, policyTable, guardTable } = networkNames(config.instance);
-  for (const one of [table, policyTable]) await run("nft", ["delete", "table", "ip", one]);
+  for (const family of ["ip", "ip6"])
+    for (const one of [table, policyTable]) await run("nft", ["delete", "table", family, one]);
   await run("nft", ["delete", "table", "bridge", guardTable]);
   await forgetTraffic(podBridge, run);
   await run("ip", ["link", "delete", podBridge]);

@@ -28,7 +28,7 @@ test("a node's services and names work from a pod and from the node, stay when t
   // As Docker and firewalls leave a host; an address of an earlier range is on the bridge.
   for (const chain of ["FORWARD", "INPUT"]) await mustRun(host.run, "iptables", ["-P", chain, "DROP"]);
   await mustRun(host.run, "iptables", ["-A", "INPUT", "-i", "lo", "-j", "ACCEPT"]);
-  await ensureBridge(podBridge, "10.76.0.1/24", host.run);
+  await ensureBridge(podBridge, ["10.76.0.1/24"], host.run);
   const started = await lab.node(
     host.name,
     nodeProcess({

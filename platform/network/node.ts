@@ -23,6 +23,8 @@ export interface NetworkOptions {
   /** All nodes' pods. */
   podCIDR: string;
   serviceCIDR: string;
+  /** The ranges of the second address family, where there is one; `nodePodCIDR`: this node's. */
+  secondary?: { podCIDR: string; serviceCIDR: string; nodePodCIDR: string };
   dns: { domain: string; address: string };
   /** For changed kernel settings; unset when the node has a namespace of its own. */
   recordFile?: string;
@@ -47,16 +49,18 @@ export interface RunningNetwork {
 
 /** Rejects, with what is missing on this machine, when no network is possible here. */
 export async function startNetwork(options: NetworkOptions): Promise<RunningNetwork> {
-  const { client, log, signal, node, run = runProgram } = options;
+  const { client, log, signal, node, secondary, run = runProgram } = options;
   const { podBridge, table, policyTable, guardTable } = networkNames(options.instance);
   const prepared = await prepareNodeNetwork({
     bridge: podBridge,
     podCIDR: node.podCIDR,
     serviceCIDR: options.serviceCIDR,
+    ...(secondary ? { secondary: { podCIDR: secondary.nodePodCIDR, serviceCIDR: secondary.serviceCIDR } } : {}),
     run,
     recordFile: options.recordFile,
   });
   for (const warning of prepared.warnings) log.warn(warning);
+  const ranges = { nodePodCIDR: node.podCIDR, podCIDR: options.podCIDR, serviceCIDR: options.serviceCIDR };
   let proxy: RunningProxy | undefined;
   const policies = startPolicies({
     client,
@@ -64,13 +68,8 @@ export async function startNetwork(options: NetworkOptions): Promise<RunningNetw
     signal,
     run,
     ownerChanged: (address) => proxy?.touchAddress(address),
-    settings: {
-      table: policyTable,
-      nodeName: node.name,
-      nodePodCIDR: node.podCIDR,
-      podCIDR: options.podCIDR,
-      serviceCIDR: options.serviceCIDR,
-    },
+    settings: { table: policyTable, nodeName: node.name, ...ranges },
+    ...(secondary ? { secondary: { table: policyTable, nodeName: node.name, ...secondary } } : {}),
   });
   const dns = await startDns({
     client,
@@ -81,29 +80,32 @@ export async function startNetwork(options: NetworkOptions): Promise<RunningNetw
     serviceAddress: options.dns.address,
     listen: { address: prepared.gateway, port: DNS_PORT },
     podCIDR: options.podCIDR,
+    ...(secondary && prepared.secondaryGateway
+      ? { secondary: { address: prepared.secondaryGateway, podCIDR: secondary.podCIDR } }
+      : {}),
     tenantOfAddress: options.tenantOfAddress,
     hasNamespace: policies.hasNamespace,
   });
+  const common = { table, nodeName: node.name, bridge: podBridge, bridgeFilter: prepared.bridgeFilter };
   const services = startProxy({
     client,
     log,
     signal,
     run,
     mayServe: policies.mayReach,
+    ...(secondary ? { secondary: { ...common, ...secondary } } : {}),
     settings: {
-      table,
-      nodeName: node.name,
-      bridge: podBridge,
-      nodePodCIDR: node.podCIDR,
-      podCIDR: options.podCIDR,
-      serviceCIDR: options.serviceCIDR,
-      bridgeFilter: prepared.bridgeFilter,
+      ...common,
+      ...ranges,
       dns: { serviceAddress: options.dns.address, address: dns.address, port: dns.port },
     },
   });
   proxy = services;
   const guard = startGuard({ table: guardTable, run, log, signal, attached: options.attached ?? [] });
-  const routes = startRoutes({ client, log, signal, run, nodeName: node.name, podCIDR: options.podCIDR });
+  const routes = startRoutes({
+    ...{ client, log, signal, run, nodeName: node.name, podCIDR: options.podCIDR },
+    secondaryPodCIDR: secondary?.podCIDR,
+  });
   const stopped = Promise.all([guard.stopped, routes.stopped, dns.stopped, services.stopped, policies.stopped]).then(
     () => undefined,
     (error: unknown) => log.error("the network stopped", { error: messageOf(error) }),
@@ -113,7 +115,10 @@ export async function startNetwork(options: NetworkOptions): Promise<RunningNetw
     ready: Promise.all([routes.ready, dns.ready, services.ready, policies.ready]).then(() => undefined),
     stopped,
     async place(pod) {
-      if (pod.cable) guard.attach({ uid: pod.uid, ...pod.cable, address: pod.address });
+      if (pod.cable) {
+        const { uid, cable, address, secondaryAddress } = pod;
+        guard.attach({ uid, ...cable, address, ...(secondaryAddress ? { secondaryAddress } : {}) });
+      }
       await policies.place(pod);
     },
     unplace(uid) {

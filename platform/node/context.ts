@@ -21,10 +21,18 @@ export interface NodeSettings {
   cgroupRoot: string;
   /** The node's pod addresses, where it knows them itself. */
   podCIDR?: string;
+  /** Of the second address family, where there is one; `address`: the node's, where its machine has one. */
+  secondary?: { podCIDR: string; address?: string };
   podsMax: number;
   /** The node has no container runtime and no rights on its machine: no cgroups, no mounts, no interfaces. */
   componentsOnly?: boolean;
 }
+
+/** The node's addresses: hostIPs of its pods, the default family's first. */
+export const nodeAddresses = ({ address, secondary }: NodeSettings): string[] => [
+  address,
+  ...(secondary?.address ? [secondary.address] : []),
+];
 
 export interface NodeContext {
   settings: NodeSettings;

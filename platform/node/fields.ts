@@ -1,7 +1,7 @@
 /** What a pod may learn of itself: fieldRef and resourceFieldRef (the downward API). */
 import type { Container, ObjectFieldSelector, ResourceFieldSelector } from "#sdk/api/generated/types.ts";
 import { parseQuantity } from "#sdk/api/quantity.ts";
-import type { NodeContext, NodePod } from "./context.ts";
+import { type NodeContext, type NodePod, nodeAddresses } from "./context.ts";
 
 /** fieldpath.FormatMap: one `key="value"` a line, sorted. */
 const formatMap = (map: Record<string, string> | undefined): string =>
@@ -37,8 +37,9 @@ export function fieldValue(
     case "spec.serviceAccountName":
       return pod.spec.serviceAccountName ?? "";
     case "status.hostIP":
-    case "status.hostIPs":
       return node.address;
+    case "status.hostIPs":
+      return nodeAddresses(node).join(",");
     case "status.podIP":
       return podIPs[0] ?? "";
     case "status.podIPs":

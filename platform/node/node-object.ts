@@ -9,7 +9,7 @@ import type { Lease, Node, NodeCondition, NodeStatus } from "#sdk/api/generated/
 import type { GroupVersionResource, JsonObject } from "#sdk/api/object.ts";
 import { isReason } from "#sdk/api/status.ts";
 import type { Client } from "#sdk/client/port.ts";
-import type { NodeSettings } from "./context.ts";
+import { type NodeSettings, nodeAddresses } from "./context.ts";
 import type { Image, VersionInfo } from "./cri.ts";
 
 export const NODES: GroupVersionResource = { group: "", version: "v1", resource: "nodes" };
@@ -123,7 +123,7 @@ export async function nodeStatus(
     },
     conditions: conditions(before?.conditions ?? [], facts.problem, facts.pressures ?? new Set(), now),
     addresses: [
-      { type: "InternalIP", address: settings.address },
+      ...nodeAddresses(settings).map((address) => ({ type: "InternalIP", address })),
       { type: "Hostname", address: settings.name },
     ],
     daemonEndpoints: { kubeletEndpoint: { Port: settings.kubeletPort } },
@@ -195,8 +195,8 @@ export async function registerNode(client: Client, settings: NodeSettings, statu
   }
 }
 
-const rangeOf = ({ podCIDR }: NodeSettings): { podCIDR?: string; podCIDRs?: string[] } =>
-  podCIDR === undefined ? {} : { podCIDR, podCIDRs: [podCIDR] };
+const rangeOf = ({ podCIDR, secondary }: NodeSettings): { podCIDR?: string; podCIDRs?: string[] } =>
+  podCIDR === undefined ? {} : { podCIDR, podCIDRs: [podCIDR, ...(secondary ? [secondary.podCIDR] : [])] };
 
 export async function writeNodeStatus(client: Client, name: string, status: NodeStatus): Promise<Node> {
   const body: JsonObject = { status: JSON.parse(JSON.stringify(status)) };

@@ -4,7 +4,7 @@ import type { Pod, PodCondition, PodStatus } from "#sdk/api/generated/types.ts";
 import type { GroupVersionResource, JsonObject } from "#sdk/api/object.ts";
 import { StatusError } from "#sdk/api/status.ts";
 import { tenantOf } from "#sdk/client/port.ts";
-import type { NodeContext, NodePod } from "./context.ts";
+import { type NodeContext, type NodePod, nodeAddresses } from "./context.ts";
 import type { DeviceManager } from "./devices/manager.ts";
 import type { Observer } from "./observe.ts";
 import type { Prober } from "./probes.ts";
@@ -65,7 +65,7 @@ export function createStatusWriter(
       resizing: resizer.conditions(),
       devices: (container) => parts.devices.health(uid, container),
       seen,
-      nodeAddress: context.settings.address,
+      nodeAddresses: nodeAddresses(context.settings),
       podIPs: view.podIPs,
       sandboxReady: seen.sandboxes.some((one) => one.state === "SANDBOX_READY" && view.networked(one.id)),
       waiting: view.waiting,

@@ -30,7 +30,7 @@ function statusOf(spec: Partial<PodSpec>, containers: ObservedContainer[], more:
     resizing: [],
     devices: () => [],
     seen: { sandboxes: [], containers },
-    nodeAddress: "192.0.2.1",
+    nodeAddresses: ["192.0.2.1"],
     podIPs: ["10.0.0.2"],
     sandboxReady: true,
     waiting: new Map(),

@@ -32,7 +32,7 @@ export interface StatusInput {
   /** The generation of the pod that this is the status of. */
   generation: number | undefined;
   seen: Observation;
-  nodeAddress: string;
+  nodeAddresses: readonly string[];
   podIPs: string[];
   /** The sandbox is up and has its network. */
   sandboxReady: boolean;
@@ -69,7 +69,7 @@ export const OWN_CONDITIONS: ReadonlySet<string> = new Set([
 const time = (nanos: string | number | undefined): string => timeText(Number(BigInt(nanos ?? 0) / 1_000_000n));
 
 export function podStatus(input: StatusInput): PodStatus {
-  const { pod, verdict, podIPs, nodeAddress } = input;
+  const { pod, verdict, podIPs, nodeAddresses } = input;
   if (verdict !== undefined && input.seen.containers.length === 0)
     return {
       observedGeneration: input.generation,
@@ -85,15 +85,15 @@ export function podStatus(input: StatusInput): PodStatus {
   const ephemeral = (pod.spec.ephemeralContainers ?? []).map((container) => containerStatus(input, container, false));
   const phase = phaseOf(input, init, main);
   const conditions = conditionsOf(input, phase, init, main);
-  const ips = pod.spec.hostNetwork === true ? [nodeAddress] : podIPs;
+  const ips = pod.spec.hostNetwork === true ? nodeAddresses : podIPs;
   const first = ips[0];
   return {
     observedGeneration: input.generation,
     phase,
     conditions,
     ...(verdict === undefined ? {} : { reason: verdict.reason, message: verdict.message }),
-    hostIP: nodeAddress,
-    hostIPs: [{ ip: nodeAddress }],
+    hostIP: nodeAddresses[0],
+    hostIPs: nodeAddresses.map((ip) => ({ ip })),
     ...(first === undefined ? {} : { podIP: first, podIPs: ips.map((ip) => ({ ip })) }),
     startTime: input.startTime,
     qosClass: pod.status?.qosClass ?? qosClass(pod),

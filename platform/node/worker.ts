@@ -9,7 +9,7 @@ import { StatusError } from "#sdk/api/status.ts";
 import { tenantOf } from "#sdk/client/port.ts";
 import { isSidecar } from "./cgroups.ts";
 import { type Containers, finishedAtMs, podText } from "./containers.ts";
-import { type NodeContext, type NodePod, podLogDirectory } from "./context.ts";
+import { type NodeContext, type NodePod, nodeAddresses, podLogDirectory } from "./context.ts";
 import { type Decision, decide } from "./decide.ts";
 import type { DeviceManager } from "./devices/manager.ts";
 import { WaitingError } from "./images.ts";
@@ -87,7 +87,7 @@ export function createWorker(parts: WorkerParts, first: NodePod): PodWorker {
     state = nextState(state, event);
   };
   const over = () => state === "gone";
-  const podIPs = () => (pod.spec.hostNetwork === true ? [context.settings.address] : addressesOf(network));
+  const podIPs = () => (pod.spec.hostNetwork === true ? nodeAddresses(context.settings) : addressesOf(network));
   const networked = (sandboxId: string) => pod.spec.hostNetwork === true || network?.sandboxId === sandboxId;
 
   const wake = () => {

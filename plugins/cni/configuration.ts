@@ -9,6 +9,8 @@ export interface Settings {
   bridge: string;
   /** This node's pods. */
   podCIDR: string;
+  /** Of the second address family; "" where there is one. */
+  secondaryPodCIDR?: string;
   /** Absolute path of the tree "state". */
   cniDir: string;
   mtu: number;
@@ -33,6 +35,9 @@ export interface PortMapping {
 const named = (type: string) => ({ cniVersion: CNI_VERSION, name: NETWORK, type });
 const previous = (result: CniResult | undefined) => (result ? { prevResult: result } : {});
 
+const rangesOf = ({ podCIDR, secondaryPodCIDR }: Settings): string[] =>
+  secondaryPodCIDR ? [podCIDR, secondaryPodCIDR] : [podCIDR];
+
 /** Where host-local keeps taken addresses: one file an address, its owner in it. */
 export const ADDRESSES = "ipam";
 
@@ -49,8 +54,8 @@ export const bridgeConfiguration = (settings: Settings, result?: CniResult): obj
   ipam: {
     type: "host-local",
     dataDir: `${settings.cniDir}/${ADDRESSES}`,
-    ranges: [[{ subnet: settings.podCIDR }]],
-    routes: [{ dst: "0.0.0.0/0" }],
+    ranges: rangesOf(settings).map((subnet) => [{ subnet }]),
+    routes: rangesOf(settings).map((subnet) => ({ dst: subnet.includes(":") ? "::/0" : "0.0.0.0/0" })),
   },
   ...previous(result),
 });

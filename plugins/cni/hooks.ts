@@ -173,7 +173,7 @@ function attached(host: Host): [containerId: string, interfaceName: string][] {
     if (name.endsWith(".json")) note(...(name.slice(0, -".json".length).split("@") as [string, string]));
   const folder = `${ADDRESSES}/${NETWORK}`;
   for (const name of host.files.list(STATE, folder))
-    if (/^[0-9.]+$/.test(name))
+    if (/^[0-9.]+$|^[0-9a-f:]*:[0-9a-f:]*$/.test(name))
       note(...(host.files.read(STATE, `${folder}/${name}`).trim().split(/\s+/) as [string, string]));
   return [...found.values()];
 }

@@ -6,7 +6,7 @@ import * as files from "#sdk/plugin/files.ts";
 import type { Settings } from "./configuration.ts";
 import { createHooks } from "./hooks.ts";
 
-const fact = (name: "bridge" | "podCIDR" | "cniDir"): string => String(readHost()[name] ?? "");
+const fact = (name: "bridge" | "podCIDR" | "secondaryPodCIDR" | "cniDir"): string => String(readHost()[name] ?? "");
 
 export const network = defineNetwork(
   createHooks({
@@ -16,6 +16,7 @@ export const network = defineNetwork(
       ...readConfig<Pick<Settings, "mtu" | "ipMasq">>(),
       bridge: fact("bridge"),
       podCIDR: fact("podCIDR"),
+      secondaryPodCIDR: fact("secondaryPodCIDR"),
       cniDir: fact("cniDir"),
     }),
   }),

@@ -66,6 +66,9 @@ export const start: StartRole = async (context) => {
       node: { name: node.name, podCIDR: node.podCIDR },
       podCIDR: config.podCIDR,
       serviceCIDR: config.serviceCIDR,
+      ...(config.secondary && node.secondary
+        ? { secondary: { ...config.secondary, nodePodCIDR: node.secondary.podCIDR } }
+        : {}),
       dns: config.dns,
       ...(node.netns === undefined ? { recordFile: sysctlRecordFile(config.dataDir) } : {}),
       attached: attachedPods(config, directory),
@@ -90,6 +93,7 @@ export const start: StartRole = async (context) => {
         directory,
         dns: config.dns,
         podCIDR: node.podCIDR,
+        ...(node.secondary ? { secondary: node.secondary } : {}),
         cgroupRoot: `capstan-${config.instance}-${node.name}`,
         podsMax: PODS_MAX,
       },
@@ -176,6 +180,7 @@ function pluginHost(
     facts: {
       nodeName: node.name,
       podCIDR: node.podCIDR,
+      secondaryPodCIDR: node.secondary?.podCIDR ?? "",
       bridge: networkNames(config.instance).podBridge,
       cniDir,
       clusterDNS: config.dns.address,
@@ -210,13 +215,14 @@ const placing = (config: Config, calls: Network, network: RunningNetwork): Netwo
   async add(pod) {
     const result = await calls.add(pod);
     const { tenant, podNamespace, podName, podUid: uid } = pod;
-    const address = result.ips[0]?.address.split("/")[0];
+    const { address, ...second } = addressesOf(result);
     if (address !== undefined)
       await network.place({
         key: `${tenant}/${podNamespace}/${podName}`,
         uid,
         tenant,
         address,
+        ...second,
         ...cableOf(config, result),
       });
     return result;
@@ -226,6 +232,11 @@ const placing = (config: Config, calls: Network, network: RunningNetwork): Netwo
     network.unplace(pod.podUid);
   },
 });
+
+function addressesOf({ ips }: NetworkResult): { address?: string; secondaryAddress?: string } {
+  const [address, secondaryAddress] = ips.map((ip) => ip.address.split("/")[0]);
+  return { ...(address ? { address } : {}), ...(secondaryAddress ? { secondaryAddress } : {}) };
+}
 
 /** The pod's cable: of the interfaces outside of the pod the one that is not the bridge, and the one inside. */
 function cableOf({ instance }: Config, { interfaces = [] }: NetworkResult): Pick<PlacedPod, "cable"> {
@@ -243,8 +254,8 @@ function attachedPods(config: Config, directory: string): AttachedPod[] {
     try {
       const { result } = JSON.parse(readFileSync(join(pods, uid, "network.json"), "utf8")) as { result: NetworkResult };
       const { cable } = cableOf(config, result);
-      const address = result.ips[0]?.address.split("/")[0];
-      return cable && address !== undefined ? [{ uid, ...cable, address }] : [];
+      const { address, ...second } = addressesOf(result);
+      return cable && address !== undefined ? [{ uid, ...cable, address, ...second }] : [];
     } catch {
       // On the host's network, or not connected yet.
       return [];

@@ -1,6 +1,7 @@
 /** The node's DNS server: answers this node's pods, each from its own tenant, and everybody else on the node from root. */
 import { delay } from "#platform/base/clock.ts";
 import { type Log, messageOf } from "#platform/base/log.ts";
+import { canonicalAddress } from "#platform/rules/ranges.ts";
 import { createInformer } from "#sdk/client/informer.ts";
 import { type Client, type Informer, keyOf, tenantOf } from "#sdk/client/port.ts";
 import { cidrOf, contains } from "../host/addresses.ts";
@@ -32,6 +33,8 @@ export interface DnsOptions {
   listen: { address: string; port: number };
   /** All pods' range: who asks from it without being a known pod gets no answer. */
   podCIDR: string;
+  /** The same of the second address family: the bridge's address, and the pods' range. */
+  secondary?: { address: string; podCIDR: string };
   /** What the node agent knows about its pods before the API says it. */
   tenantOfAddress?(address: string): string | undefined;
   forwarder?: Forwarder;
@@ -54,12 +57,17 @@ const UNKNOWN_POD_WAIT_MS = 2_500;
 const UNKNOWN_POD_STEP_MS = 100;
 const ROOT = "root";
 
-const address = (object: Service) => (object.spec?.clusterIP ? [`${tenantOf(object)}/${object.spec.clusterIP}`] : []);
+const address = (object: Service) => {
+  const { clusterIP = "", clusterIPs = [clusterIP] } = object.spec ?? {};
+  return clusterIPs.filter(Boolean).map((one) => `${tenantOf(object)}/${canonicalAddress(one)}`);
+};
 const namespaceOf = (object: Service | Pod) => `${tenantOf(object)}/${object.metadata.namespace ?? ""}`;
 const serviceKey = (slice: EndpointSlice) =>
   `${tenantOf(slice)}/${slice.metadata.namespace ?? ""}/${slice.metadata.labels?.[SERVICE_NAME_LABEL] ?? ""}`;
 const sliceAddresses = (slice: EndpointSlice) =>
-  [...new Set((slice.endpoints ?? []).flatMap((e) => e.addresses))].map((a) => `${tenantOf(slice)}/${a}`);
+  [...new Set((slice.endpoints ?? []).flatMap((e) => e.addresses).map(canonicalAddress))].map(
+    (a) => `${tenantOf(slice)}/${a}`,
+  );
 const podAddresses = (pod: Pod) =>
   pod.spec?.hostNetwork || ["Succeeded", "Failed"].includes(pod.status?.phase ?? "")
     ? []
@@ -97,8 +105,14 @@ export async function startDns(options: DnsOptions): Promise<RunningDns> {
   };
   const answerQuery = (query: Buffer, from: string, viaTcp: boolean) => respond(resolver, query, from, viaTcp);
   const listener = await listenAnywhere(listen, answerQuery, log);
+  const { secondary } = options;
+  const second = secondary && (await listenAnywhere({ ...listen, address: secondary.address }, answerQuery, log));
   const stopped = new Promise<void>((resolve) => {
-    signal.addEventListener("abort", () => void listener.close().then(resolve), { once: true });
+    signal.addEventListener(
+      "abort",
+      () => void Promise.all([listener.close(), second?.close()]).then(() => resolve()),
+      { once: true },
+    );
   });
   log.info("DNS is served", { address: listener.address, port: listener.port, domain: options.domain });
   return { address: listener.address, port: listener.port, ready, stopped };
@@ -119,13 +133,15 @@ async function listenAnywhere(
 
 /** Whose question it is. A pod's address counts only while it is a living pod's; the node's own programs are root's. */
 function clientTenants(options: DnsOptions, pods: Informer<Pod>): (client: string) => Promise<string | undefined> {
-  const range = cidrOf(options.podCIDR);
+  const { secondary, listen } = options;
+  const ranges = [options.podCIDR, ...(secondary ? [secondary.podCIDR] : [])].map(cidrOf);
+  const own = new Set([listen.address, secondary?.address]);
   const known = (client: string) => {
     const pod = pods.byIndex("address", client)[0];
     return options.tenantOfAddress?.(client) ?? (pod && tenantOf(pod));
   };
   return async (client) => {
-    const isPod = contains(range, client) && client !== options.listen.address;
+    const isPod = ranges.some((range) => contains(range, client)) && !own.has(client);
     if (!isPod) return ROOT;
     for (let waited = 0; waited <= UNKNOWN_POD_WAIT_MS; waited += UNKNOWN_POD_STEP_MS) {
       const tenant = known(client);

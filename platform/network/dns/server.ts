@@ -27,7 +27,7 @@ export async function listenDns(address: string, port: number, respond: Respond)
   await once(server, "listening");
   const bound = server.address();
   const actual = typeof bound === "object" && bound ? bound.port : port;
-  const udp = createSocket("udp4");
+  const udp = createSocket(address.includes(":") ? "udp6" : "udp4");
   let inFlight = 0;
   udp.on("message", (query, from) => {
     if (inFlight >= UDP_IN_FLIGHT_MAX) return;

@@ -1,4 +1,5 @@
 /** The cluster's DNS as API objects, so that clients find it where they look for it: kube-system/kube-dns. */
+import { rangeFamily } from "#platform/rules/ranges.ts";
 import type { KubeObject } from "#sdk/api/object.ts";
 import { cidrOf, nth } from "../host/addresses.ts";
 import type { EndpointSlice, Service } from "../objects.ts";
@@ -38,7 +39,7 @@ export function dnsObjects(o: {
       apiVersion: "discovery.k8s.io/v1",
       kind: "EndpointSlice",
       metadata: metadata("kube-dns-nodes", { ...LABELS, "kubernetes.io/service-name": "kube-dns" }),
-      addressType: "IPv4",
+      addressType: rangeFamily(o.address),
       ports: PORTS.map((port) => ({ ...port, port: DNS_PORT })),
       endpoints: o.nodes.map((node) => ({
         addresses: [nth(cidrOf(node.podCIDR), 1)],

@@ -1,15 +1,15 @@
 /**
  * The cluster's zone, as pure questions and answers: Kubernetes' "DNS-Based Service Discovery", version 1.1.0.
  *
- *   SERVICE.NS.svc.ZONE               A    the cluster IP, or every ready endpoint of a headless service
- *   HOST.SERVICE.NS.svc.ZONE          A    one endpoint of a headless service; HOST is its hostname or "10-1-2-3"
+ *   SERVICE.NS.svc.ZONE               A    (AAAA for IPv6) the cluster IP, or every ready endpoint of a headless service
+ *   HOST.SERVICE.NS.svc.ZONE          A    one endpoint of a headless service; HOST is its hostname, "10-1-2-3" or "fd00--3"
  *   _PORT._PROTO.SERVICE.NS.svc.ZONE  SRV  a named port
  *   A-B-C-D.NS.pod.ZONE               A    the address in the name
- *   D.C.B.A.in-addr.arpa              PTR  of cluster IPs and of endpoints of headless services
+ *   D.C.B.A.in-addr.arpa, ….ip6.arpa  PTR  of cluster IPs and of endpoints of headless services
  * A name that exists, but not with this type, is NODATA (NOERROR without answers), so that a resolver does not go on to the
- * next search domain for AAAA where A exists.
+ * next search domain for AAAA where A alone exists.
  */
-import { isIPv4 } from "node:net";
+import { addressText, canonicalAddress, familyOf } from "#platform/rules/ranges.ts";
 import type { EndpointSlice, Service, SliceEndpoint } from "../objects.ts";
 
 export const TTL_SECONDS = 5;
@@ -25,7 +25,7 @@ export interface ZoneView {
 }
 
 export type ZoneRecord =
-  | { type: "A" | "CNAME" | "PTR" | "TXT"; name: string; data: string }
+  | { type: "A" | "AAAA" | "CNAME" | "PTR" | "TXT"; name: string; data: string }
   | { type: "SRV"; name: string; data: { priority: number; weight: number; port: number; target: string } };
 
 export type ZoneAnswer =
@@ -46,7 +46,7 @@ const nxdomain: ZoneAnswer = { kind: "nxdomain" };
 /** `name` without a final dot, in any case; `domain` such as "cluster.local". */
 export function answer(name: string, type: string, domain: string, view: ZoneView): ZoneAnswer {
   const lower = name.toLowerCase();
-  if (lower.endsWith(".in-addr.arpa")) return reverse(name, lower, type, domain, view);
+  if (lower.endsWith(".in-addr.arpa") || lower.endsWith(".ip6.arpa")) return reverse(name, lower, type, domain, view);
   if (lower === domain) return nodata;
   if (!lower.endsWith(`.${domain}`)) return { kind: "forward" };
   const labels = lower.slice(0, -domain.length - 1).split(".");
@@ -62,10 +62,18 @@ export function answer(name: string, type: string, domain: string, view: ZoneVie
   return serviceAnswer({ name, labels, type, namespace, service, domain, view });
 }
 
+/** A name's addresses that a question of this type asks for. */
+const addressRecords = (name: string, type: string, addresses: Iterable<string>): ZoneRecord[] =>
+  [...new Set(addresses)].flatMap((data) => (typeFor(data) === type ? [addressRecord(name, data)] : []));
+const typeFor = (address: string): "A" | "AAAA" => (familyOf(address) === "IPv6" ? "AAAA" : "A");
+const addressRecord = (name: string, data: string): ZoneRecord => ({ type: typeFor(data), name, data });
+
 function podAnswer(name: string, labels: string[], type: string, namespace: string, view: ZoneView): ZoneAnswer {
-  const address = (labels[0] ?? "").replaceAll("-", ".");
-  if (labels.length !== 1 || !isIPv4(address) || !view.hasNamespace(namespace)) return nxdomain;
-  return type === "A" ? records([{ type: "A", name, data: address }]) : nodata;
+  const [label = ""] = labels;
+  const four = label.replaceAll("-", ".");
+  const address = familyOf(four) === "IPv4" ? four : canonicalAddress(label.replaceAll("-", ":"));
+  if (labels.length !== 1 || !familyOf(address) || !view.hasNamespace(namespace)) return nxdomain;
+  return records(addressRecords(name, type, [address]));
 }
 
 interface ServiceQuestion {
@@ -97,11 +105,12 @@ function serviceAnswer(question: ServiceQuestion): ZoneAnswer {
     .filter(({ endpoint, address }) => hostOf(endpoint, address) === labels[0])
     .map(({ address }) => address);
   if (addresses.length === 0) return nxdomain;
-  return type === "A" ? records([...new Set(addresses)].map((data) => ({ type: "A", name, data }))) : nodata;
+  return records(addressRecords(name, type, addresses));
 }
 
 const servesUnready = (service: Service) => service.spec?.publishNotReadyAddresses === true;
-const hostOf = (endpoint: SliceEndpoint, address: string): string => endpoint.hostname ?? address.replaceAll(".", "-");
+const hostOf = (endpoint: SliceEndpoint, address: string): string =>
+  endpoint.hostname ?? address.replaceAll(/[.:]/g, "-");
 const matchesPort = (labels: string[], port: { name?: string; protocol?: string }): boolean =>
   labels.length === 0 ||
   (labels[0] === `_${port.name ?? ""}` && labels[1] === `_${(port.protocol ?? "TCP").toLowerCase()}`);
@@ -111,15 +120,15 @@ function clusterIPAnswer(
   object: Service,
   isPortName: boolean | undefined,
 ): ZoneAnswer {
-  const address = object.spec?.clusterIP ?? "";
+  const { clusterIP = "", clusterIPs = [clusterIP] } = object.spec ?? {};
+  const addresses = clusterIPs.filter((address) => familyOf(address)).map(canonicalAddress);
   const ports = (object.spec?.ports ?? []).filter((port) => matchesPort(labels, port));
   if (isPortName && ports.length === 0) return nxdomain;
-  if (!isIPv4(address)) return nodata;
-  if (type === "A" && !isPortName) return records([{ type: "A", name, data: address }]);
-  if (type !== "SRV") return nodata;
+  if (addresses.length === 0) return nodata;
+  if (type !== "SRV") return isPortName ? nodata : records(addressRecords(name, type, addresses));
   const target = `${service}.${namespace}.svc.${domain}`;
   const list = ports.map((port): ZoneRecord => srv(name, port.port, target, ports.length));
-  return records(list, list.length > 0 ? [{ type: "A", name: target, data: address }] : []);
+  return records(list, list.length > 0 ? addresses.map((address) => addressRecord(target, address)) : []);
 }
 
 const srv = (name: string, port: number, target: string, count: number): ZoneRecord => ({
@@ -136,12 +145,14 @@ interface SliceAddress {
 
 function endpointsOf(slices: EndpointSlice[], unready: boolean): SliceAddress[] {
   return slices
-    .filter((slice) => slice.addressType === "IPv4")
+    .filter((slice) => slice.addressType !== "FQDN")
     .flatMap((slice) =>
       (slice.endpoints ?? [])
         .filter((endpoint) => unready || (endpoint.conditions?.ready ?? true))
         .flatMap((endpoint) =>
-          endpoint.addresses.filter((a) => isIPv4(a)).map((address) => ({ slice, endpoint, address })),
+          endpoint.addresses
+            .filter((a) => familyOf(a))
+            .map((address) => ({ slice, endpoint, address: canonicalAddress(address) })),
         ),
     );
 }
@@ -166,18 +177,35 @@ function headlessAnswer(
     if (type !== "SRV") return nodata;
     return records(
       found.map(({ port, target }) => srv(name, port, target, found.length)),
-      found.map(({ target, address }) => ({ type: "A", name: target, data: address })),
+      found.map(({ target, address }) => addressRecord(target, address)),
     );
   }
   // A headless service that nothing backs does not exist for a resolver, as with CoreDNS.
   if (endpoints.length === 0) return nxdomain;
-  if (type !== "A") return nodata;
-  return records([...new Set(endpoints.map((e) => e.address))].map((data) => ({ type: "A", name, data })));
+  return records(
+    addressRecords(
+      name,
+      type,
+      endpoints.map((e) => e.address),
+    ),
+  );
+}
+
+/** The address in a name of the reverse zones; undefined for a part of one. */
+function reversed(lower: string): string | undefined {
+  const parts = (zone: string) => lower.slice(0, -zone.length).split(".").reverse();
+  if (lower.endsWith(".in-addr.arpa")) {
+    const address = parts(".in-addr.arpa").join(".");
+    return familyOf(address) && address;
+  }
+  const digits = parts(".ip6.arpa");
+  const isWhole = digits.length === 32 && digits.every((digit) => /^[0-9a-f]$/.test(digit));
+  return isWhole ? addressText(6, BigInt(`0x${digits.join("")}`)) : undefined;
 }
 
 function reverse(name: string, lower: string, type: string, domain: string, view: ZoneView): ZoneAnswer {
-  const address = lower.slice(0, -".in-addr.arpa".length).split(".").reverse().join(".");
-  if (!isIPv4(address)) return { kind: "forward" };
+  const address = reversed(lower);
+  if (address === undefined) return { kind: "forward" };
   const service = view.serviceByAddress(address);
   const suffix = (s: Service) => `${s.metadata.name}.${s.metadata.namespace}.svc.${domain}`;
   const targets = service

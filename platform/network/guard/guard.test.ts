@@ -13,6 +13,9 @@ test("names and addresses that are none get no rule", () => {
   assert.equal(renderPod({ ...pod, address: "fe80::1" }), undefined);
   assert.equal(renderPod({ ...pod, mac: "1 }; flush ruleset" }), undefined);
   assert.ok(renderPod(pod));
+  assert.equal(renderPod({ ...pod, secondaryAddress: "fd00::1; accept" }), undefined);
+  const dual = renderPod({ ...pod, secondaryAddress: "fd00::1" });
+  assert.deepEqual(dual?.ruleset.chains.get("six-veth1")?.rules.slice(1), ["ip6 saddr fd00::1 accept", "drop"]);
 });
 
 const skip = await cannotRunLab();

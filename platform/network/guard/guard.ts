@@ -1,10 +1,10 @@
 /**
- * A pod sends by its own hardware and IPv4 addresses and answers ARP for them, and nothing else leaves its interface: policies know pods by their
- * addresses, so nobody may take a neighbour's, and IPv6 between neighbours on a bridge would pass all rules by. A table of family bridge, before
- * the bridge learns or decides anything. Interfaces that are not known here are others'.
+ * A pod sends by its own hardware and IP addresses and answers ARP and neighbour solicitations for them, and nothing else leaves its interface:
+ * policies know pods by their addresses, so nobody may take a neighbour's, and IPv6 between neighbours of a node that has none would pass all
+ * rules by. A table of family bridge, before the bridge learns or decides anything. Interfaces that are not known here are others'.
  */
-import { isIPv4 } from "node:net";
 import type { Log } from "#platform/base/log.ts";
+import { addressValue, familyOf } from "#platform/rules/ranges.ts";
 import type { RunProgram } from "../host/program.ts";
 import { TableLoop } from "../nft/loop.ts";
 import type { Part } from "../nft/parts.ts";
@@ -18,6 +18,8 @@ export interface AttachedPod {
   /** Of the pod's own end: "0a:58:0a:f4:00:02". */
   mac: string;
   address: string;
+  /** Of the second family, where there is one. */
+  secondaryAddress?: string;
 }
 
 export interface GuardOptions {
@@ -40,6 +42,8 @@ const sets = {
   ports: { kind: "set", declaration: "type ifname;" },
   hardware: { kind: "set", declaration: "type ifname . ether_addr;" },
   addresses: { kind: "set", declaration: "type ifname . ipv4_addr;" },
+  /** To the chain of a pod that has an IPv6 address. */
+  six: { kind: "map", declaration: "type ifname : verdict;" },
   bindings: { kind: "set", declaration: "type ifname . ether_addr . ipv4_addr;" },
 } as const satisfies Record<string, Omit<NftSet, "elements">>;
 
@@ -53,6 +57,7 @@ function renderBase(): Ruleset {
       "iifname != @ports accept",
       "iifname . ether saddr != @hardware drop",
       "ether type ip iifname . ip saddr @addresses accept",
+      "ether type ip6 iifname vmap @six",
       "ether type arp iifname . arp saddr ether . arp saddr ip @bindings accept",
       "drop",
     ],
@@ -60,18 +65,32 @@ function renderBase(): Ruleset {
   return base;
 }
 
+/** An address, as an advertisement's target stands in the packet: behind four bytes of header and four of flags. */
+const TARGET = "@th,64,128";
+
 /** Undefined for what is no name of an interface, or no address. */
-export function renderPod({ link, mac, address }: AttachedPod): Part | undefined {
-  if (!/^[A-Za-z0-9._-]{1,15}$/.test(link) || !/^[0-9a-f]{2}(:[0-9a-f]{2}){5}$/i.test(mac) || !isIPv4(address))
-    return undefined;
+export function renderPod({ link, mac, address, secondaryAddress }: AttachedPod): Part | undefined {
+  const addresses = [address, ...(secondaryAddress === undefined ? [] : [secondaryAddress])];
+  const isUsable = (one: string) => familyOf(one) !== undefined && !/^fe80|%/i.test(one);
+  if (!/^[A-Za-z0-9._-]{1,15}$/.test(link) || !/^[0-9a-f]{2}(:[0-9a-f]{2}){5}$/i.test(mac)) return undefined;
+  if (!addresses.every(isUsable)) return undefined;
   const ruleset = emptyRuleset();
   const port = `"${link}"`;
-  const element = (set: keyof typeof sets, key: string) =>
-    ruleset.sets.set(set, { ...sets[set], elements: new Map([[key, ""]]) });
+  const element = (set: keyof typeof sets, key: string, value = "") =>
+    ruleset.sets.set(set, { ...sets[set], elements: new Map([[key, value]]) });
   element("ports", port);
   element("hardware", `${port} . ${mac}`);
-  element("addresses", `${port} . ${address}`);
-  element("bindings", `${port} . ${mac} . ${address}`);
+  for (const one of addresses) {
+    if (familyOf(one) === "IPv4") {
+      element("addresses", `${port} . ${one}`);
+      element("bindings", `${port} . ${mac} . ${one}`);
+      continue;
+    }
+    element("six", port, `goto six-${link}`);
+    const target = `0x${addressValue(one).toString(16).padStart(32, "0")}`;
+    const rules = [`icmpv6 type nd-neighbor-advert ${TARGET} != ${target} drop`, `ip6 saddr ${one} accept`, "drop"];
+    ruleset.chains.set(`six-${link}`, { rules });
+  }
   return { ruleset };
 }
 

@@ -42,12 +42,21 @@ const transaction = (lines: readonly string[]): string => ["*nat", ...lines, "CO
 /** Removes the rules of these sandboxes from the host's namespace; answers whether there were any. Throws in iptables' words. */
 export async function removeHostPorts(sandboxIds: ReadonlySet<string>, run: RunProgram = runProgram): Promise<boolean> {
   if (sandboxIds.size === 0) return false;
-  const { code, stdout } = await run("iptables-save", ["-t", "nat"]);
+  const removed = [await removeFrom("iptables", sandboxIds, run), await removeFrom("ip6tables", sandboxIds, run)];
+  return removed.some(Boolean);
+}
+
+async function removeFrom(
+  program: "iptables" | "ip6tables",
+  ids: ReadonlySet<string>,
+  run: RunProgram,
+): Promise<boolean> {
+  const { code, stdout } = await run(`${program}-save`, ["-t", "nat"]);
   if (code !== 0) return false;
-  const { rules, chains } = hostPortRemoval(stdout, sandboxIds);
+  const { rules, chains } = hostPortRemoval(stdout, ids);
   if (rules.length === 0) return false;
-  await mustRun(run, "iptables-restore", ["--noflush"], transaction(rules));
+  await mustRun(run, `${program}-restore`, ["--noflush"], transaction(rules));
   // An empty chain harms nobody: somebody else's rule may have come into a shared one meanwhile.
-  await run("iptables-restore", ["--noflush"], { input: transaction(chains) });
+  await run(`${program}-restore`, ["--noflush"], { input: transaction(chains) });
   return true;
 }

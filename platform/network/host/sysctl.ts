@@ -5,6 +5,8 @@ import { mustRun, type RunProgram } from "./program.ts";
 
 export const IP_FORWARD = "net.ipv4.ip_forward";
 export const BRIDGE_FILTER = "net.bridge.bridge-nf-call-iptables";
+export const IP6_FORWARD = "net.ipv6.conf.all.forwarding";
+export const BRIDGE_FILTER6 = "net.bridge.bridge-nf-call-ip6tables";
 
 /** Setting → value before Capstan changed it. */
 export type SysctlRecord = Record<string, string>;

@@ -136,3 +136,13 @@ export class TableLoop<P extends Part> {
     });
   }
 }
+
+/** Runs the tables of several families until the signal aborts; `synced` is called once each has been written. */
+export async function runTables<P extends Part>(loops: readonly TableLoop<P>[], synced: () => void): Promise<void> {
+  const waiting = new Set(loops);
+  const done = (loop: TableLoop<P>) => {
+    waiting.delete(loop);
+    if (waiting.size === 0) synced();
+  };
+  await Promise.all(loops.map((loop) => loop.run(() => done(loop))));
+}

@@ -1,12 +1,17 @@
 /** A NetworkPolicy as nftables rules: those of a rule's peers and ports that let a packet through; what comes to their end is not meant. */
+
+import { type Family, rangeFamily } from "#platform/rules/ranges.ts";
 import type { IPBlock, NetworkPolicy, NetworkPolicyPeer, NetworkPolicyPort } from "#sdk/api/generated/types.ts";
 import { type LabelRequirements, labelRequirements } from "#sdk/api/labels.ts";
 import { tenantOf } from "#sdk/client/port.ts";
 import { cidrText, parseCidr } from "../host/addresses.ts";
+import { type FamilyWords, wordsOf } from "../nft/family.ts";
 import type { Protocol } from "../objects.ts";
 import { type Peer, peerId, peerSet } from "./peers.ts";
 
 export interface CompiledPolicy {
+  /** Of the family that the rules are for. */
+  words: FamilyWords;
   tenant: string;
   namespace: string;
   /** The pods that it isolates. */
@@ -25,9 +30,10 @@ const requirements = (selector: NetworkPolicyPeer["podSelector"]): LabelRequirem
   labelRequirements(selector ?? {}) ?? [];
 
 /** Throws for a selector that validation would not have let in. */
-export function compilePolicy(policy: NetworkPolicy): CompiledPolicy {
+export function compilePolicy(policy: NetworkPolicy, family: Family = "IPv4"): CompiledPolicy {
   const { spec = {} } = policy;
   const compiled: CompiledPolicy = {
+    words: wordsOf(family),
     tenant: tenantOf(policy),
     namespace: policy.metadata.namespace ?? "",
     selector: requirements(spec.podSelector),
@@ -63,10 +69,11 @@ function rules(
 
 const protocolOf = (text: string | undefined): Protocol => PROTOCOLS.find((known) => known === text) ?? "TCP";
 
-/** The rule's condition on the other side's address; undefined for what no IPv4 packet can be. */
+/** The rule's condition on the other side's address; undefined for what no packet of this family can be. */
 function match(compiled: CompiledPolicy, direction: Direction, peer: NetworkPolicyPeer): string | undefined {
-  const field = direction === "ingress" ? "ip saddr" : "ip daddr";
-  if (peer.ipBlock) return block(field, peer.ipBlock);
+  const { ip, family } = compiled.words;
+  const field = `${ip} ${direction === "ingress" ? "saddr" : "daddr"}`;
+  if (peer.ipBlock) return block(field, family, peer.ipBlock);
   return `${field} @${setOf(compiled, selection(compiled, peer))}`;
 }
 
@@ -76,10 +83,11 @@ const selection = ({ tenant, namespace }: CompiledPolicy, peer: NetworkPolicyPee
   pods: requirements(peer.podSelector),
 });
 
-function block(field: string, { cidr, except = [] }: IPBlock): string | undefined {
-  const range = parseCidr(cidr);
+function block(field: string, family: Family, { cidr, except = [] }: IPBlock): string | undefined {
+  const inFamily = (text: string) => (rangeFamily(text) === family ? parseCidr(text) : undefined);
+  const range = inFamily(cidr);
   if (!range) return undefined;
-  const holes = except.flatMap((text) => parseCidr(text) ?? []);
+  const holes = except.flatMap((text) => inFamily(text) ?? []);
   return [`${field} ${cidrText(range)}`, ...holes.map((hole) => `${field} != ${cidrText(hole)}`)].join(" ");
 }
 
@@ -123,7 +131,7 @@ function namedPort(
       : peer && !peer.ipBlock
         ? selection(compiled, peer)
         : { tenant, pods: everyPod() };
-  return `ip daddr . meta l4proto . th dport @${setOf(compiled, { ...destination, port: { name, protocol } })}`;
+  return `${compiled.words.ip} daddr . meta l4proto . th dport @${setOf(compiled, { ...destination, port: { name, protocol } })}`;
 }
 
 function setOf({ peers }: CompiledPolicy, peer: Peer): string {

@@ -4,6 +4,7 @@
  */
 import type { NetworkPolicy } from "#sdk/api/generated/types.ts";
 import { matchesLabels } from "#sdk/api/labels.ts";
+import { type FamilyWords, wordsOf } from "../nft/family.ts";
 import type { Part } from "../nft/parts.ts";
 import { type CompiledPolicy, compilePolicy } from "./compile.ts";
 import { isPeer, type Peer, peerElements } from "./peers.ts";
@@ -25,11 +26,15 @@ export interface PlacedPod {
   uid: string;
   tenant: string;
   address: string;
+  /** Of the second family, where there is one. */
+  secondaryAddress?: string;
   /** Its cable, where that is known: the host's end, and the pod's hardware address. */
   cable?: { link: string; mac: string };
 }
 
+/** Of one address family. */
 export class PolicyModel {
+  private readonly words: FamilyWords;
   private readonly nodeName: string;
   private readonly touch: (part: string) => void;
   private readonly ownerChanged: (address: string | undefined) => void;
@@ -47,7 +52,9 @@ export class PolicyModel {
     nodeName: string,
     touch: (part: string) => void,
     ownerChanged: (address: string | undefined) => void = () => undefined,
+    words: FamilyWords = wordsOf("IPv4"),
   ) {
+    this.words = words;
     this.nodeName = nodeName;
     this.touch = touch;
     this.ownerChanged = ownerChanged;
@@ -77,7 +84,7 @@ export class PolicyModel {
   /** Throws for a policy that validation would not have let in. */
   setPolicy(key: string, policy: NetworkPolicy | undefined): void {
     const old = this.policies.get(key);
-    const compiled = policy && compilePolicy(policy);
+    const compiled = policy && compilePolicy(policy, this.words.family);
     for (const id of old?.peers.keys() ?? []) this.leavePeer(id, key);
     if (compiled) this.policies.set(key, compiled);
     else this.policies.delete(key);
@@ -160,8 +167,9 @@ export class PolicyModel {
     const at = part.indexOf("/");
     const [kind, name] = [part.slice(0, at), part.slice(at + 1)];
     if (kind === "address") return this.renderAddress(name);
-    if (kind === "policy") return this.policies.has(name) ? renderPolicy(name, this.policies.get(name)!) : undefined;
-    if (kind === "node") return this.gateways.has(name) ? renderNode(this.gateways.get(name)!) : undefined;
+    if (kind === "policy")
+      return this.policies.has(name) ? renderPolicy(this.words, name, this.policies.get(name)!) : undefined;
+    if (kind === "node") return this.gateways.has(name) ? renderNode(this.words, this.gateways.get(name)!) : undefined;
     if (kind === "tenant") return this.renderTenant(name);
     return this.renderPeer(name);
   }
@@ -169,15 +177,15 @@ export class PolicyModel {
   private renderAddress(address: string): Part | undefined {
     const placed = this.placedAt(address);
     const known = placed ? this.pods.get(placed.key) : this.pods.at(address);
-    if (placed && known?.uid !== placed.uid) return renderAddress(address, placed.tenant, undefined);
+    if (placed && known?.uid !== placed.uid) return renderAddress(this.words, address, placed.tenant, undefined);
     if (!known || known.nodeName !== this.nodeName) return undefined;
-    return renderAddress(address, known.tenant, this.isolation(known));
+    return renderAddress(this.words, address, known.tenant, this.isolation(known));
   }
 
   private renderTenant(tenant: string): Part | undefined {
     const addresses = new Set([...this.pods.inTenant(tenant)].flatMap((pod) => pod.addresses));
     for (const pod of this.placed.values()) if (pod.tenant === tenant) addresses.add(pod.address);
-    return addresses.size > 0 ? renderTenant(tenant, addresses, this.open.has(tenant)) : undefined;
+    return addresses.size > 0 ? renderTenant(this.words, tenant, addresses, this.open.has(tenant)) : undefined;
   }
 
   private renderPeer(id: string): Part | undefined {
@@ -188,7 +196,7 @@ export class PolicyModel {
     const elements = new Set<string>();
     for (const pod of pods)
       if (isPeer(peer, pod, this.labelsOf(pod))) for (const one of peerElements(peer, pod)) elements.add(one);
-    return renderPeer(id, peer, elements);
+    return renderPeer(this.words, id, peer, elements);
   }
 
   private isolation(pod: PodFacts): Isolation {

@@ -1,6 +1,7 @@
 /** Who a policy's rule means: a selection of a tenant's pods, in the kernel a set of their addresses that policies share. */
 import { createHash } from "node:crypto";
 import { formatLabelSelector, type LabelRequirements, matchesLabels } from "#sdk/api/labels.ts";
+import type { FamilyWords } from "../nft/family.ts";
 import type { Protocol } from "../objects.ts";
 import type { PodFacts } from "./pods.ts";
 
@@ -30,8 +31,8 @@ export const peerId = (peer: Peer): string =>
 
 export const peerSet = (id: string): string => `peer-${id}`;
 
-export const peerDeclaration = (peer: Peer): string =>
-  peer.port ? "type ipv4_addr . inet_proto . inet_service;" : "type ipv4_addr;";
+export const peerDeclaration = (peer: Peer, { type }: FamilyWords): string =>
+  peer.port ? `type ${type} . inet_proto . inet_service;` : `type ${type};`;
 
 export function isPeer(peer: Peer, pod: PodFacts, namespaceLabels: Readonly<Record<string, string>>): boolean {
   if (pod.tenant !== peer.tenant) return false;

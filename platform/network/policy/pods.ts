@@ -1,4 +1,5 @@
 /** What the rules need to know of pods: who has which address. */
+import { canonicalAddress, type Family, familyOf } from "#platform/rules/ranges.ts";
 import { keyOf, tenantOf } from "#sdk/client/port.ts";
 import type { Pod, Protocol } from "../objects.ts";
 
@@ -17,18 +18,19 @@ export interface PodFacts {
   namespace: string;
   labels: Readonly<Record<string, string>>;
   nodeName: string;
-  /** Of the pod network, IPv4; empty for a pod on its host's network, and for one that has ended: its address may be another's. */
+  /** Of the pod network and one family; empty for a pod on its host's network, and for one that has ended: its address may be another's. */
   addresses: readonly string[];
   ports: readonly NamedPort[];
 }
 
 const MIRROR = "kubernetes.io/config.mirror";
 const ENDED = new Set(["Succeeded", "Failed"]);
-const isIPv4Text = (ip: string | undefined): ip is string => ip !== undefined && /^[\d.]+$/.test(ip);
 
-export function podFacts(pod: Pod): PodFacts {
+/** What the rules of one family need to know. */
+export function podFacts(pod: Pod, family: Family = "IPv4"): PodFacts {
   const { metadata, spec = {}, status = {} } = pod;
   const gone = spec.hostNetwork === true || ENDED.has(status.phase ?? "");
+  const all = status.podIPs ?? [{ ip: status.podIP }];
   const containers = [...(spec.containers ?? []), ...(spec.initContainers ?? [])];
   return {
     key: keyOf(pod),
@@ -38,7 +40,7 @@ export function podFacts(pod: Pod): PodFacts {
     namespace: metadata.namespace ?? "",
     labels: metadata.labels ?? {},
     nodeName: spec.nodeName ?? "",
-    addresses: gone ? [] : (status.podIPs ?? [{ ip: status.podIP }]).map(({ ip }) => ip).filter(isIPv4Text),
+    addresses: gone ? [] : all.flatMap(({ ip = "" }) => (familyOf(ip) === family ? [canonicalAddress(ip)] : [])),
     ports: containers.flatMap(({ ports = [] }) =>
       ports.flatMap(({ name, containerPort, protocol = "TCP" }) =>
         name === undefined ? [] : [{ name, protocol, port: containerPort }],

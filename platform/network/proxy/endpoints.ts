@@ -1,5 +1,5 @@
 /** Which endpoints a service port sends to (KEP-1669 for terminating endpoints, KEP-2086 for internalTrafficPolicy, KEP-3015 for hints). */
-import { isIPv4 } from "node:net";
+import { canonicalAddress, type Family, familyOf } from "#platform/rules/ranges.ts";
 import type { EndpointSlice, ServicePort } from "../objects.ts";
 
 export interface Backend {
@@ -42,8 +42,9 @@ export function backendsOf(
   slices: readonly EndpointSlice[],
   place: Place,
   usable: Usable,
+  family: Family = "IPv4",
 ): PortBackends {
-  const all = candidates(port, slices, place.nodeName, usable);
+  const all = candidates(port, slices, place.nodeName, usable, family);
   const pick = (wanted: (c: Candidate) => boolean, fallback: (c: Candidate) => boolean) => {
     const live = all.filter((c) => c.ready && wanted(c));
     const chosen = live.length > 0 ? live : all.filter((c) => c.ending && fallback(c));
@@ -72,18 +73,19 @@ function candidates(
   slices: readonly EndpointSlice[],
   nodeName: string,
   usable: Usable,
+  family: Family,
 ): Candidate[] {
   const found = new Map<string, Candidate>();
   for (const slice of slices) {
-    if (slice.addressType !== "IPv4") continue;
+    if (slice.addressType !== family) continue;
     for (const slicePort of slice.ports ?? []) {
       if ((slicePort.name ?? "") !== (port.name ?? "")) continue;
       if ((slicePort.protocol ?? "TCP") !== (port.protocol ?? "TCP") || !isPort(slicePort.port)) continue;
       for (const endpoint of slice.endpoints ?? []) {
-        const address = endpoint.addresses[0];
-        if (address === undefined || !isIPv4(address) || !usable(address)) continue;
+        const address = canonicalAddress(endpoint.addresses[0] ?? "");
+        if (familyOf(address) !== family || !usable(address)) continue;
         const { ready = true, serving, terminating } = endpoint.conditions ?? {};
-        const key = `${address}:${slicePort.port}`;
+        const key = `${address} ${slicePort.port}`;
         // While an endpoint moves from one slice to another it is in both.
         if (!found.get(key)?.ready)
           found.set(key, {

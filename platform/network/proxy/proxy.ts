@@ -1,16 +1,19 @@
 /** The node's service proxy: watches Services and EndpointSlices of all tenants and keeps this node's table true to them. */
 import type { Log } from "#platform/base/log.ts";
+import type { Family } from "#platform/rules/ranges.ts";
 import type { KubeObject } from "#sdk/api/object.ts";
 import { createInformer } from "#sdk/client/informer.ts";
 import { type Client, keyOf, tenantOf } from "#sdk/client/port.ts";
 import { type RunProgram, runProgram } from "../host/program.ts";
-import { TableLoop } from "../nft/loop.ts";
+import { wordsFor } from "../nft/family.ts";
+import { runTables, TableLoop } from "../nft/loop.ts";
 import {
   type EndpointSlice,
   endpointSlices,
   nodes as nodesResource,
   SERVICE_NAME_LABEL,
   type Service,
+  type ServicePort,
   services as servicesResource,
   ZONE_LABEL,
 } from "../objects.ts";
@@ -24,6 +27,8 @@ export interface ProxyOptions {
   /** Its tenant is changed to the wildcard here. */
   client: Client;
   settings: ProxySettings;
+  /** The same of the second address family, in a table of its own. */
+  secondary?: ProxySettings;
   /** Whether a tenant's services may lead to an address: not to another tenant's pod. */
   mayServe?(tenant: string, address: string): boolean;
   log: Log;
@@ -70,42 +75,50 @@ export function startProxy(options: ProxyOptions): RunningProxy {
     return (address: string) => options.mayServe?.(tenant, address) ?? true;
   };
   const health = createHealthServers(log);
-  const loop = new TableLoop<Fragment>({
-    table: `ip ${settings.table}`,
-    what: "services",
-    base: renderBase(settings),
-    sharedSets: SHARED_SETS,
-    keys: () => services.list().map(keyOf),
-    render(key) {
-      const service = services.get(key);
-      const own = slices.byIndex(BY_SERVICE, key);
-      const where = { zone: zone(), usable: service ? usableFor(service) : () => true };
-      health.set(key, service && healthCheckOf(service, own, settings.nodeName));
-      return service && renderService(service, own, settings, where);
-    },
-    async written(updates, before) {
-      for (const problem of await forgetUdpFlows(udpChanges(updates, before), run))
-        log.warn("flows of an endpoint that is gone could not be forgotten", { problem });
-    },
-    log,
-    signal,
-    run,
-  });
+  const tableLoop = (own: ProxySettings, isFirst: boolean) => {
+    const { ip, conntrack } = wordsFor(own.serviceCIDR);
+    return new TableLoop<Fragment>({
+      table: `${ip} ${own.table}`,
+      what: "services",
+      base: renderBase(own),
+      sharedSets: SHARED_SETS,
+      keys: () => services.list().map(keyOf),
+      render(key) {
+        const service = services.get(key);
+        const endpoints = slices.byIndex(BY_SERVICE, key);
+        const where = { zone: zone(), usable: service ? usableFor(service) : () => true };
+        // Its count is of all families.
+        if (isFirst) health.set(key, service && healthCheckOf(service, endpoints, own.nodeName));
+        return service && renderService(service, endpoints, own, where);
+      },
+      async written(updates, before) {
+        for (const problem of await forgetUdpFlows(udpChanges(updates, before), conntrack, run))
+          log.warn("flows of an endpoint that is gone could not be forgotten", { problem });
+      },
+      log,
+      signal,
+      run,
+    });
+  };
+  const loops = [settings, ...(options.secondary ? [options.secondary] : [])].map((own, i) => tableLoop(own, i === 0));
+  const touch = (key: string) => {
+    for (const loop of loops) loop.touch(key);
+  };
   services.on({
-    added: (s) => loop.touch(keyOf(s)),
-    updated: (s) => loop.touch(keyOf(s)),
-    deleted: (s) => loop.touch(keyOf(s)),
+    added: (s) => touch(keyOf(s)),
+    updated: (s) => touch(keyOf(s)),
+    deleted: (s) => touch(keyOf(s)),
   });
   slices.on({
-    added: (s) => loop.touch(serviceKeyOf(s)),
+    added: (s) => touch(serviceKeyOf(s)),
     updated: (s, old) => {
-      loop.touch(serviceKeyOf(s));
-      loop.touch(serviceKeyOf(old));
+      touch(serviceKeyOf(s));
+      touch(serviceKeyOf(old));
     },
-    deleted: (s) => loop.touch(serviceKeyOf(s)),
+    deleted: (s) => touch(serviceKeyOf(s)),
   });
   const touchAll = () => {
-    for (const service of services.list()) loop.touch(keyOf(service));
+    for (const service of services.list()) touch(keyOf(service));
   };
   let known = "";
   const zoneSeen = () => {
@@ -119,7 +132,7 @@ export function startProxy(options: ProxyOptions): RunningProxy {
   });
   const stopped = (async () => {
     await Promise.all([services.start(signal), slices.start(signal), nodes.start(signal)]);
-    await loop.run(synced);
+    await runTables(loops, synced);
     health.close();
   })();
   return {
@@ -127,7 +140,7 @@ export function startProxy(options: ProxyOptions): RunningProxy {
     stopped,
     touchAddress(address) {
       if (address === undefined) touchAll();
-      else for (const slice of slices.byIndex(BY_ADDRESS, address)) loop.touch(serviceKeyOf(slice));
+      else for (const slice of slices.byIndex(BY_ADDRESS, address)) touch(serviceKeyOf(slice));
     },
   };
 }
@@ -137,6 +150,8 @@ function healthCheckOf(service: Service, slices: readonly EndpointSlice[], nodeN
   const { type, externalTrafficPolicy, healthCheckNodePort: port = 0, ports = [] } = service.spec ?? {};
   if (type !== "LoadBalancer" || externalTrafficPolicy !== "Local" || port === 0) return undefined;
   const { name = "", namespace = "" } = service.metadata;
-  const local = ports.map((one) => backendsOf(one, slices, { nodeName, zone: "" }, () => true).local.length);
+  const localOf = (one: ServicePort, family: Family) =>
+    backendsOf(one, slices, { nodeName, zone: "" }, () => true, family).local.length;
+  const local = ports.flatMap((one) => [localOf(one, "IPv4"), localOf(one, "IPv6")]);
   return { port, namespace, name, localEndpoints: Math.max(0, ...local) };
 }

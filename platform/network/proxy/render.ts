@@ -9,17 +9,18 @@
  *   nat postrouting → masquerade: marked, hairpin, and pods' traffic that leaves the cluster
  */
 import { createHash } from "node:crypto";
-import { isIPv4 } from "node:net";
 import { borrowsApiAddress } from "#platform/rules/api-service.ts";
+import { canonicalAddress, familyOf } from "#platform/rules/ranges.ts";
 import { keyOf, tenantOf } from "#sdk/client/port.ts";
-import { parseCidr } from "../host/addresses.ts";
+import { cidrText, parseCidr } from "../host/addresses.ts";
+import { type FamilyWords, inName, withPort, wordsFor } from "../nft/family.ts";
 import { emptyRuleset, type NftSet, type Ruleset } from "../nft/ruleset.ts";
 import { PRESENCE } from "../nft/table.ts";
 import { type EndpointSlice, PROXY_NAME_LABEL, type Service, type ServicePort } from "../objects.ts";
 import { type Backend, backendsOf, isPort, type Place, type PortBackends, type Usable } from "./endpoints.ts";
 
 export interface ProxySettings {
-  /** nftables table of family ip. */
+  /** nftables table, of the family of the ranges. */
   table: string;
   nodeName: string;
   /** Bridge of this node's pods. */
@@ -38,44 +39,61 @@ export interface ProxySettings {
 /** The bit that says "masquerade me"; the same that kube-proxy uses. */
 const MARK = "0x4000";
 const setMark = `meta mark set meta mark or ${MARK}`;
-const ADDRESS_KEY = "type ipv4_addr . inet_proto . inet_service : verdict;";
+const ADDRESS_KEY = "ADDRESS . inet_proto . inet_service : verdict;";
 const PORT_KEY = "type inet_proto . inet_service : verdict;";
 
-/** Sets that all services share: declared by the base, filled by each service. */
+/** Sets that all services share: declared by the base, filled by each service. ADDRESS is the family's type. */
 const shared = {
-  "service-ips": { kind: "map", declaration: ADDRESS_KEY },
+  "service-ips": { kind: "map", declaration: `type ${ADDRESS_KEY}` },
   "service-nodeports": { kind: "map", declaration: PORT_KEY },
-  "no-endpoint-services": { kind: "map", declaration: ADDRESS_KEY },
+  "no-endpoint-services": { kind: "map", declaration: `type ${ADDRESS_KEY}` },
   "no-endpoint-nodeports": { kind: "map", declaration: PORT_KEY },
-  "firewall-ips": { kind: "map", declaration: ADDRESS_KEY },
-  hairpin: { kind: "set", declaration: "type ipv4_addr . ipv4_addr;" },
+  "firewall-ips": { kind: "map", declaration: `type ${ADDRESS_KEY}` },
+  hairpin: { kind: "set", declaration: "type ADDRESS . ADDRESS;" },
 } as const satisfies Record<string, Omit<NftSet, "elements">>;
 type Shared = keyof typeof shared;
 export const SHARED_SETS: ReadonlySet<string> = new Set(Object.keys(shared));
 
-const localPort = "fib daddr type local ip daddr != 127.0.0.0/8 meta l4proto . th dport vmap";
-const byAddress = "ip daddr . meta l4proto . th dport vmap";
+function sharedSets({ type }: FamilyWords): Map<string, NftSet> {
+  const of = ([name, { kind, declaration }]: [string, Omit<NftSet, "elements">]): [string, NftSet] => [
+    name,
+    { kind, declaration: declaration.replaceAll("ADDRESS", type), elements: new Map() },
+  ];
+  return new Map(Object.entries(shared).map(of));
+}
+
+const localPort = ({ ip, loopback }: FamilyWords) =>
+  `fib daddr type local ${ip} daddr != ${loopback} meta l4proto . th dport vmap`;
+const byAddress = ({ ip }: FamilyWords) => `${ip} daddr . meta l4proto . th dport vmap`;
 
 /** What is there before any service. */
 export function renderBase(settings: ProxySettings): Ruleset {
-  const base = emptyRuleset();
-  for (const [name, set] of Object.entries(shared)) base.sets.set(name, { ...set, elements: new Map() });
+  const words = wordsFor(settings.serviceCIDR);
+  const base: Ruleset = { ...emptyRuleset(), sets: sharedSets(words) };
   const chain = (name: string, rules: string[], hook?: string) =>
     base.chains.set(name, hook === undefined ? { rules } : { hook, rules });
   chain(PRESENCE, []);
   // ICMP is limited in rate, a reset is not: every refused connection learns it at once.
   chain("reject-chain", ["meta l4proto tcp reject with tcp reset", "reject"]);
-  chain("services", [...dnsRules(settings), `${byAddress} @service-ips`, `${localPort} @service-nodeports`]);
+  chain("services", [
+    ...dnsRules(settings),
+    `${byAddress(words)} @service-ips`,
+    `${localPort(words)} @service-nodeports`,
+  ]);
   chain("unserved", [
-    `${byAddress} @no-endpoint-services`,
-    `${localPort} @no-endpoint-nodeports`,
-    `ip daddr ${settings.serviceCIDR} goto reject-chain`,
+    `${byAddress(words)} @no-endpoint-services`,
+    `${localPort(words)} @no-endpoint-nodeports`,
+    `${words.ip} daddr ${settings.serviceCIDR} goto reject-chain`,
   ]);
   chain("nat-prerouting", ["jump services"], "type nat hook prerouting priority -100;");
   chain("nat-output", ["jump services"], "type nat hook output priority -100;");
   chain("nat-postrouting", masqueradeRules(settings), "type nat hook postrouting priority 100;");
   for (const hook of ["prerouting", "output"])
-    chain(`firewall-${hook}`, [`ct state new ${byAddress} @firewall-ips`], `type filter hook ${hook} priority -110;`);
+    chain(
+      `firewall-${hook}`,
+      [`ct state new ${byAddress(words)} @firewall-ips`],
+      `type filter hook ${hook} priority -110;`,
+    );
   for (const hook of ["input", "forward", "output"])
     chain(`filter-${hook}`, ["ct state new jump unserved"], `type filter hook ${hook} priority 0;`);
   return base;
@@ -83,17 +101,22 @@ export function renderBase(settings: ProxySettings): Ruleset {
 
 function dnsRules({ dns }: ProxySettings): string[] {
   if (!dns) return [];
-  return ["udp", "tcp"].map((p) => `ip daddr ${dns.serviceAddress} ${p} dport 53 dnat to ${dns.address}:${dns.port}`);
+  const { ip } = wordsFor(dns.serviceAddress);
+  const to = withPort(dns.address, dns.port);
+  return ["udp", "tcp"].map((p) => `${ip} daddr ${dns.serviceAddress} ${p} dport 53 dnat to ${to}`);
 }
 
 function masqueradeRules(settings: ProxySettings): string[] {
   const { nodePodCIDR, podCIDR, bridge } = settings;
+  const { ip, multicast } = wordsFor(podCIDR);
   return [
     `meta mark and ${MARK} == ${MARK} meta mark set meta mark xor ${MARK} masquerade fully-random`,
-    "ct status dnat ip saddr . ip daddr @hairpin masquerade fully-random",
-    ...(settings.bridgeFilter ? [] : [`ct status dnat ip saddr ${nodePodCIDR} ip daddr ${nodePodCIDR} masquerade`]),
+    `ct status dnat ${ip} saddr . ${ip} daddr @hairpin masquerade fully-random`,
+    ...(settings.bridgeFilter
+      ? []
+      : [`ct status dnat ${ip} saddr ${nodePodCIDR} ${ip} daddr ${nodePodCIDR} masquerade`]),
     // Pods keep their addresses among each other, on every node; only what leaves the cluster takes the node's.
-    `ip saddr ${nodePodCIDR} ip daddr != { ${podCIDR}, 224.0.0.0/4 } oifname != "${bridge}" masquerade fully-random`,
+    `${ip} saddr ${nodePodCIDR} ${ip} daddr != { ${podCIDR}, ${multicast} } oifname != "${bridge}" masquerade fully-random`,
   ];
 }
 
@@ -109,10 +132,15 @@ export const ANY_ADDRESS = "*";
 
 const ROOT = "root";
 
-const ignored = (service: Service, { serviceCIDR }: ProxySettings) =>
+/** The service's address of a family; "" where it has none. */
+const addressOf = ({ spec }: Service, { family }: FamilyWords): string =>
+  canonicalAddress((spec?.clusterIPs ?? [spec?.clusterIP ?? ""]).find((ip) => familyOf(ip) === family) ?? "");
+
+/** Headless, ExternalName, another proxy's, or answered by the API server. */
+export const ignored = (service: Service, { serviceCIDR }: ProxySettings) =>
   service.spec?.type === "ExternalName" ||
   borrowsApiAddress(service, tenantOf(service) === ROOT, serviceCIDR) ||
-  !isIPv4(service.spec?.clusterIP ?? "") ||
+  addressOf(service, wordsFor(serviceCIDR)) === "" ||
   service.metadata.labels?.[PROXY_NAME_LABEL] !== undefined;
 
 /** What of the world outside the service decides about its endpoints. */
@@ -130,13 +158,13 @@ export function renderService(
   where: Where = { zone: "", usable: () => true },
 ): Fragment | undefined {
   if (ignored(service, settings)) return undefined;
-  const ruleset = emptyRuleset();
-  for (const [name, set] of Object.entries(shared)) ruleset.sets.set(name, { ...set, elements: new Map() });
+  const { family } = wordsFor(settings.serviceCIDR);
+  const ruleset: Ruleset = { ...emptyRuleset(), sets: sharedSets(wordsFor(settings.serviceCIDR)) };
   const fragment: Fragment = { ruleset, udp: new Map() };
   const place: Place = { nodeName: settings.nodeName, zone: where.zone };
   for (const port of service.spec?.ports ?? [])
     if (isPort(port.port))
-      new PortWriter(fragment, service, port, backendsOf(port, slices, place, where.usable), settings).write();
+      new PortWriter(fragment, service, port, backendsOf(port, slices, place, where.usable, family), settings).write();
   return fragment;
 }
 
@@ -158,6 +186,9 @@ class PortWriter {
   private readonly service: Service;
   private readonly port: ServicePort;
   private readonly settings: ProxySettings;
+  private readonly words: FamilyWords;
+  /** The cluster IP of this family. */
+  private readonly clusterIP: string;
 
   constructor(
     fragment: Fragment,
@@ -170,6 +201,8 @@ class PortWriter {
     this.service = service;
     this.port = port;
     this.settings = settings;
+    this.words = wordsFor(settings.serviceCIDR);
+    this.clusterIP = addressOf(service, this.words);
     this.spec = service.spec ?? {};
     this.protocol = (port.protocol ?? "TCP").toLowerCase();
     const name = `${keyOf(service)}/${this.protocol}/${port.port}`;
@@ -184,7 +217,7 @@ class PortWriter {
     const external = outside.length > 0 || nodePort !== undefined;
     const internalLocal = this.spec.internalTrafficPolicy === "Local";
     const externalLocal = this.spec.externalTrafficPolicy === "Local";
-    const clusterIP = this.spec.clusterIP ?? "";
+    const { clusterIP } = this;
     if (cluster.length > 0) this.balance("svc", cluster);
     if (local.length > 0 && (internalLocal || (external && externalLocal))) this.balance("loc", local);
     if (cluster.length > 0 && external) this.writeExternal(externalLocal, local.length > 0);
@@ -228,18 +261,22 @@ class PortWriter {
 
   private flows(address: string, port: number): void {
     if (this.protocol !== "udp") return;
-    this.fragment.udp.set(`${address}:${port}`, new Set(this.backends.cluster.map((b) => `${b.address}:${b.port}`)));
+    const endpoints = this.backends.cluster.map((b) => withPort(b.address, b.port));
+    this.fragment.udp.set(withPort(address, port), new Set(endpoints));
   }
 
   /** External IPs, and load balancer addresses whose traffic arrives here unchanged (ipMode VIP). */
   private outsideAddresses(): string[] {
-    return [...new Set([...(this.spec.externalIPs ?? []).filter((ip) => isIPv4(ip)), ...this.balancerAddresses()])];
+    const external = (this.spec.externalIPs ?? []).filter((ip) => familyOf(ip) === this.words.family);
+    return [...new Set([...external.map(canonicalAddress), ...this.balancerAddresses()])];
   }
 
   private balancerAddresses(): string[] {
     if (this.spec.type !== "LoadBalancer") return [];
     return (this.service.status?.loadBalancer?.ingress ?? []).flatMap((ingress) =>
-      ingress.ip !== undefined && isIPv4(ingress.ip) && ingress.ipMode !== "Proxy" ? [ingress.ip] : [],
+      ingress.ip !== undefined && familyOf(ingress.ip) === this.words.family && ingress.ipMode !== "Proxy"
+        ? [canonicalAddress(ingress.ip)]
+        : [],
     );
   }
 
@@ -251,7 +288,7 @@ class PortWriter {
     }
     // Pods and the node itself are inside: they may use every endpoint. Others keep their address and stay on this node.
     this.chain("ext", [
-      `ip saddr ${this.settings.podCIDR} ${all}`,
+      `${this.words.ip} saddr ${this.settings.podCIDR} ${all}`,
       `fib saddr type local ${setMark}`,
       `fib saddr type local ${all}`,
       ...(hasLocal ? [`goto loc-${this.suffix}`] : []),
@@ -259,18 +296,21 @@ class PortWriter {
   }
 
   private writeFirewall(): void {
-    const ranges = (this.spec.loadBalancerSourceRanges ?? []).filter((range) => parseCidr(range.trim()));
+    const ranges = (this.spec.loadBalancerSourceRanges ?? []).flatMap((range) => parseCidr(range.trim()) ?? []);
     const addresses = this.balancerAddresses();
     if (ranges.length === 0 || addresses.length === 0) return;
-    const allowed = [...new Set(ranges.map((range) => range.trim()))];
-    this.chain("fw", [...allowed.map((range) => `ip saddr ${range} return`), "drop"]);
+    // Ranges of the other family alone let nobody of this one in.
+    const family = this.words.family === "IPv4" ? 4 : 6;
+    const allowed = [...new Set(ranges.filter((range) => range.family === family).map(cidrText))];
+    this.chain("fw", [...allowed.map((range) => `${this.words.ip} saddr ${range} return`), "drop"]);
     for (const address of addresses) this.element("firewall-ips", this.key(address), `goto fw-${this.suffix}`);
   }
 
   /** A chain that sends to one of the endpoints, each equally often. */
   private balance(kind: "svc" | "loc", backends: Backend[]): void {
+    const { ip } = this.words;
     const fromOutside =
-      kind === "svc" ? [`ip daddr ${this.spec.clusterIP} ip saddr != ${this.settings.podCIDR} ${setMark}`] : [];
+      kind === "svc" ? [`${ip} daddr ${this.clusterIP} ${ip} saddr != ${this.settings.podCIDR} ${setMark}`] : [];
     if (this.spec.sessionAffinity === "ClientIP") {
       this.balanceSticky(kind, backends, fromOutside);
       return;
@@ -281,10 +321,10 @@ class PortWriter {
         ? backends.map(({ address, port }, i) => {
             const left = backends.length - i;
             const chance = left > 1 ? `numgen random mod ${left} 0 ` : "";
-            return `${layer4} ${chance}dnat to ${address}:${port}`;
+            return `${layer4} ${chance}dnat to ${withPort(address, port)}`;
           })
         : [
-            `${layer4} dnat ip to numgen random mod ${backends.length} map { ${backends
+            `${layer4} dnat ${ip} to numgen random mod ${backends.length} map { ${backends
               .map((b, i) => `${i} : ${b.address} . ${b.port}`)
               .join(", ")} }`,
           ];
@@ -294,25 +334,26 @@ class PortWriter {
   /** With ClientIP affinity each endpoint has a set of the clients it served, and goes on serving until they time out. */
   private balanceSticky(kind: "svc" | "loc", backends: Backend[], first: string[]): void {
     const seconds = this.spec.sessionAffinityConfig?.clientIP?.timeoutSeconds ?? 10_800;
+    const { ip, type } = this.words;
     const names = backends.map((backend) => {
-      const name = `${hash(`${this.suffix} ${backend.address} ${backend.port} ${seconds}`)}/${backend.address}/${backend.port}`;
+      const name = `${hash(`${this.suffix} ${backend.address} ${backend.port} ${seconds}`)}/${inName(backend.address)}/${backend.port}`;
       this.fragment.ruleset.sets.set(`aff-${name}`, {
         kind: "set",
-        declaration: `type ipv4_addr; flags dynamic,timeout; timeout ${seconds}s;`,
+        declaration: `type ${type}; flags dynamic,timeout; timeout ${seconds}s;`,
         dynamic: true,
         elements: new Map(),
       });
       this.fragment.ruleset.chains.set(`ep-${name}`, {
         rules: [
-          `update @aff-${name} { ip saddr }`,
-          `meta l4proto ${this.protocol} dnat to ${backend.address}:${backend.port}`,
+          `update @aff-${name} { ${ip} saddr }`,
+          `meta l4proto ${this.protocol} dnat to ${withPort(backend.address, backend.port)}`,
         ],
       });
       return name;
     });
     this.chain(kind, [
       ...first,
-      ...names.map((name) => `ip saddr @aff-${name} goto ep-${name}`),
+      ...names.map((name) => `${ip} saddr @aff-${name} goto ep-${name}`),
       `numgen random mod ${names.length} vmap { ${names.map((name, i) => `${i} : goto ep-${name}`).join(", ")} }`,
     ]);
   }

@@ -2,14 +2,15 @@
  * Ways to the other nodes' pods: a route to each Node's range by its address. Only what stands in the API counts, so a machine that joins
  * or leaves needs nothing done on the others. Nodes must reach each other directly (one link, or routers that know the way).
  */
-import { isIPv4 } from "node:net";
 import { delay } from "#platform/base/clock.ts";
 import { type Log, messageOf } from "#platform/base/log.ts";
+import { familyOf } from "#platform/rules/ranges.ts";
 import type { Node } from "#sdk/api/generated/types.ts";
 import { createInformer } from "#sdk/client/informer.ts";
 import type { Client } from "#sdk/client/port.ts";
-import { contains, nth, parseCidr } from "../host/addresses.ts";
+import { cidrText, contains, nth, parseCidr } from "../host/addresses.ts";
 import type { RunProgram } from "../host/program.ts";
+import { wordsFor } from "../nft/family.ts";
 import { nodes as nodesResource } from "../objects.ts";
 
 export interface RoutesOptions {
@@ -20,6 +21,8 @@ export interface RoutesOptions {
   nodeName: string;
   /** Routes of other ranges are never touched. */
   podCIDR: string;
+  /** Of the second address family, where there is one. */
+  secondaryPodCIDR?: string;
 }
 
 export interface RunningRoutes {
@@ -38,16 +41,20 @@ const RETRY_MS = 5_000;
 export function desiredRoutes(nodes: readonly Node[], nodeName: string, podCIDR: string): Map<string, string> {
   const routes = new Map<string, string>();
   const all = parseCidr(podCIDR);
+  const { family } = wordsFor(podCIDR);
   for (const { metadata, spec, status } of nodes) {
-    const range = parseCidr(spec?.podCIDR ?? "");
-    const address = status?.addresses?.find(({ type }) => type === "InternalIP")?.address;
-    if (metadata.name === nodeName || !all || !range || address === undefined) continue;
-    if (contains(all, nth(range, 0)) && isIPv4(address)) routes.set(spec?.podCIDR ?? "", address);
+    const own = spec?.podCIDRs ?? [spec?.podCIDR ?? ""];
+    const range = own.flatMap((text) => parseCidr(text) ?? []).find((one) => all && contains(all, nth(one, 0)));
+    const isOfFamily = ({ type, address }: { type: string; address: string }) =>
+      type === "InternalIP" && familyOf(address) === family;
+    const address = status?.addresses?.find(isOfFamily)?.address;
+    if (metadata.name === nodeName || !range || address === undefined) continue;
+    routes.set(cidrText(range), address);
   }
   return routes;
 }
 
-/** Our own routes, and all routes' ranges, from `ip -j -4 route show`. */
+/** Our own routes, and all routes' ranges, from `ip -j route show`. */
 export function knownRoutes(json: string): { own: Map<string, string>; all: Map<string, string> } {
   const list = JSON.parse(json === "" ? "[]" : json) as {
     dst?: string;
@@ -59,7 +66,8 @@ export function knownRoutes(json: string): { own: Map<string, string>; all: Map<
 }
 
 export function startRoutes(options: RoutesOptions): RunningRoutes {
-  const { log, signal, run, nodeName, podCIDR } = options;
+  const { log, signal, run, nodeName } = options;
+  const ranges = [options.podCIDR, ...(options.secondaryPodCIDR ? [options.secondaryPodCIDR] : [])];
   const nodes = createInformer<Node>(options.client, nodesResource, { log });
   let wake: () => void = () => undefined;
   nodes.on({ added: () => wake(), updated: () => wake(), deleted: () => wake() });
@@ -68,9 +76,9 @@ export function startRoutes(options: RoutesOptions): RunningRoutes {
     if (code !== 0) throw new Error(`ip ${args.join(" ")}: ${stderr.trim()}`);
     return stdout;
   };
-  const reconcile = async () => {
+  const reconcile = async (podCIDR: string) => {
     const wanted = desiredRoutes(nodes.list(), nodeName, podCIDR);
-    const { own, all } = knownRoutes(await must("-j", "-4", "route", "show"));
+    const { own, all } = knownRoutes(await must("-j", wordsFor(podCIDR).option, "route", "show"));
     for (const [range, address] of own)
       if (wanted.get(range) !== address) await must("route", "delete", range, "via", address, "proto", PROTOCOL);
     // The same way may be there already, from who laid the cable.
@@ -89,7 +97,7 @@ export function startRoutes(options: RoutesOptions): RunningRoutes {
       });
       let pause = CHECK_EVERY_MS;
       try {
-        await reconcile();
+        for (const range of ranges) await reconcile(range);
       } catch (error) {
         log.warn("a way to another node's pods cannot be laid and is tried again", { error: messageOf(error) });
         pause = RETRY_MS;

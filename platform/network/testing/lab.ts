@@ -66,8 +66,8 @@ export async function until(what: string, condition: () => Promise<boolean>, wit
 }
 
 /** An HTTP server that answers its name and who asks; UDP on the same port answers its name. */
-export const echoServer = (name: string, port: number): string => `
-  require("node:http").createServer((q, a) => a.end(${JSON.stringify(name)} + " " + q.socket.remoteAddress)).listen(${port}, "0.0.0.0", () => {
+export const echoServer = (name: string, port: number, address = "0.0.0.0"): string => `
+  require("node:http").createServer((q, a) => a.end(${JSON.stringify(name)} + " " + q.socket.remoteAddress)).listen(${port}, ${JSON.stringify(address)}, () => {
     const udp = require("node:dgram").createSocket("udp4");
     udp.on("message", (m, from) => udp.send(${JSON.stringify(name)}, from.port, from.address));
     udp.bind(${port}, () => console.log("ready"));
@@ -77,7 +77,13 @@ export const echoServer = (name: string, port: number): string => `
 export async function joinBridge(
   node: RunProgram,
   pod: { name: string; run: RunProgram },
-  o: { link: string; bridge: string; address: string; gateway: string },
+  o: {
+    link: string;
+    bridge: string;
+    address: string;
+    gateway: string;
+    second?: { address: string; gateway: string };
+  },
 ): Promise<void> {
   await mustRun(node, "ip", ["link", "add", o.link, "type", "veth", "peer", "name", "eth0", "netns", pod.name]);
   await mustRun(node, "ip", ["link", "set", "dev", o.link, "master", o.bridge, "up"]);
@@ -85,7 +91,15 @@ export async function joinBridge(
   await mustRun(pod.run, "ip", ["address", "add", `${o.address}/24`, "dev", "eth0"]);
   await mustRun(pod.run, "ip", ["link", "set", "dev", "eth0", "up"]);
   await mustRun(pod.run, "ip", ["route", "add", "default", "via", o.gateway]);
+  if (!o.second) return;
+  await mustRun(pod.run, "ip", ["address", "add", `${o.second.address}/64`, "dev", "eth0", "nodad"]);
+  await mustRun(pod.run, "ip", ["route", "add", "default", "via", o.second.gateway]);
 }
+
+/** A program for node -e that prints what a DNS server says of a type of record, or the error's code. */
+export const resolveRecord = (server: string, name: string, type: "AAAA" | "PTR"): string =>
+  `const r = new (require("node:dns").promises.Resolver)({ timeout: 2000, tries: 2 }); r.setServers([${JSON.stringify(server)}]);
+   r.resolve(${JSON.stringify(name)}, ${JSON.stringify(type)}).then((a) => console.log(a.join()), (e) => console.log(e.code));`;
 
 /** A program for node -e that prints the addresses a DNS server says, or the error's code. */
 export const resolveName = (server: string, name: string): string =>
