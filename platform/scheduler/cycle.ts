@@ -78,7 +78,10 @@ export function createCycle(options: CycleOptions): Cycle {
   const { client, table, queue, recorder, log, reservations } = options;
   const bindings = new Set<Promise<void>>();
   const held = new Set<Promise<void>>();
-  const placer = createPlacer(table, options.traces);
+  const placer = createPlacer(table, options.traces, {
+    reserve: ({ item, pod }, node) => reservations.reserve(item.key, pod, node),
+    giveUp: ({ item, pod }) => giveUp(item.key, pod),
+  });
   const attempts: Attempts = { scheduled: 0, unschedulable: 0, error: 0, conflict: 0 };
 
   const candidateOf = (item: QueuedPod): Candidate | undefined => {
@@ -113,15 +116,6 @@ export function createCycle(options: CycleOptions): Cycle {
     return found;
   };
 
-  /** Of pods that were just given nodes: nothing was awaited since. */
-  const reserve = (placed: Placed["placed"]) => {
-    try {
-      for (const [{ item, pod }, node] of placed) reservations.reserve(item.key, pod, table.idOf(node) ?? -1);
-    } catch (error) {
-      for (const [{ item, pod }] of placed) giveUp(item.key, pod);
-      throw error;
-    }
-  };
   /** The pod does not go to the node that it was given. */
   const giveUp = (key: string, pod: Pod) => {
     table.forget(key);
@@ -138,7 +132,6 @@ export function createCycle(options: CycleOptions): Cycle {
       if (nominated) table.forget(first.item.key);
       if (!nominated) batch.push(...others(first, placer.size(first.question) - 1));
       const { placed, refusal } = await placer.place(batch);
-      reserve(placed);
       batch = batch.slice(placed.length);
       for (const [{ item, pod }, node] of placed) await bind(item, pod, node);
       if (refusal) await fail(batch, refusal, nominated);
@@ -198,7 +191,6 @@ export function createCycle(options: CycleOptions): Cycle {
     const rest: Gathered[] = [];
     try {
       const { placed } = await placer.place(gangs.flatMap(({ members }) => members));
-      reserve(placed);
       for (const gathered of gangs) {
         const { gang, members } = gathered;
         const own = placed.splice(0, members.length);
@@ -228,7 +220,6 @@ export function createCycle(options: CycleOptions): Cycle {
       while (left.length > 0 && !refusal) {
         const same = left.filter((other) => cannotBeToldApart(other, left[0]!));
         const step = await placer.place(same);
-        reserve(step.placed);
         refusal = step.refusal;
         placed.push(...step.placed);
         for (const [candidate] of step.placed) left.splice(left.indexOf(candidate), 1);
@@ -362,7 +353,12 @@ export function createCycle(options: CycleOptions): Cycle {
     if (refusal) return refusal.reasons.join(", ");
     const name = table.nameOf(node);
     table.assume(key, pod, name);
-    reserve([[{ item: { key, pod, attempts: 1, arrived: 0 }, pod, question, search: profile.search }, name]]);
+    try {
+      reservations.reserve(key, pod, node);
+    } catch (error) {
+      giveUp(key, pod);
+      return messageOf(error);
+    }
     await bind({ key, pod, attempts: 1, arrived: 0 }, pod, name);
     return undefined;
   };

@@ -47,7 +47,15 @@ interface Pace {
   chosen: ReadonlySet<number>;
 }
 
-export function createPlacer(table: SchedulerTable, traces: Traces): Placer {
+/** What is kept for a pod beside its room: it counts for the next decision, which may be another pod's of the same call. */
+export interface Keeper {
+  /** Throws where it is not there any more. */
+  reserve(candidate: Candidate, node: number): void;
+  /** The pod does not go there: its room and what was kept are free again. */
+  giveUp(candidate: Candidate): void;
+}
+
+export function createPlacer(table: SchedulerTable, traces: Traces, keeper: Keeper): Placer {
   const paces = new Map<string, Pace>();
 
   const paceOf = ({ signature }: Question): Pace => {
@@ -100,6 +108,7 @@ export function createPlacer(table: SchedulerTable, traces: Traces): Placer {
         const node = table.nameOf(id);
         table.assume(candidate.item.key, candidate.pod, node);
         placed.push([candidate, node]);
+        keeper.reserve(candidate, id);
         chosen.add(id);
         if (size > 1) except.add(id);
       }
@@ -115,7 +124,7 @@ export function createPlacer(table: SchedulerTable, traces: Traces): Placer {
       try {
         return { placed, ...(await fill(candidates, placed)) };
       } catch (error) {
-        for (const [{ item }] of placed) table.forget(item.key);
+        for (const [candidate] of placed) keeper.giveUp(candidate);
         throw error;
       }
     },
