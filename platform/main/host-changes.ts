@@ -7,6 +7,7 @@ import {
   undoHostChanges as undoNetworkChanges,
 } from "#platform/network/host/changes.ts";
 import { removeHostPorts } from "#platform/network/host/host-ports.ts";
+import { pluginTablePrefix } from "#platform/plugin-host/capabilities/net.ts";
 import { type Config, paths } from "./config.ts";
 import { describeDatabaseChange, plannedDatabaseChanges } from "./database.ts";
 import { isRoot, missingPackages } from "./host.ts";
@@ -53,6 +54,7 @@ export async function undoHost(config: Config): Promise<string[]> {
         ...(await removeComponentNamespaces(instance)),
         ...(await removeNodeNetworks(config)),
         ...(await undoNetworkChanges({ instance, dataDir })),
+        ...(await removePluginTables(dataDir)),
         ...(await unmountBelow(dataDir)),
         ...removeCgroups(config),
       ]
@@ -82,6 +84,15 @@ function forgetSandboxes(config: Config): string[] {
   const ours = files.filter((name) => ids.has(/-([0-9a-f]{64})-[^-]+$/.exec(name)?.[1] ?? ""));
   for (const name of ours) rmSync(join(CNI_CACHE, name), { force: true });
   return ours.length ? [`${ours.length} files of pods in ${CNI_CACHE} are removed`] : [];
+}
+
+/** Tables of plugins that were granted `net`. */
+async function removePluginTables(dataDir: string): Promise<string[]> {
+  const listed = await run("nft", ["list", "tables", "inet"]);
+  const names = listed.stdout.split("\n").map((line) => line.split(" ").at(-1) ?? "");
+  const ours = names.filter((name) => name.startsWith(pluginTablePrefix(dataDir)));
+  for (const name of ours) await run("nft", ["delete", "table", "inet", name]);
+  return ours.map((name) => `nftables table inet ${name} (a plugin's) is removed`);
 }
 
 /** Mounts that pods' sandboxes and volumes left below the data directory, the innermost first. */

@@ -7,7 +7,7 @@ import type { Authorizer } from "#platform/apiserver/authz/authorizer.ts";
 import type { AdmissionAttributes } from "#platform/apiserver/registry/admission.ts";
 import { ROOT_TENANT } from "#platform/store/port.ts";
 import { forbidden, invalid } from "#sdk/api/status.ts";
-import { capabilitiesDigest, tenantError, unservedError } from "#sdk/plugin/approval.ts";
+import { capabilitiesDigest, tenantError } from "#sdk/plugin/approval.ts";
 import { PLUGINS, type Plugin, pluginSpecSchema } from "#sdk/plugin/manifest.ts";
 
 const specOf = (object: AdmissionAttributes["object"]) => (object as unknown as Plugin | undefined)?.spec;
@@ -41,9 +41,6 @@ export function pluginRules(authorizer: Authorizer): AdmissionRule {
       const before = new Set(specOf(oldObject)?.approved ?? []);
       // The digest of nothing is nobody's to approve.
       const added = parsed.data.approved.filter((digest) => !before.has(digest) && digest !== capabilitiesDigest([]));
-      const { capabilities } = parsed.data;
-      const unserved = added.includes(capabilitiesDigest(capabilities)) ? unservedError(capabilities) : undefined;
-      if (unserved) throw forbidden(resource, name, unserved);
       if (added.length > 0 && !(await mayApprove(a, name)))
         throw forbidden(
           resource,

@@ -41,22 +41,10 @@ function grantText(c: Capability): string {
     case "http":
       return c.origins.join(", ");
     case "net":
-      return `table ${c.table}`;
+      return `table ${c.table}${c.links.length > 0 ? `, links ${c.links.map((one) => `${one}*`).join(", ")}` : ""}`;
     case "mount":
-      return Object.values(c.trees).join(", ");
+      return [...Object.values(c.trees), ...c.devices.map((one) => `${one}*`)].join(", ");
   }
-}
-
-/** Settled in the contract, and served by no role yet: a plugin that was given one would find every call denied. */
-const UNSERVED: ReadonlySet<Capability["name"]> = new Set(["net", "mount"]);
-
-/** Why what is asked for may be approved by nobody; undefined: somebody may. */
-export function unservedError(capabilities: readonly Capability[]): string | undefined {
-  const found = capabilities.find(({ name }) => UNSERVED.has(name));
-  return (
-    found &&
-    `the capability ${found.name} is in the contract, but no part of this platform serves it yet: a plugin that asks for it cannot be approved (exec of a named program is served)`
-  );
 }
 
 /** Capabilities that reach the node itself, and worlds that serve it or know its users: root's alone (in any tenant they are refused). */

@@ -15,6 +15,8 @@ import { denied, hostFailure } from "./failure.ts";
 import { useFiles } from "./files.ts";
 import type { GrpcCaller } from "./grpc.ts";
 import { type HttpRequest, sendHttp } from "./http.ts";
+import { createMounts, type MountRequest } from "./mounts.ts";
+import { applyNet, replaceRules, showNet, tableOf } from "./net.ts";
 
 const LOG_LINE_MAX = 4096;
 
@@ -155,5 +157,51 @@ function handlersOf(o: CapabilityOptions): Record<string, Handler> {
     handlers[`files.${verb}`] = ([tree, path, contents]: [string, string, string]) =>
       useFiles(named(files?.trees ?? {}, "files", tree), verb, path, contents);
   }
-  return handlers;
+  return {
+    ...handlers,
+    ...netHandlers(o, grant("net"), refuse, left),
+    ...mountHandlers(o, grant("mount"), refuse, left),
+  };
+}
+
+type Refuse = (what: string) => Error;
+type Left = (context: CallContext, timeoutMs: number) => number;
+
+function netHandlers(
+  { plugin, variables }: CapabilityOptions,
+  net: Grant<"net"> | undefined,
+  refuse: Refuse,
+  left: Left,
+): Record<string, Handler> {
+  const granted = (): Grant<"net"> => {
+    if (!net) throw refuse("net");
+    return net;
+  };
+  return {
+    "net.show": ([what]: [string], context) => granted() && showNet(what, left(context, 0)),
+    "net.apply": ([commands]: [string[]], context) => applyNet(commands, granted().links, left(context, 0)),
+    "net.replaceRules": ([ruleset]: [string], context) =>
+      replaceRules(ruleset, tableOf(variables["dataDir"] ?? "", plugin, granted().table), left(context, 0)),
+  };
+}
+
+function mountHandlers(
+  { variables }: CapabilityOptions,
+  mount: Grant<"mount"> | undefined,
+  refuse: Refuse,
+  left: Left,
+): Record<string, Handler> {
+  const mounts = () => {
+    if (!mount) throw refuse("mount");
+    const trees = Object.entries(mount.trees).map(([name, path]) => [name, expandPath(path, variables)] as const);
+    return createMounts({ trees: Object.fromEntries(trees), devices: mount.devices });
+  };
+  return {
+    "mount.mount": ([request]: [MountRequest], context) => mounts().mount(request, left(context, 0)),
+    "mount.unmount": ([tree, path]: [string, string], context) => mounts().unmount(tree, path, left(context, 0)),
+    "mount.format": ([device, fsType, options]: [string, string, string[]], context) =>
+      mounts().format(device, fsType, options, left(context, 0)),
+    "mount.grow": ([tree, path]: [string, string], context) => mounts().grow(tree, path, left(context, 0)),
+    "mount.usage": ([tree, path]: [string, string]) => mounts().usage(tree, path),
+  };
 }
