@@ -11,6 +11,7 @@ import { type RunProgram, runProgram } from "./host/program.ts";
 import { networkNames } from "./names.ts";
 import type { PlacedPod } from "./policy/model.ts";
 import { startPolicies } from "./policy/policies.ts";
+import type { ServiceComponent } from "./proxy/component.ts";
 import { type RunningProxy, startProxy } from "./proxy/proxy.ts";
 import { startRoutes } from "./routes/routes.ts";
 
@@ -32,6 +33,8 @@ export interface NetworkOptions {
   attached?: readonly AttachedPod[];
   /** What the agent knows about its pods' addresses before the API does. */
   tenantOfAddress?(address: string): string | undefined;
+  /** Programs services in place of the built-in rules, while it has a component. */
+  serviceComponent?: ServiceComponent;
   run?: RunProgram;
 }
 
@@ -93,6 +96,7 @@ export async function startNetwork(options: NetworkOptions): Promise<RunningNetw
     signal,
     run,
     mayServe: policies.mayReach,
+    ...(options.serviceComponent ? { component: options.serviceComponent } : {}),
     ...(secondary ? { secondary: { ...common, ...secondary } } : {}),
     settings: {
       ...common,

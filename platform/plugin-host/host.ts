@@ -47,6 +47,7 @@ class Host implements PluginHost {
   readonly #seen = new Map<string, string>();
   readonly #guards = new Map<string, readonly string[]>();
   readonly #prepares = new Map<World, (plugin: PluginSpec, name: string) => Prepare>();
+  readonly #partings = new Map<World, { hooks: string; functionName: string }>();
   readonly #listeners: (() => void)[] = [];
   readonly #reporter: StatusReporter;
   /** Plugins beyond their tenant's quota: looked at again when one of the tenant's goes. */
@@ -64,6 +65,10 @@ class Host implements PluginHost {
 
   prepare(world: World, prepare: (plugin: PluginSpec, name: string) => Prepare): void {
     this.#prepares.set(world, prepare);
+  }
+
+  parting(world: World, hooks: string, functionName: string): void {
+    this.#partings.set(world, { hooks, functionName });
   }
 
   start(): void {
@@ -211,7 +216,7 @@ class Host implements PluginHost {
 
   #disable(entry: Entry, reason: string): void {
     const ran = entry.pool !== undefined;
-    void entry.pool?.drain();
+    void this.#part(entry);
     void entry.successor?.drain();
     entry.pool = undefined;
     entry.successor = undefined;
@@ -220,6 +225,18 @@ class Host implements PluginHost {
     this.#reporter.changed(entry.key);
     this.#update();
     if (ran) this.#tryBeyond(entry.tenant);
+  }
+
+  /** It takes away what it made, where its world has a call for that, and goes. */
+  async #part({ key, pool, tenant }: Entry): Promise<void> {
+    const last = pool?.spec.worlds.flatMap((world) => this.#partings.get(world) ?? []) ?? [];
+    for (const { hooks, functionName } of pool?.state === "serving" ? last : []) {
+      const call = { interfaceName: interfaceOf(hooks), functionName, args: [], tenant };
+      await pool?.call({ ...call, deadlineMs: Number.POSITIVE_INFINITY }).catch((error: unknown) => {
+        this.#o.log.warn("a plugin left what it made", { plugin: key, error: messageOf(error) });
+      });
+    }
+    await pool?.drain();
   }
 
   /** One of a tenant's has gone: the next one that was beyond the quota may come. */

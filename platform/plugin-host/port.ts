@@ -91,6 +91,8 @@ export interface PluginHost {
   status(name: string): PluginHostStatus | undefined;
   /** First calls into a new instance of plugins of this world. Set before `start`. */
   prepare(world: World, prepare: (plugin: PluginSpec, name: string) => Prepare): void;
+  /** The last call into a plugin of this world that is turned off or deleted, not of one whose process ends. Set before `start`. */
+  parting(world: World, hooks: string, functionName: string): void;
   start(): void;
   /** Calls under way end first. */
   close(): Promise<void>;

@@ -19,6 +19,7 @@ import { type NodeServer, startServer } from "#platform/node/server.ts";
 import { createWasmRuntime, type WasmRuntime } from "#platform/node/wasm/runtime.ts";
 import { createPluginHost, type PluginHostOptions } from "#platform/plugin-host/host.ts";
 import { createNetworkCalls } from "#platform/plugin-host/worlds/v1/network.ts";
+import { createProxyCalls } from "#platform/plugin-host/worlds/v1/proxy.ts";
 import { createRuntimeCalls } from "#platform/plugin-host/worlds/v1/runtime.ts";
 import { createClient } from "#sdk/client/client.ts";
 import { createInformer } from "#sdk/client/informer.ts";
@@ -55,6 +56,7 @@ export const start: StartRole = async (context) => {
   const adapters = adapterOptions(context, node, plugins);
   const volumeCalls = createVolumeDrivers(adapters);
   const deviceSources = createDevicePlugins(adapters);
+  const serviceComponent = createProxyCalls(host);
   host.start();
   const begin = async () => {
     await whenServed(client, signal);
@@ -70,6 +72,7 @@ export const start: StartRole = async (context) => {
         ? { secondary: { ...config.secondary, nodePodCIDR: node.secondary.podCIDR } }
         : {}),
       dns: config.dns,
+      serviceComponent,
       ...(node.netns === undefined ? { recordFile: sysctlRecordFile(config.dataDir) } : {}),
       attached: attachedPods(config, directory),
       tenantOfAddress: (address) => tenantAt(parts.agent, address),
@@ -173,7 +176,7 @@ function pluginHost(
     instance: node.name,
     engine: config.engine,
     componentsDir: components,
-    worlds: ["runtime", "network"],
+    worlds: ["runtime", "network", "proxy"],
     plugins,
     client,
     variables: { dataDir: config.dataDir, runDir: run, containerdSocket: node.containerdSocket, cniDir },

@@ -17,10 +17,12 @@ import {
   services as servicesResource,
   ZONE_LABEL,
 } from "../objects.ts";
+import { type ServiceComponent, toldOf } from "./component.ts";
 import { forgetUdpFlows } from "./conntrack.ts";
 import { backendsOf } from "./endpoints.ts";
+import { Handover } from "./handover.ts";
 import { createHealthServers, type HealthCheck } from "./health.ts";
-import { type Fragment, type ProxySettings, renderBase, renderService, SHARED_SETS } from "./render.ts";
+import { type Fragment, ignored, type ProxySettings, renderBase, renderService, SHARED_SETS } from "./render.ts";
 import { udpChanges } from "./state.ts";
 
 export interface ProxyOptions {
@@ -31,6 +33,8 @@ export interface ProxyOptions {
   secondary?: ProxySettings;
   /** Whether a tenant's services may lead to an address: not to another tenant's pod. */
   mayServe?(tenant: string, address: string): boolean;
+  /** Programs services in place of these rules, while it has a component. */
+  component?: ServiceComponent;
   log: Log;
   signal: AbortSignal;
   run?: RunProgram;
@@ -74,6 +78,24 @@ export function startProxy(options: ProxyOptions): RunningProxy {
     const tenant = tenantOf(service);
     return (address: string) => options.mayServe?.(tenant, address) ?? true;
   };
+  const all = [settings, ...(options.secondary ? [options.secondary] : [])];
+  const handover =
+    options.component &&
+    new Handover({
+      component: options.component,
+      keys: () => services.list().map(keyOf),
+      told(key) {
+        const service = services.get(key);
+        if (!service || all.every((own) => ignored(service, own))) return [];
+        const place = { nodeName: settings.nodeName, zone: zone() };
+        return toldOf(service, slices.byIndex(BY_SERVICE, key), place, usableFor(service));
+      },
+      changed() {
+        for (const service of services.list()) for (const loop of loops) loop.touch(keyOf(service));
+      },
+      log,
+      signal,
+    });
   const health = createHealthServers(log);
   const tableLoop = (own: ProxySettings, isFirst: boolean) => {
     const { ip, conntrack } = wordsFor(own.serviceCIDR);
@@ -89,7 +111,7 @@ export function startProxy(options: ProxyOptions): RunningProxy {
         const where = { zone: zone(), usable: service ? usableFor(service) : () => true };
         // Its count is of all families.
         if (isFirst) health.set(key, service && healthCheckOf(service, endpoints, own.nodeName));
-        return service && renderService(service, endpoints, own, where);
+        return service && !handover?.serves ? renderService(service, endpoints, own, where) : undefined;
       },
       async written(updates, before) {
         for (const problem of await forgetUdpFlows(udpChanges(updates, before), conntrack, run))
@@ -100,9 +122,10 @@ export function startProxy(options: ProxyOptions): RunningProxy {
       run,
     });
   };
-  const loops = [settings, ...(options.secondary ? [options.secondary] : [])].map((own, i) => tableLoop(own, i === 0));
+  const loops = all.map((own, i) => tableLoop(own, i === 0));
   const touch = (key: string) => {
     for (const loop of loops) loop.touch(key);
+    handover?.touch(key);
   };
   services.on({
     added: (s) => touch(keyOf(s)),
@@ -132,7 +155,7 @@ export function startProxy(options: ProxyOptions): RunningProxy {
   });
   const stopped = (async () => {
     await Promise.all([services.start(signal), slices.start(signal), nodes.start(signal)]);
-    await runTables(loops, synced);
+    await Promise.all([runTables(loops, synced), handover?.run()]);
     health.close();
   })();
   return {
