@@ -78,7 +78,7 @@ function podOf(i: number): Pod {
 }
 
 /** Everything that is there, and then what is bound. */
-function createApi(): { client: Client; last: Promise<void> } {
+function createApi(): { client: Client; last: Promise<void>; perNode: ReadonlyMap<string, number> } {
   const pods = new Map<string, Pod>();
   for (let i = 0; i < podCount; i++) pods.set(`p-${i}`, podOf(i));
   const nodes = Array.from({ length: nodeCount }, (_, i) => nodeOf(i));
@@ -107,7 +107,9 @@ function createApi(): { client: Client; last: Promise<void> } {
       });
     }
   }
+  const perNode = new Map<string, number>();
   const bind = async (name: string, node: string) => {
+    perNode.set(node, (perNode.get(node) ?? 0) + 1);
     if (count === 0) started = { cpu: process.cpuUsage(), at: performance.now() };
     // As over a connection: nothing is answered within the same turn.
     await new Promise((resolve) => setImmediate(resolve));
@@ -133,18 +135,18 @@ function createApi(): { client: Client; last: Promise<void> } {
     raw: async () => ({ code: 404, body: "" }),
     close: () => undefined,
   } as unknown as Client;
-  return { client, last: bound.promise };
+  return { client, last: bound.promise, perNode };
 }
 
 /** Of the first binding. */
 let started = { cpu: process.cpuUsage(), at: performance.now() };
-const { client, last } = createApi();
+const { client, last, perNode } = createApi();
 const running = await startOurs(client);
 await last;
 const { user, system } = process.cpuUsage(started.cpu);
 const seconds = (performance.now() - started.at) / 1000;
 const memory = Math.round(process.memoryUsage().rss / 2 ** 20);
 process.stdout.write(
-  `${podCount} pods on ${nodeCount} nodes: ${Math.round((user + system) / podCount)} µs of CPU a pod, ${Math.round(podCount / seconds)} pods/s, ${memory} MiB\n`,
+  `${podCount} pods on ${nodeCount} nodes: ${Math.round((user + system) / podCount)} µs of CPU a pod, ${Math.round(podCount / seconds)} pods/s, ${memory} MiB; nodes used ${perNode.size}, most pods on one ${Math.max(...perNode.values())}\n`,
 );
 await running.stop();

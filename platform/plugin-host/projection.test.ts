@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { hasSomething, projector } from "./projection.ts";
+import { hasSomething, projector, textsAt } from "./projection.ts";
 
 const object = {
   metadata: { name: "a", labels: { x: "1" } },
@@ -24,4 +24,11 @@ test("a concern is something that is not empty at a path, also inside lists, or 
   assert.ok(!has({ spec: { a: [], list: [{ when: "Later" }] } }));
   assert.ok(has({ spec: { list: [{ when: "Later" }, { when: "Now" }] } }));
   assert.ok(!hasSomething([])({}));
+});
+
+test("texts at paths are found in lists too, each once", () => {
+  const keys = textsAt(["spec.rules.key", "spec.more.term.key", "spec.none"]);
+  const spec = { rules: [{ key: "zone" }, { key: "host" }, { key: 3 }, {}], more: [{ term: { key: "zone" } }] };
+  assert.deepEqual(keys({ spec }), ["zone", "host"]);
+  assert.deepEqual(keys({}), []);
 });

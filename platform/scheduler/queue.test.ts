@@ -86,3 +86,32 @@ test("what does not help leaves a pod where it is", async (t) => {
   queue.move("other");
   equal(queue.counts().backoff, 1);
 });
+
+test("what looks like another is taken before those between them, and never one of another priority", async (t) => {
+  const queue = setUp(t);
+  queue.put("a1", pod(0, { app: "a" }));
+  queue.put("b1", pod(0, { app: "b" }));
+  queue.put("high", pod(10, { app: "a" }));
+  queue.put("a2", pod(0, { app: "a" }));
+  queue.put("a3", pod(0, { app: "a" }));
+  equal((await queue.take())?.key, "high");
+  const first = (await queue.take())!;
+  equal(first.key, "a1");
+  const like = queue.takeLike(first, () => true)!;
+  equal(like.key, "a2");
+  equal(
+    queue.takeLike(first, () => false),
+    undefined,
+  );
+  queue.giveBack(like);
+  queue.giveBack(first);
+  const order = [await queue.take(), await queue.take(), await queue.take(), await queue.take()];
+  deepEqual(
+    order.map((item) => item?.key),
+    ["a1", "b1", "a2", "a3"],
+  );
+  equal(
+    queue.takeLike(first, () => true),
+    undefined,
+  );
+});

@@ -238,6 +238,22 @@ test("of two gangs for which there is room only once, one is bound whole and the
   await until(async () => (await boundOf(api, other)) === 3);
 });
 
+test("of many gangs that are alike, which are decided about together, each is bound whole or not at all", async (t) => {
+  const api = createFakeApi();
+  for (let i = 0; i < 10; i++) await makeNode(api, `n${i}`, "5");
+  // Room for 50 pods: twelve gangs of four, and half a gang.
+  for (let i = 0; i < 16; i++) for (let j = 0; j < 4; j++) await makeMember(api, `g${i}-${j}`, `g${i}`, 4);
+  await setUp(t, api, withFilter(cpuFilter()));
+  const counts = async () => Promise.all(Array.from({ length: 16 }, (_, i) => boundOf(api, `g${i}-`)));
+  const refused = async () =>
+    (await api.client.list<Pod>(PODS)).items.filter((p) => p.status?.conditions?.[0]?.reason === "Unschedulable");
+  await until(async () => (await refused()).length === 16);
+  deepEqual(
+    (await counts()).toSorted((a, b) => a - b),
+    [0, 0, 0, 0, ...Array(12).fill(4)],
+  );
+});
+
 test("a framework's pods go where it takes room, and only where the filters let them", async (t) => {
   const api = createFakeApi();
   await makeNode(api, "small", "1");
