@@ -38,6 +38,7 @@ import { serviceAccountController } from "./serviceaccount/controller.ts";
 import { serviceAccountTokenController } from "./serviceaccount-token/controller.ts";
 import { statefulSetController } from "./statefulset/controller.ts";
 import { claimProtection, volumeAttributesClassProtection, volumeProtection } from "./storage-protection/controller.ts";
+import { storageVersionMigrator } from "./storage-version-migrator/controller.ts";
 import { taintEvictionController } from "./taint-eviction/controller.ts";
 
 import { ttlAfterFinishedController } from "./ttl-after-finished/controller.ts";
@@ -81,6 +82,7 @@ export const controllers: readonly Controller[] = [
   claimProtection,
   volumeProtection,
   volumeAttributesClassProtection,
+  storageVersionMigrator,
   garbageCollector,
   nodeLifecycleController,
   nodeTTLController,

@@ -5,6 +5,7 @@
 import { existsSync } from "node:fs";
 import { resolve } from "node:path";
 import { FeatureGates } from "#platform/apiserver/features/features.ts";
+import { parseRuntimeConfig } from "#platform/apiserver/features/runtime-config.ts";
 import { messageOf } from "#platform/base/log.ts";
 import { admissionSwitches } from "./admission-options.ts";
 import { UserError } from "./steps.ts";
@@ -29,6 +30,7 @@ export interface ServerOptions {
   enableAdmissionPlugins?: string;
   disableAdmissionPlugins?: string;
   featureGates?: string;
+  runtimeConfig?: string;
   schedulerConfig?: string;
   schedulers?: string;
 }
@@ -68,6 +70,7 @@ export const SERVER_OPTIONS: readonly Option[] = [
   option("enable-admission-plugins", "text", "NAME,…: besides those that are on by default"),
   option("disable-admission-plugins", "text", "NAME,…: of those that are on by default"),
   option("feature-gates", "text", "NAME=true|false,…"),
+  option("runtime-config", "text", "GROUP/VERSION=true|false,… (or api/alpha, api/beta, api/all): what else is served"),
   option("schedulers", "text", "how many schedulers work at once, 1 to 16 (1)"),
   option("scheduler-config", "file", "KubeSchedulerConfiguration: profiles of the scheduler"),
 ];
@@ -110,6 +113,7 @@ export function parseServerOptions(given: (flag: string) => string | undefined):
 
 function checked(flag: string, kind: Option["kind"], value: string): string {
   if (flag === "feature-gates") checkGates(value);
+  if (flag === "runtime-config") checkRuntimeConfig(value);
   if (flag === "schedulers" && !/^([1-9]|1[0-6])$/.test(value))
     throw new UserError(
       `--schedulers takes a whole number from 1 to 16, not "${value}"`,
@@ -128,6 +132,14 @@ function checkAdmission({ enableAdmissionPlugins, disableAdmissionPlugins }: Ser
     admissionSwitches(enableAdmissionPlugins, disableAdmissionPlugins);
   } catch (error) {
     throw new UserError(messageOf(error), "npm run up -- --enable-admission-plugins=NAME,…");
+  }
+}
+
+function checkRuntimeConfig(value: string): void {
+  try {
+    parseRuntimeConfig(value);
+  } catch (error) {
+    throw new UserError(`--runtime-config: ${messageOf(error)}`, "npm run up -- --runtime-config=api/beta=true");
   }
 }
 

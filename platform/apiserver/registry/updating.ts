@@ -119,7 +119,7 @@ export class Updating {
     for (const warning of view ? [] : (strategy.warnings?.(next, old) ?? [])) context.warn(warning);
     if (!request.reviewed) await this.#pipeline.validateAdmission(context, entry, { ...admitted, object: next });
     if (isReleased(entry, next)) return await this.#release(context, entry, key, stored, next, old, options);
-    if (unchanged(next, old) && !this.#pipeline.store.isStale?.(stored))
+    if (unchanged(next, old) && !this.#pipeline.store.isStale?.(stored) && isInStorageVersion(entry, stored))
       return { written: { document: stored.document, revision: stored.revision, created: false } };
     const effects = await this.#pipeline.effects(context, entry, {
       operation: "update",
@@ -238,3 +238,12 @@ export class Updating {
 
 export const notFoundResource = (): StatusError =>
   new StatusError(404, "NotFound", "the server could not find the requested resource", {});
+
+/** What is stored in a version that is no longer the stored one is written anew, though nothing of it changed. */
+function isInStorageVersion({ own, strategy }: ResourceEntry, { document }: StoredObject): boolean {
+  const { storage } = strategy;
+  // Built-in kinds have one stored version.
+  if (!own || !storage) return true;
+  const { apiVersion } = JSON.parse(document) as { apiVersion?: string };
+  return apiVersion === `${storage.group}/${storage.version}`;
+}

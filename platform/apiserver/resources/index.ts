@@ -29,6 +29,7 @@ import { namespaceStrategy } from "./core/namespaces/strategy.ts";
 import { nodeStrategy } from "./core/nodes/strategy.ts";
 import { persistentVolumeClaimStrategy } from "./core/persistentvolumeclaims/strategy.ts";
 import { persistentVolumeStrategy } from "./core/persistentvolumes/strategy.ts";
+import { keepingGroups } from "./core/pods/scheduling-groups.ts";
 import { podStrategy } from "./core/pods/strategy.ts";
 import { podTemplateStrategy } from "./core/podtemplates/strategy.ts";
 import { replicationControllerStrategy } from "./core/replicationcontrollers/strategy.ts";
@@ -48,9 +49,11 @@ import { bindingStrategy, roleStrategy } from "./rbac/strategies.ts";
 import { deviceClassStrategy, resourceClaimStrategy, resourceClaimTemplateStrategy } from "./resource/claims.ts";
 import { resourceSliceStrategy } from "./resource/slices.ts";
 import { priorityClassStrategy } from "./scheduling/priorityclasses/strategy.ts";
+import { podGroupStrategy, workloadStrategy } from "./scheduling/workloads.ts";
 import { storageClassStrategy, volumeAttributesClassStrategy } from "./storage/classes.ts";
 import { csiDriverStrategy, csiNodeStrategy, csiStorageCapacityStrategy } from "./storage/csi.ts";
 import { volumeAttachmentStrategy } from "./storage/volumeattachments.ts";
+import { storageVersionMigrationStrategy } from "./storagemigration/migrations.ts";
 
 export interface ResourceConfig extends ParamReaders {
   /** One range, or one of each family, the default family's first. */
@@ -59,6 +62,8 @@ export interface ResourceConfig extends ParamReaders {
   tokens: TokenReviewer;
   rbac: Rbac;
   tenants: TenantMaker;
+  /** Pods may name the group that they are scheduled with. */
+  schedulingGroups: boolean;
 }
 
 type StrategyMaker = (facts: ResourceFacts) => Strategy;
@@ -126,16 +131,22 @@ function makers(c: ResourceConfig): Record<string, StrategyMaker> {
     "resourceclaimtemplates.resource.k8s.io": resourceClaimTemplateStrategy,
     "resourceslices.resource.k8s.io": resourceSliceStrategy,
     "priorityclasses.scheduling.k8s.io": priorityClassStrategy,
+    "podgroups.scheduling.k8s.io": podGroupStrategy,
+    "workloads.scheduling.k8s.io": workloadStrategy,
     "csidrivers.storage.k8s.io": csiDriverStrategy,
     "csinodes.storage.k8s.io": csiNodeStrategy,
     "csistoragecapacities.storage.k8s.io": csiStorageCapacityStrategy,
     "storageclasses.storage.k8s.io": storageClassStrategy,
     "volumeattachments.storage.k8s.io": volumeAttachmentStrategy,
     "volumeattributesclasses.storage.k8s.io": volumeAttributesClassStrategy,
+    "storageversionmigrations.storagemigration.k8s.io": storageVersionMigrationStrategy,
   };
 }
 
 export function strategies(config: ResourceConfig): (facts: ResourceFacts) => Strategy {
   const own = makers(config);
-  return (facts) => (own[groupResource(facts.group, facts.resource)] ?? plainStrategy)(facts);
+  return (facts) => {
+    const strategy = (own[groupResource(facts.group, facts.resource)] ?? plainStrategy)(facts);
+    return config.schedulingGroups ? keepingGroups(facts.group, facts.resource, strategy) : strategy;
+  };
 }

@@ -20,6 +20,7 @@ import { FlowConditions } from "#platform/apiserver/fairness/conditions.ts";
 import { keepFlowDefaults } from "#platform/apiserver/fairness/defaults.ts";
 import { Fairness } from "#platform/apiserver/fairness/fairness.ts";
 import { FeatureGates } from "#platform/apiserver/features/features.ts";
+import { enabledResources, parseRuntimeConfig } from "#platform/apiserver/features/runtime-config.ts";
 import { leaseCheck } from "#platform/apiserver/http/components.ts";
 import type { Exchange } from "#platform/apiserver/http/exchange.ts";
 import { StartSteps } from "#platform/apiserver/http/start-steps.ts";
@@ -49,6 +50,7 @@ import { rangeFamily } from "#platform/rules/ranges.ts";
 import { ROOT_TENANT } from "#platform/store/port.ts";
 import type { TenantDirectory } from "#platform/store/tenants.ts";
 import { resources } from "#sdk/api/facts.ts";
+import type { ResourceFacts } from "#sdk/api/schema.ts";
 import { unavailable } from "#sdk/api/status.ts";
 import { createClient } from "#sdk/client/client.ts";
 import { loadKubeconfig } from "#sdk/client/kubeconfig.ts";
@@ -87,9 +89,15 @@ function advertised(config: Config): ApiAddress {
   };
 }
 
-function documents(address: string, clock: Clock, custom: CustomResources, aggregation: Aggregation) {
+function documents(
+  address: string,
+  clock: Clock,
+  builtIn: readonly ResourceFacts[],
+  custom: CustomResources,
+  aggregation: Aggregation,
+) {
   return ({ info, request, query, scope }: Exchange) => {
-    const own = custom.served(scope, resources());
+    const own = custom.served(scope, builtIn);
     const headers = { accept: request.headers.accept, ifNoneMatch: request.headers["if-none-match"] };
     const { path } = info;
     if (!path.startsWith("/openapi/")) {
@@ -168,6 +176,7 @@ export const start: StartRole = async ({ config, log }) => {
   const { pki } = paths(config.dataDir);
   const pem = (name: string) => readFileSync(join(pki, name), "utf8");
   const { server: serverOptions = {} } = config;
+  const features = new FeatureGates(serverOptions.featureGates);
   const encryption = serverOptions.encryptionProviderConfig;
   const opened = createStore({ databaseUrl: config.databaseUrl, log, clock, ...(encryption ? { encryption } : {}) });
   const { store, tenants } = opened;
@@ -256,8 +265,10 @@ export const start: StartRole = async ({ config, log }) => {
     store,
     paramKinds: (tenant, kind) => catalogParamKinds(() => catalog)(tenant, kind),
     tenants: maker,
+    schedulingGroups: features.enabled("GenericWorkload"),
   });
-  const catalog = new Catalog(resources(), strategyFor);
+  const builtIn = [...resources(), ...enabledResources(parseRuntimeConfig(serverOptions.runtimeConfig), features)];
+  const catalog = new Catalog(builtIn, strategyFor);
   const webhooks = createWebhookClient({ resolve: serviceResolver(store), mayDial });
   const custom = new CustomResources({ store, tenants, registry: () => registry, webhooks, log, clock });
   catalog.own = custom;
@@ -328,7 +339,7 @@ export const start: StartRole = async ({ config, log }) => {
     }),
     fairness,
     aggregation,
-    features: new FeatureGates(serverOptions.featureGates),
+    features,
     ...(audit ? { audit } : {}),
     components: [
       { name: "controller-manager", check: leaseCheck(store, LOOPS_LEASE, () => clock.now()) },
@@ -348,7 +359,7 @@ export const start: StartRole = async ({ config, log }) => {
     exposition: () => expositionText([...opened.metrics(), ...pluginMetrics(plugins.objects())]),
     pluginPanels: createPanels(plugins.host),
     pluginLog: (tenant, plugin, request) => readPluginLog(pluginLogDirectory(config), tenant, plugin, request),
-    documents: documents(where, clock, custom, aggregation),
+    documents: documents(where, clock, builtIn, custom, aggregation),
     fixed: issuerDocuments(keys, where),
     log,
     clock,

@@ -1,0 +1,122 @@
+/**
+ * Workloads and PodGroups (scheduling.k8s.io/v1alpha2, KEP-4671), served where GenericWorkload is on. Fields of features that are not built (topology
+ * constraints, groups' claims, preemption of groups) are dropped, as upstream drops those of features that are off.
+ */
+import type { PodGroup, PodGroupSchedulingPolicy, PodGroupTemplate, Workload } from "#sdk/api/generated/types.ts";
+import { isDNS1123Label, isDNS1123Subdomain } from "#sdk/api/names.ts";
+import type { ResourceFacts } from "#sdk/api/schema.ts";
+import { type Causes, duplicate, invalidValue, required, tooMany } from "../../registry/causes.ts";
+import { genericStrategy, statusView } from "../../registry/generic.ts";
+import type { Strategy } from "../../registry/strategy.ts";
+import { as } from "../as.ts";
+import { each, same } from "../checks.ts";
+import { validateConditions } from "../conditions.ts";
+
+const TEMPLATES_MAX = 8;
+const NOT_BUILT = [
+  "schedulingConstraints",
+  "resourceClaims",
+  "disruptionMode",
+  "priorityClassName",
+  "priority",
+] as const satisfies readonly (keyof PodGroupTemplate)[];
+
+function dropNotBuilt(spec: Partial<PodGroupTemplate> | undefined): void {
+  for (const field of NOT_BUILT) if (spec) delete spec[field];
+}
+
+function validatePolicy(policy: PodGroupSchedulingPolicy | undefined, at: string): Causes {
+  const { basic, gang } = policy ?? {};
+  const set = [basic ? "`basic`" : [], gang ? "`gang`" : []].flat();
+  if (set.length === 0) return [invalidValue(at, "", "must specify one of: `basic`, `gang`")];
+  if (set.length > 1) {
+    return [invalidValue(at, `{${set.join(", ")}}`, "must specify exactly one of: `basic`, `gang`")];
+  }
+  if (!gang || (gang.minCount ?? 0) >= 1) return [];
+  const field = `${at}.gang.minCount`;
+  return gang.minCount ? [invalidValue(field, gang.minCount, "must be greater than or equal to 1")] : [required(field)];
+}
+
+const immutable = (next: unknown, old: unknown, field: string): Causes =>
+  same(next, old) ? [] : [invalidValue(field, next, "field is immutable")];
+
+function validateReference({ spec }: Workload): Causes {
+  const { controllerRef } = spec ?? {};
+  if (!controllerRef) return [];
+  const { apiGroup, kind, name } = controllerRef;
+  const at = "spec.controllerRef";
+  return [
+    ...(apiGroup ? each(isDNS1123Subdomain(apiGroup), `${at}.apiGroup`, apiGroup) : []),
+    ...(kind ? [] : [required(`${at}.kind`)]),
+    ...(name ? [] : [required(`${at}.name`)]),
+  ];
+}
+
+function validateTemplates({ spec }: Workload): Causes {
+  const templates = spec?.podGroupTemplates ?? [];
+  const at = "spec.podGroupTemplates";
+  if (templates.length === 0) return [required(at)];
+  if (templates.length > TEMPLATES_MAX) return [tooMany(at, templates.length, TEMPLATES_MAX)];
+  return templates.flatMap(({ name, schedulingPolicy }, i) => [
+    ...(name ? each(isDNS1123Label(name), `${at}[${i}].name`, name) : [required(`${at}[${i}].name`)]),
+    ...(templates.findIndex((other) => other.name === name) < i ? [duplicate(`${at}[${i}]`, { name })] : []),
+    ...validatePolicy(schedulingPolicy, `${at}[${i}].schedulingPolicy`),
+  ]);
+}
+
+export const workloadStrategy = (facts: ResourceFacts): Strategy =>
+  genericStrategy(facts, {
+    validateName: (name) => isDNS1123Subdomain(name),
+    prepareForCreate: (object) => as<Workload>(object).spec?.podGroupTemplates?.forEach(dropNotBuilt),
+    prepareForUpdate: (next) => as<Workload>(next).spec?.podGroupTemplates?.forEach(dropNotBuilt),
+    validate: (object) => [...validateReference(as<Workload>(object)), ...validateTemplates(as<Workload>(object))],
+    validateUpdate(next, old) {
+      const [after, before] = [as<Workload>(next).spec, as<Workload>(old).spec];
+      // Who controls it may be told later, once.
+      return [
+        ...(before?.controllerRef ? immutable(after?.controllerRef, before.controllerRef, "spec.controllerRef") : []),
+        ...immutable(after?.podGroupTemplates, before?.podGroupTemplates, "spec.podGroupTemplates"),
+      ];
+    },
+  });
+
+function validateGroup({ spec }: PodGroup): Causes {
+  const at = "spec.podGroupTemplateRef";
+  const { workload } = spec?.podGroupTemplateRef ?? {};
+  const { workloadName, podGroupTemplateName } = workload ?? {};
+  const reference: Causes = [];
+  if (spec?.podGroupTemplateRef && !workload) {
+    reference.push(invalidValue(at, "", "must specify one of: `workload`"));
+  } else if (workload) {
+    reference.push(
+      ...(workloadName
+        ? each(isDNS1123Subdomain(workloadName), `${at}.workload.workloadName`, workloadName)
+        : [required(`${at}.workload.workloadName`)]),
+      ...(podGroupTemplateName
+        ? each(isDNS1123Label(podGroupTemplateName), `${at}.workload.podGroupTemplateName`, podGroupTemplateName)
+        : [required(`${at}.workload.podGroupTemplateName`)]),
+    );
+  }
+  return [...reference, ...validatePolicy(spec?.schedulingPolicy, "spec.schedulingPolicy")];
+}
+
+export const podGroupStrategy = (facts: ResourceFacts): Strategy =>
+  genericStrategy(facts, {
+    validateName: (name) => isDNS1123Subdomain(name),
+    prepareForCreate: (object) => dropNotBuilt(as<PodGroup>(object).spec),
+    prepareForUpdate: (next) => dropNotBuilt(as<PodGroup>(next).spec),
+    validate: (object) => validateGroup(as<PodGroup>(object)),
+    validateUpdate(next, old) {
+      const [after, before] = [as<PodGroup>(next).spec, as<PodGroup>(old).spec];
+      return [
+        ...immutable(after?.podGroupTemplateRef, before?.podGroupTemplateRef, "spec.podGroupTemplateRef"),
+        ...immutable(after?.schedulingPolicy, before?.schedulingPolicy, "spec.schedulingPolicy"),
+      ];
+    },
+    views: {
+      status: {
+        ...statusView,
+        validateUpdate: (next) => validateConditions(as<PodGroup>(next).status?.conditions, "status.conditions"),
+      },
+    },
+  });

@@ -1,0 +1,219 @@
+/** Group versions that are off until `--runtime-config` and feature gates ask for them: the Workload API and storage version migrations. */
+import assert from "node:assert/strict";
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { after, before, describe, it } from "node:test";
+import { freePort, type TestDatabase, withTestDatabase } from "#db/testing.ts";
+import { silentLog } from "#platform/base/log.ts";
+import { runControllers } from "#platform/controllers/run.ts";
+import { storageVersionMigrator } from "#platform/controllers/storage-version-migrator/controller.ts";
+import { noPlugins } from "#platform/scheduler/framework.ts";
+import { type Scheduler, startScheduler } from "#platform/scheduler/scheduler.ts";
+import type {
+  CustomResourceDefinition,
+  Deployment,
+  Pod,
+  PodGroup,
+  StorageVersionMigration,
+} from "#sdk/api/generated/types.ts";
+import type { KubeObject } from "#sdk/api/object.ts";
+import { isReason } from "#sdk/api/status.ts";
+import { createClient } from "#sdk/client/client.ts";
+import { loadKubeconfig } from "#sdk/client/kubeconfig.ts";
+import type { Client } from "#sdk/client/port.ts";
+import { until } from "#sdk/testing/until.ts";
+import { type Config, paths } from "../config.ts";
+import { ensurePki } from "../pki.ts";
+import type { RunningRole } from "../role.ts";
+import { start as startApiserver } from "./apiserver.ts";
+
+const core = (resource: string) => ({ group: "", version: "v1", resource });
+const PODS = core("pods");
+const DEPLOYMENTS = { group: "apps", version: "v1", resource: "deployments" };
+const scheduling = (resource: string) => ({ group: "scheduling.k8s.io", version: "v1alpha2", resource });
+const [GROUPS, WORKLOADS] = [scheduling("podgroups"), scheduling("workloads")];
+const MIGRATIONS = { group: "storagemigration.k8s.io", version: "v1beta1", resource: "storageversionmigrations" };
+const DEFINITIONS = { group: "apiextensions.k8s.io", version: "v1", resource: "customresourcedefinitions" };
+
+describe("what is off until it is asked for", () => {
+  let db: TestDatabase;
+  let dataDir: string;
+  let client: Client;
+  let loops: Client;
+  let server: RunningRole;
+  let scheduler: Scheduler;
+  let looping: Promise<void>;
+  const stop = new AbortController();
+
+  const create = <T extends KubeObject>(
+    resource: { group: string; version: string; resource: string },
+    kind: string,
+    object: object,
+  ) =>
+    client.create<T>(resource, {
+      apiVersion: resource.group ? `${resource.group}/${resource.version}` : "v1",
+      kind,
+      ...object,
+    } as unknown as T);
+
+  before(async () => {
+    db = await withTestDatabase();
+    dataDir = mkdtempSync(join(tmpdir(), "capstan-optional-"));
+    const config: Config = {
+      dataDir,
+      api: { host: "127.0.0.1", port: await freePort() },
+      console: { host: "127.0.0.1", port: 0 },
+      databaseUrl: db.url,
+      serviceCIDR: "10.96.0.0/16",
+      podCIDR: "10.244.0.0/16",
+      dns: { domain: "cluster.local", address: "10.96.0.10" },
+      engine: "jco",
+      nodes: [],
+      instance: "test",
+      server: { runtimeConfig: "api/alpha=true,api/beta=true", featureGates: "GenericWorkload=true" },
+    };
+    await ensurePki(config);
+    server = await startApiserver({ config, log: silentLog });
+    await server.ready;
+    client = createClient(loadKubeconfig(paths(dataDir).kubeconfig));
+    loops = createClient(loadKubeconfig(paths(dataDir).roleKubeconfig("controllers")));
+    const { signal } = stop;
+    looping = runControllers([storageVersionMigrator], {
+      client: loops,
+      log: silentLog,
+      signal,
+      rootCA: "",
+      serviceCIDRs: [],
+      podCIDRs: [],
+      authorityOf: async () => undefined,
+      accountToken: async () => undefined,
+    });
+    await create(core("serviceaccounts"), "ServiceAccount", { metadata: { name: "default", namespace: "default" } });
+    const status = { allocatable: { cpu: "8", memory: "8Gi", pods: "110" } };
+    await create(core("nodes"), "Node", { metadata: { name: "n1" }, status });
+    const queue = { firstBackoffMs: 10, lastBackoffMs: 100 };
+    scheduler = startScheduler({ client, plugins: noPlugins, log: silentLog, signal, queue });
+    await scheduler.ready;
+  });
+  after(async () => {
+    stop.abort();
+    await scheduler?.done;
+    await looping;
+    client?.close();
+    loops?.close();
+    await server?.stop();
+    await db?.remove();
+    if (dataDir) rmSync(dataDir, { recursive: true });
+  });
+
+  it("is in discovery and in OpenAPI beside what always is", async () => {
+    const { body } = await client.raw("GET", "/apis/scheduling.k8s.io");
+    const { versions, preferredVersion } = JSON.parse(body) as {
+      versions: { version: string }[];
+      preferredVersion: { version: string };
+    };
+    assert.deepEqual([versions.map(({ version }) => version), preferredVersion.version], [["v1", "v1alpha2"], "v1"]);
+    const document = await client.raw("GET", "/openapi/v3/apis/storagemigration.k8s.io/v1beta1");
+    assert.ok(document.body.includes("io.k8s.api.storagemigration.v1beta1.StorageVersionMigration"));
+  });
+
+  it("lets Workloads and PodGroups say how pods are scheduled, and refuses what says nothing", async () => {
+    const metadata = { name: "training", namespace: "default" };
+    const template = { name: "workers", schedulingPolicy: { gang: { minCount: 2 } }, priority: 5 };
+    const made = await create(WORKLOADS, "Workload", { metadata, spec: { podGroupTemplates: [template] } });
+    const { priority: _, ...kept } = template;
+    const templates = [{ ...kept, schedulingConstraints: null }];
+    assert.deepEqual((made as unknown as { spec: object }).spec, { podGroupTemplates: templates });
+    const refused = (spec: object) =>
+      create(GROUPS, "PodGroup", { metadata: { name: "x", namespace: "default" }, spec });
+    await assert.rejects(refused({ schedulingPolicy: {} }), (error) => isReason(error, "Invalid"));
+    await assert.rejects(refused({ schedulingPolicy: { gang: { minCount: 0 } } }), (e) => isReason(e, "Invalid"));
+    await assert.rejects(
+      client.update(WORKLOADS, { ...made, spec: { podGroupTemplates: [] } } as KubeObject),
+      (error) => isReason(error, "Invalid"),
+    );
+  });
+
+  it("binds a group's pods when enough of them are there; templates keep the group's name", async () => {
+    const spec = { schedulingPolicy: { gang: { minCount: 3 } } };
+    await create<PodGroup>(GROUPS, "PodGroup", { metadata: { name: "workers", namespace: "default" }, spec });
+    const schedulingGroup = { podGroupName: "workers" };
+    const containers = [{ name: "c", image: "x" }];
+    const member = (name: string) =>
+      create<Pod>(PODS, "Pod", { metadata: { name, namespace: "default" }, spec: { containers, schedulingGroup } });
+    const isBound = async (name: string) =>
+      (await client.get<Pod>(PODS, { namespace: "default", name })).spec?.nodeName !== undefined;
+    assert.deepEqual((await member("w0")).spec?.schedulingGroup, schedulingGroup);
+    await member("w1");
+    await create<Pod>(PODS, "Pod", { metadata: { name: "alone", namespace: "default" }, spec: { containers } });
+    await until(() => isBound("alone"));
+    assert.deepEqual([await isBound("w0"), await isBound("w1")], [false, false]);
+    await member("w2");
+    for (const name of ["w0", "w1", "w2"]) await until(() => isBound(name));
+    const labels = { app: "a" };
+    const template = { metadata: { labels }, spec: { containers, schedulingGroup } };
+    const deployment = await create<Deployment>(DEPLOYMENTS, "Deployment", {
+      metadata: { name: "d", namespace: "default" },
+      spec: { selector: { matchLabels: labels }, template },
+    });
+    assert.deepEqual(deployment.spec?.template?.spec?.schedulingGroup, schedulingGroup);
+  });
+
+  const migration = (name: string) => client.get<StorageVersionMigration>(MIGRATIONS, { name });
+  const migrate = (name: string, group: string, resource: string) =>
+    create(MIGRATIONS, "StorageVersionMigration", { metadata: { name }, spec: { resource: { group, resource } } });
+  const conditions = async (name: string) =>
+    Object.fromEntries((await migration(name)).status?.conditions?.map(({ type, status }) => [type, status]) ?? []);
+
+  it("writes all objects of a resource anew, one migration after the other", async () => {
+    for (const name of ["first", "second"]) await migrate(name, "", "configmaps");
+    for (const name of ["first", "second"]) {
+      await until(async () => (await conditions(name))["Running"] === "False");
+      assert.deepEqual(await conditions(name), { Running: "False", Succeeded: "True" });
+      assert.match((await migration(name)).status?.resourceVersion ?? "", /^[1-9]\d*$/);
+    }
+  });
+
+  it("leaves a custom resource with one stored version", async () => {
+    const version = (name: string, storage: boolean) => ({
+      name,
+      storage,
+      served: true,
+      schema: { openAPIV3Schema: { type: "object", "x-kubernetes-preserve-unknown-fields": true } },
+    });
+    const names = { plural: "things", singular: "thing", kind: "Thing", listKind: "ThingList" };
+    const name = "things.example.com";
+    const spec = {
+      group: "example.com",
+      scope: "Namespaced",
+      names,
+      versions: [version("v1", true), version("v2", false)],
+    };
+    await create(DEFINITIONS, "CustomResourceDefinition", { metadata: { name }, spec });
+    const definition = () => client.get<CustomResourceDefinition>(DEFINITIONS, { name });
+    const things = { group: "example.com", version: "v2", resource: "things" };
+    const thing = { metadata: { name: "t", namespace: "default" } };
+    await until(async () => (await client.raw("GET", "/apis/example.com/v2")).code === 200);
+    await create(things, "Thing", thing);
+    const versions = [version("v1", false), version("v2", true)];
+    await client.patch(DEFINITIONS, { name }, { type: "merge", body: { spec: { versions } } });
+    await until(async () => (await definition()).status?.storedVersions?.length === 2);
+    const before = await client.get(things, { namespace: "default", name: "t" });
+    await migrate("things", "example.com", "things");
+    await until(async () => (await conditions("things"))["Running"] === "False");
+    assert.deepEqual(await conditions("things"), { Running: "False", Succeeded: "True" });
+    const { status } = await definition();
+    assert.deepEqual(status?.storedVersions, ["v2"]);
+    assert.equal(status?.conditions?.find(({ type }) => type === "StorageMigrating")?.reason, "MigrationSucceeded");
+    const now = await client.get(things, { namespace: "default", name: "t" });
+    assert.notEqual(now.metadata.resourceVersion, before.metadata.resourceVersion);
+  });
+
+  it("says why what cannot be migrated is not", async () => {
+    await migrate("reviews", "authentication.k8s.io", "tokenreviews");
+    await until(async () => (await conditions("reviews"))["Failed"] === "True");
+    const failed = (await migration("reviews")).status?.conditions?.find(({ type }) => type === "Failed");
+    assert.match(failed?.message ?? "", /does not support discovery operations/);
+  });
+});
