@@ -74,9 +74,12 @@ const SMOOTHING = 0.1;
 export interface Asker {
   /** Brings a plugin's table up to date: one that is new, or failed to follow, gets everything. */
   sync(plugin: NodePlugin): Promise<void>;
-  /** Those for the nodes named are known. */
-  verdicts(plugin: FilterPlugin, pod: PodClass, nodes: readonly number[]): Promise<Answers>;
-  scores(plugin: ScorePlugin, pod: PodClass, nodes: readonly number[]): Promise<Answers>;
+  /**
+   * Those for the nodes named are known. `since`: of a plugin that says itself what has changed, an answer of this position of the table
+   * or later is good enough.
+   */
+  verdicts(plugin: FilterPlugin, pod: PodClass, nodes: readonly number[], since?: number): Promise<Answers>;
+  scores(plugin: ScorePlugin, pod: PodClass, nodes: readonly number[], since?: number): Promise<Answers>;
   power(plugin: NodePlugin): Power;
   /** Answers that were asked for, and those that were there, in nodes. */
   readonly counts: { asked: number; cached: number; calls: number };
@@ -129,11 +132,14 @@ export function createAsker(table: SchedulerTable): Asker {
   const update = async <C extends VerdictChanges | ScoreChanges>(
     plugin: NodePlugin,
     answers: Answers,
+    since: number | undefined,
     ask: () => Promise<C>,
     valuesOf: (changes: C) => ArrayLike<number>,
   ): Promise<void> => {
     const position = table.position();
     const before = answers.position;
+    const isWide = answers.values.length >= table.capacity();
+    if (plugin.scope === "cluster" && since !== undefined && before >= since && isWide) return;
     answers.follow(table, plugin.scope);
     if (plugin.scope !== "cluster" || before === position) return;
     // Until the answer is here nothing is known; it may never come.
@@ -152,12 +158,13 @@ export function createAsker(table: SchedulerTable): Asker {
     sync,
     counts,
     power: (plugin) => knownOf(plugin).power,
-    async verdicts(plugin, pod, nodes) {
+    async verdicts(plugin, pod, nodes, since) {
       const state = knownOf(plugin);
       const answers = recent(state.verdicts, classKey(pod));
       await update(
         plugin,
         answers,
+        since,
         () => plugin.updateVerdicts(pod),
         ({ whole, codes, outcomes }) => {
           if (whole) answers.outcomes = [];
@@ -179,11 +186,12 @@ export function createAsker(table: SchedulerTable): Asker {
       }
       return answers;
     },
-    async scores(plugin, pod, nodes) {
+    async scores(plugin, pod, nodes, since) {
       const answers = recent(knownOf(plugin).scores, classKey(pod));
       await update(
         plugin,
         answers,
+        since,
         () => plugin.updateScores(pod),
         ({ scores }) => scores,
       );

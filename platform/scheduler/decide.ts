@@ -39,6 +39,8 @@ export interface Question {
 export interface Asked<P extends NodePlugin> {
   plugin: P;
   pod: PodClass;
+  /** By what this one wants such pods kept apart. */
+  apart: readonly string[] | undefined;
 }
 
 export interface Wanted {
@@ -46,6 +48,8 @@ export interface Wanted {
   count: number;
   /** Nodes that are not to be looked at: they have just got such a pod, and were not asked about since. */
   except?: ReadonlySet<number>;
+  /** With `except`, the table's position before these pods were placed: a plugin for which they changed those nodes only need not be asked again. */
+  since?: number | undefined;
 }
 
 /** As many nodes as were wanted or fewer, each another and apart, in no order. */
@@ -78,14 +82,14 @@ export function questionOf(
   plugins: SchedulingPlugins,
   table: SchedulerTable,
 ): Question {
-  const classes = new Map<NodePlugin, PodClass>();
+  const classes = new Map<NodePlugin, Omit<Asked<NodePlugin>, "plugin">>();
   const asked = <P extends NodePlugin>(plugin: P): Asked<P> => {
-    let pod = classes.get(plugin);
-    if (!pod) {
-      pod = { ...demand, view: plugin.view(facts) };
-      classes.set(plugin, pod);
+    let known = classes.get(plugin);
+    if (!known) {
+      known = { pod: { ...demand, view: plugin.view(facts) }, apart: plugin.apart(facts) };
+      classes.set(plugin, known);
     }
-    return { plugin, pod };
+    return { plugin, ...known };
   };
   const filters = plugins.filters(facts.tenant).filter(({ filterConcern }) => concerns(filterConcern, facts, table));
   const scores = plugins.scores(facts.tenant).filter(({ scoreConcern }) => concerns(scoreConcern, facts, table));
@@ -93,21 +97,20 @@ export function questionOf(
     filters: filters.map(asked).sort((a, b) => a.plugin.order - b.plugin.order),
     scores: scores.map((plugin) => ({ ...asked(plugin), weight: plugins.weightOf?.(plugin) ?? plugin.weight })),
     signature: "",
-    apart: apartOf([...classes.keys()], facts),
+    apart: together([...classes.values()]),
   };
-  const parts = [...classes].map(([{ name }, pod]) => `${name} ${classKey(pod)}`);
+  const parts = [...classes].map(([{ name }, { pod }]) => `${name} ${classKey(pod)}`);
   const { apart = ["alone"] } = question;
   question.signature = `${[...filters, ...scores].map(({ name }) => name)} ${apart}\n${parts.join("\n")}`;
   return question;
 }
 
 /** What all of them want kept apart; undefined where one wants the pod alone. */
-function apartOf(plugins: readonly NodePlugin[], facts: PodFacts): readonly string[] | undefined {
+function together(all: readonly Pick<Asked<NodePlugin>, "apart">[]): readonly string[] | undefined {
   const keys = new Set<string>();
-  for (const plugin of plugins) {
-    const own = plugin.apart(facts);
-    if (!own) return undefined;
-    for (const key of own) keys.add(key);
+  for (const { apart } of all) {
+    if (!apart) return undefined;
+    for (const key of apart) keys.add(key);
   }
   return [...keys];
 }
@@ -159,11 +162,21 @@ export function createSearch(
     return filters.toSorted((a, b) => price(a) - price(b));
   };
 
-  const passing = async (filters: readonly Asked<FilterPlugin>[], nodes: readonly number[]): Promise<number[]> => {
+  /** Every domain is one node, and the nodes that changed are not looked at: what the plugin said of the others still holds. */
+  const holding = ({ apart }: Asked<NodePlugin>, since: number | undefined): number | undefined =>
+    apart?.every(table.isUnique) ? since : undefined;
+
+  const passing = async (
+    filters: readonly Asked<FilterPlugin>[],
+    nodes: readonly number[],
+    since: number | undefined,
+  ): Promise<number[]> => {
     let left: readonly number[] = nodes;
-    for (const [i, { plugin, pod }] of filters.entries()) {
+    for (const [i, asking] of filters.entries()) {
       if (left.length === 0) break;
-      const { values } = await asker.verdicts(plugin, pod, options.shortCircuit ? left : nodes);
+      const { plugin, pod } = asking;
+      const shown = options.shortCircuit ? left : nodes;
+      const { values } = await asker.verdicts(plugin, pod, shown, holding(asking, since));
       const asked = left.length;
       left = left.filter((id) => values[id] === 0);
       if (options.shortCircuit) counts.shortCircuited += (asked - left.length) * (filters.length - i - 1);
@@ -194,7 +207,7 @@ export function createSearch(
     return { failures, until: eventsFor(refusing) };
   };
 
-  const find = async (question: Question, except: ReadonlySet<number> | undefined): Promise<number[]> => {
+  const find = async (question: Question, { except, since }: Wanted): Promise<number[]> => {
     const ids = table.ids();
     const enough = enoughNodes(ids.length, options.percentageOfNodesToScore);
     const filters = inOrder(question.filters);
@@ -207,7 +220,7 @@ export function createSearch(
         const id = ids[(start + examined + i) % ids.length]!;
         if (!except?.has(id)) chunk.push(id);
       }
-      for (const id of await passing(filters, chunk)) feasible.push(id);
+      for (const id of await passing(filters, chunk, since)) feasible.push(id);
       examined += size;
     }
     start = ids.length > 0 ? (start + examined) % ids.length : 0;
@@ -216,11 +229,12 @@ export function createSearch(
     return feasible;
   };
 
-  const rate = async (scores: Question["scores"], nodes: readonly number[]) => {
+  const rate = async (scores: Question["scores"], nodes: readonly number[], since: number | undefined) => {
     const totals = new Float64Array(nodes.length);
     const parts: [name: string, scores: ArrayLike<number>][] = [];
-    for (const { plugin, pod, weight } of scores) {
-      const { values } = await asker.scores(plugin, pod, nodes);
+    for (const asking of scores) {
+      const { plugin, pod, weight } = asking;
+      const { values } = await asker.scores(plugin, pod, nodes, holding(asking, since));
       const own = new Float64Array(nodes.length);
       for (let i = 0; i < own.length; i++) own[i] = values[nodes[i]!]!;
       const scaled =
@@ -247,14 +261,15 @@ export function createSearch(
 
   return {
     counts,
-    async decide(question, { count, except }) {
-      const feasible = await find(question, except);
+    async decide(question, wanted) {
+      const { count, except, since } = wanted;
+      const feasible = await find(question, wanted);
       if (feasible.length === 0) {
         if (except && except.size > 0) return { nodes: [], top: 0, considered: 0, byPlugin: {} };
         return await explain(question.filters, table.ids());
       }
       if (feasible.length === 1) return { nodes: feasible, top: 0, considered: 1, byPlugin: {} };
-      const { totals, parts } = await rate(question.scores, feasible);
+      const { totals, parts } = await rate(question.scores, feasible, since);
       let top = Number.NEGATIVE_INFINITY;
       for (const total of totals) if (total > top) top = total;
       const best: number[] = [];

@@ -68,6 +68,8 @@ export interface SchedulerTable extends NodeTable {
   nameOf(id: number): string;
   /** A label of the node. */
   labelOf(id: number, key: string): string | undefined;
+  /** No two nodes have the same value of this label. */
+  isUnique(key: string): boolean;
   /** Nodes with what of their allocatable nobody has asked for. */
   free(): Iterable<{ node: Node; free: Amounts }>;
   /** No id is or was greater than or equal to this. */
@@ -94,6 +96,8 @@ export function createNodeTable(facts: (pod: Pod) => PodFacts = (pod) => factsOf
   const places = new Map<string, Place>();
   const counts = new Map<(pod: PodFacts) => boolean, number>();
   let order: number[] | undefined;
+  /** By the label's key, as it was found since a node changed. */
+  const unique = new Map<string, boolean>();
   let capacity = 0;
   /** id * 2, and one more where the object changed. */
   let log: number[] = [];
@@ -101,6 +105,7 @@ export function createNodeTable(facts: (pod: Pod) => PodFacts = (pod) => factsOf
 
   const record = (id: number, object: boolean) => {
     log.push(id * 2 + (object ? 1 : 0));
+    if (object) unique.clear();
     if (log.length > LOG_MAX) {
       forgotten += LOG_MAX / 2;
       log = log.slice(LOG_MAX / 2);
@@ -248,6 +253,15 @@ export function createNodeTable(facts: (pod: Pod) => PodFacts = (pod) => factsOf
       return order;
     },
     nameOf: (id) => entries.get(id)?.name ?? "",
+    isUnique(key) {
+      let known = unique.get(key);
+      if (known === undefined) {
+        const values = [...entries.values()].flatMap(({ node }) => node.metadata.labels?.[key] ?? []);
+        known = new Set(values).size === values.length;
+        unique.set(key, known);
+      }
+      return known;
+    },
     labelOf: (id, key) => entries.get(id)?.node.metadata.labels?.[key],
     *free() {
       for (const { id, node, allocatable, podsMax } of entries.values()) {

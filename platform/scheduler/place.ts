@@ -88,9 +88,11 @@ export function createPlacer(table: SchedulerTable, traces: Traces, keeper: Keep
     let size = sizeOf(question);
     /** Chosen since all nodes were looked at. */
     let except = new Set<number>();
+    let since: number | undefined;
     while (placed.length < candidates.length) {
       const count = Math.min(candidates.length - placed.length, size);
-      const decision = await search.decide(question, { count, except });
+      const before = table.position();
+      const decision = await search.decide(question, { count, except, since });
       if ("failures" in decision) {
         traces.refused(item.key, decision.failures, table.nameOf);
         return { refusal: decision };
@@ -98,10 +100,12 @@ export function createPlacer(table: SchedulerTable, traces: Traces, keeper: Keep
       const { nodes, top } = decision;
       if (nodes.length === 0) {
         except = new Set();
+        since = undefined;
         continue;
       }
       traces.placed(candidates[placed.length]!.item.key, decision, table.nameOf);
       if (placed.length === 0) size = Math.min(size, adjust(pace, nodes, top));
+      if (size > 1) since ??= before;
       // Between the decision and here nothing is awaited: the next pod sees this one on its node.
       for (const id of nodes) {
         const candidate = candidates[placed.length]!;
