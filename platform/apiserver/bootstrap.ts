@@ -5,6 +5,7 @@ import { ROOT_TENANT, type TenantId } from "#platform/store/port.ts";
 import { bootstrap } from "#sdk/api/facts.ts";
 import { type DynamicObject, PLUGINS_GROUP, TENANT_PLUGIN_USER_PREFIX } from "#sdk/api/object.ts";
 import { StatusError } from "#sdk/api/status.ts";
+import { withFeatureRules } from "./authz/feature-roles.ts";
 import { LOOP_GROUPS } from "./authz/rbac.ts";
 import { reconciled } from "./authz/reconcile.ts";
 import type { Registry } from "./registry/registry.ts";
@@ -143,22 +144,22 @@ function peopleRoles(): DynamicObject[] {
 
 type Wanted = [group: string, resource: string, objects: readonly DynamicObject[]];
 
-function wantedRbac(tenant: TenantId): Wanted[] {
+function wantedRbac(tenant: TenantId, { catalog }: Registry): Wanted[] {
   const facts = bootstrap();
   const { roles, bindings } = tenant === ROOT_TENANT ? loopRoles() : { roles: [], bindings: [] };
   return [
-    [RBAC, "clusterroles", [...facts.clusterRoles, ...peopleRoles(), ...roles]],
+    [RBAC, "clusterroles", [...withFeatureRules(facts.clusterRoles, catalog), ...peopleRoles(), ...roles]],
     [RBAC, "clusterrolebindings", [...facts.clusterRoleBindings, ...bindings]],
     [RBAC, "roles", facts.roles],
     [RBAC, "rolebindings", facts.roleBindings],
   ];
 }
 
-function wanted(tenant: TenantId): Wanted[] {
+function wanted(tenant: TenantId, registry: Registry): Wanted[] {
   const facts = bootstrap();
   return [
     ["", "namespaces", NAMESPACES.map((name) => ({ metadata: { name } }))],
-    ...wantedRbac(tenant),
+    ...wantedRbac(tenant, registry),
     ["scheduling.k8s.io", "priorityclasses", facts.priorityClasses],
     ...flowDefaults(),
   ];
@@ -217,7 +218,7 @@ export async function ensureTenant(
   log: Log,
 ): Promise<void> {
   const context = systemContext(tenant.id, tenant.name, now);
-  for (const [group, resource, objects] of wanted(tenant.id)) {
+  for (const [group, resource, objects] of wanted(tenant.id, registry)) {
     const entry = registry.catalog.byName(group, resource);
     if (!entry) continue;
     try {
@@ -240,7 +241,7 @@ export async function reconcileTenant(
   now: number,
 ): Promise<void> {
   const context = systemContext(tenant.id, tenant.name, now);
-  for (const [group, resource, objects] of wantedRbac(tenant.id)) {
+  for (const [group, resource, objects] of wantedRbac(tenant.id, registry)) {
     const entry = registry.catalog.byName(group, resource);
     if (!entry) continue;
     const scope = { tenant: tenant.id, resource: entry.storeResource };

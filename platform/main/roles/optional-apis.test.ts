@@ -41,6 +41,7 @@ describe("what is off until it is asked for", () => {
   let dataDir: string;
   let client: Client;
   let loops: Client;
+  let schedulerClient: Client;
   let server: RunningRole;
   let scheduler: Scheduler;
   let looping: Promise<void>;
@@ -93,7 +94,8 @@ describe("what is off until it is asked for", () => {
     const status = { allocatable: { cpu: "8", memory: "8Gi", pods: "110" } };
     await create(core("nodes"), "Node", { metadata: { name: "n1" }, status });
     const queue = { firstBackoffMs: 10, lastBackoffMs: 100 };
-    scheduler = startScheduler({ client, plugins: noPlugins, log: silentLog, signal, queue });
+    schedulerClient = createClient(loadKubeconfig(paths(dataDir).roleKubeconfig("scheduler")));
+    scheduler = startScheduler({ client: schedulerClient, plugins: noPlugins, log: silentLog, signal, queue });
     await scheduler.ready;
   });
   after(async () => {
@@ -102,6 +104,7 @@ describe("what is off until it is asked for", () => {
     await looping;
     client?.close();
     loops?.close();
+    schedulerClient?.close();
     await server?.stop();
     await db?.remove();
     if (dataDir) rmSync(dataDir, { recursive: true });
@@ -158,6 +161,18 @@ describe("what is off until it is asked for", () => {
       spec: { selector: { matchLabels: labels }, template },
     });
     assert.deepEqual(deployment.spec?.template?.spec?.schedulingGroup, schedulingGroup);
+  });
+
+  it("may be read and written by who may view and edit", async () => {
+    const roles = { group: "rbac.authorization.k8s.io", version: "v1", resource: "clusterroles" };
+    const verbs = async (name: string) => {
+      const { rules = [] } = (await client.get(roles, { name })) as {
+        rules?: { resources?: string[]; verbs: string[] }[];
+      };
+      return rules.filter(({ resources }) => resources?.includes("workloads")).flatMap((rule) => rule.verbs);
+    };
+    assert.ok((await verbs("system:aggregate-to-view")).includes("list"));
+    assert.ok((await verbs("system:aggregate-to-edit")).includes("create"));
   });
 
   const migration = (name: string) => client.get<StorageVersionMigration>(MIGRATIONS, { name });
