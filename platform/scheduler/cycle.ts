@@ -8,6 +8,7 @@ import type { Asker } from "./answers.ts";
 import { questionOf, type Refusal, type Search } from "./decide.ts";
 import type { PodFacts, SchedulingPlugins } from "./framework.ts";
 import { type Gang, type Gangs, isComplete } from "./gangs.ts";
+import type { GroupDecision } from "./group-status.ts";
 import { fitMessage, NO_NODES, preemptionMessage } from "./messages.ts";
 import { demandOf, type SchedulerTable } from "./node-table.ts";
 import { PermitRefused } from "./permits.ts";
@@ -46,6 +47,8 @@ export interface CycleOptions {
   /** The pod as it is now, where it still waits for a node of this scheduler. */
   waiting(key: string): Pod | undefined;
   facts(pod: Pod): PodFacts;
+  /** Of a gang that was decided about. */
+  tellGang(gang: Gang, reason: GroupDecision, message: string): void;
   reservations: Reservations;
 }
 
@@ -194,8 +197,10 @@ export function createCycle(options: CycleOptions): Cycle {
       for (const gathered of gangs) {
         const { gang, members } = gathered;
         const own = placed.splice(0, members.length);
-        if (own.length === members.length && own.length + gang.placed.size >= gang.minCount) whole.push(...own);
-        else {
+        if (own.length === members.length && own.length + gang.placed.size >= gang.minCount) {
+          options.tellGang(gang, "Scheduled", "");
+          whole.push(...own);
+        } else {
           for (const [{ item, pod }] of own) giveUp(item.key, pod);
           rest.push(gathered);
         }
@@ -229,13 +234,16 @@ export function createCycle(options: CycleOptions): Cycle {
       if (placed.length + gang.placed.size < gang.minCount) {
         for (const [{ item, pod }] of placed) giveUp(item.key, pod);
         const text = `gang "${gang.name}": ${placed.length + gang.placed.size} of ${gang.minCount} pods fit: ${why}`;
+        options.tellGang(gang, "Unschedulable", text);
         for (const { item, pod } of members) await refuse(item, pod, "Unschedulable", text, until);
         return;
       }
+      options.tellGang(gang, "Scheduled", "");
       for (const { item, pod } of left) await refuse(item, pod, "Unschedulable", why, until);
       for (const [{ item, pod }, node] of placed.splice(0)) await bind(item, pod, node);
     } catch (error) {
       for (const [{ item, pod }] of placed) giveUp(item.key, pod);
+      options.tellGang(gang, "SchedulerError", messageOf(error));
       for (const { item, pod } of members) await refuse(item, pod, "SchedulerError", messageOf(error));
     }
   };

@@ -2,17 +2,11 @@
  * Gangs: pods that are placed together or not at all. A pod names its gang by the Workload API (spec.schedulingGroup and the PodGroup's
  * gang policy, KEP-4671) where it is served, or by annotations: `scheduling.capstan.dev/gang` and `…/gang-min-count`.
  */
-import type { Pod } from "#sdk/api/generated/types.ts";
-import type { KubeObject } from "#sdk/api/object.ts";
+import type { Pod, PodGroup } from "#sdk/api/generated/types.ts";
 import { tenantOf } from "#sdk/client/port.ts";
 
 export const GANG_ANNOTATION = "scheduling.capstan.dev/gang";
 export const GANG_MIN_ANNOTATION = "scheduling.capstan.dev/gang-min-count";
-
-/** scheduling.k8s.io/v1alpha2, as far as it matters here. */
-export interface PodGroup extends KubeObject {
-  spec?: { schedulingPolicy?: { gang?: { minCount?: number } } };
-}
 
 export interface Gang {
   /** "tenant/namespace/name". */
@@ -20,6 +14,8 @@ export interface Gang {
   name: string;
   /** So many of its pods run, or none. */
   minCount: number;
+  /** Of a PodGroup, which has the same key. */
+  ofGroup: boolean;
   waiting: Set<string>;
   /** Decided about, or on a node. */
   placed: Set<string>;
@@ -37,6 +33,7 @@ export interface Gangs {
 
 interface Membership {
   name: string;
+  ofGroup: boolean;
   /** Undefined: its PodGroup is not there. */
   minCount: number | undefined;
 }
@@ -54,15 +51,15 @@ export function createGangs(groupOf: (key: string) => PodGroup | undefined = () 
     const group = pod.spec?.schedulingGroup?.podGroupName;
     if (group) {
       const found = groupOf(`${tenantOf(pod)}/${namespace}/${group}`);
-      if (!found) return { name: group, minCount: undefined };
+      if (!found) return { name: group, ofGroup: true, minCount: undefined };
       // Another policy places pods one by one.
       const gang = found.spec?.schedulingPolicy?.gang;
-      return gang ? { name: group, minCount: gang.minCount ?? 1 } : undefined;
+      return gang ? { name: group, ofGroup: true, minCount: gang.minCount } : undefined;
     }
     const name = annotations[GANG_ANNOTATION];
     if (!name) return undefined;
     const minCount = Number(annotations[GANG_MIN_ANNOTATION] ?? "1");
-    return { name, minCount: Number.isInteger(minCount) && minCount > 0 ? minCount : 1 };
+    return { name, ofGroup: false, minCount: Number.isInteger(minCount) && minCount > 0 ? minCount : 1 };
   };
 
   const join = (key: string, pod: Pod): Gang | undefined => {
@@ -75,7 +72,14 @@ export function createGangs(groupOf: (key: string) => PodGroup | undefined = () 
     let gang = gangs.get(gangKey);
     if (byPod.get(key) !== gang) lose(key);
     if (!gang) {
-      gang = { key: gangKey, name: member.name, minCount: 1, waiting: new Set(), placed: new Set() };
+      gang = {
+        key: gangKey,
+        name: member.name,
+        minCount: 1,
+        ofGroup: member.ofGroup,
+        waiting: new Set(),
+        placed: new Set(),
+      };
       gangs.set(gangKey, gang);
     }
     gang.minCount = member.minCount ?? UNKNOWN_MIN;

@@ -3,7 +3,7 @@
  * hold any more (409); the loser looks again. What decides are plugins (framework.ts); without any, every node is feasible.
  */
 import type { Log } from "#platform/base/log.ts";
-import type { Namespace, Node, Pod, PodDisruptionBudget } from "#sdk/api/generated/types.ts";
+import type { Namespace, Node, Pod, PodDisruptionBudget, PodGroup } from "#sdk/api/generated/types.ts";
 import { createInformer } from "#sdk/client/informer.ts";
 import { type Client, type Informer, keyOf, tenantOf } from "#sdk/client/port.ts";
 import { createRecorder } from "#sdk/client/recorder.ts";
@@ -14,7 +14,8 @@ import { createSearch } from "./decide.ts";
 import { claimsAreMade, usesClaims } from "./devices/claims.ts";
 import { createDevices } from "./devices/devices.ts";
 import type { SchedulingPlugins } from "./framework.ts";
-import { createGangs, isComplete, type PodGroup } from "./gangs.ts";
+import { createGangs, isComplete } from "./gangs.ts";
+import { POD_GROUPS, tellGroup } from "./group-status.ts";
 import { createNodeTable, factsOf } from "./node-table.ts";
 import { createOffers, type Frameworks } from "./offers.ts";
 import { createPermits, groupOf, noPermits, type PermitPlugins } from "./permits.ts";
@@ -55,8 +56,6 @@ export interface Scheduler {
   /** What was decided lately, of one pod ("tenant/namespace/name") or all. */
   traces(pod?: string): Trace[];
 }
-
-const POD_GROUPS = { group: "scheduling.k8s.io", version: "v1alpha2", resource: "podgroups" };
 
 const groupsOfPod = (pod: Pod): string[] => {
   const name = pod.spec?.schedulingGroup?.podGroupName;
@@ -151,6 +150,10 @@ export function startScheduler(options: SchedulerOptions): Scheduler {
       return pod && isWaiting(pod) ? pod : undefined;
     },
     facts,
+    tellGang(gang, reason, message) {
+      const group = gang.ofGroup ? groups?.get(gang.key) : undefined;
+      if (group) void tellGroup(client, log, group, reason, message);
+    },
     reservations: {
       reserve: devices.reserve,
       permit: (key, pod, node) => permits.ask(key, groupOf(pod, gangOf(key)), { pod: facts(pod), node }),

@@ -154,6 +154,10 @@ describe("what is off until it is asked for", () => {
     assert.deepEqual([await isBound("w0"), await isBound("w1")], [false, false]);
     await member("w2");
     for (const name of ["w0", "w1", "w2"]) await until(() => isBound(name));
+    const told = async () =>
+      (await client.get<PodGroup>(GROUPS, { namespace: "default", name: "workers" })).status?.conditions?.[0];
+    await until(async () => (await told())?.reason === "Scheduled");
+    assert.deepEqual([(await told())?.type, (await told())?.status], ["PodGroupScheduled", "True"]);
     const labels = { app: "a" };
     const template = { metadata: { labels }, spec: { containers, schedulingGroup } };
     const deployment = await create<Deployment>(DEPLOYMENTS, "Deployment", {
