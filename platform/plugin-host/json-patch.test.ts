@@ -15,10 +15,37 @@ test("each operation does what RFC 6902 says", () => {
   assert.deepEqual(patched({ "x/y~z": 1 }, { op: "replace", path: "/x~1y~0z", value: 2 }), { "x/y~z": 2 });
 });
 
-test("the object that came in stays as it was", () => {
-  const object = { a: { b: 1 } };
-  patched(object, { op: "add", path: "/a/c", value: 2 });
-  assert.deepEqual(object, { a: { b: 1 } });
+test("the object that came in stays as it was, and what is not touched is not copied", () => {
+  const before = () => ({ a: { b: 1, list: [{ c: 1 }, { c: 2 }] }, other: { d: 1 } });
+  const object = before();
+  const made = patched(
+    object,
+    { op: "add", path: "/a/c", value: { deep: [1] } },
+    { op: "add", path: "/a/c/deep/-", value: 2 },
+    { op: "replace", path: "/a/list/1/c", value: 3 },
+    { op: "remove", path: "/a/list/0" },
+    { op: "copy", from: "/a/c", path: "/e" },
+    { op: "add", path: "/e/deep/-", value: 3 },
+    { op: "move", from: "/a/list", path: "/f" },
+    { op: "add", path: "/f/-", value: 4 },
+  ) as ReturnType<typeof before>;
+  assert.deepEqual(object, before());
+  assert.deepEqual(made, {
+    a: { b: 1, c: { deep: [1, 2] } },
+    other: { d: 1 },
+    e: { deep: [1, 2, 3] },
+    f: [{ c: 3 }, 4],
+  });
+  assert.equal(made.other, object.other);
+});
+
+test("the patch stays as it was too", () => {
+  const patch: Operation[] = [
+    { op: "add", path: "/a", value: { b: [] } },
+    { op: "add", path: "/a/b/-", value: 1 },
+  ];
+  const first = applyJsonPatch({}, patch);
+  assert.deepEqual([first, applyJsonPatch({}, patch)], [{ a: { b: [1] } }, { a: { b: [1] } }]);
 });
 
 test("a patch that does not fit is refused", () => {
