@@ -5,6 +5,7 @@ import * as core from "./core.ts";
 import * as network from "./network.ts";
 import { pods } from "./pods.ts";
 import type { Printer } from "./printer.ts";
+import * as scheduling from "./scheduling.ts";
 import * as storage from "./storage.ts";
 import * as workloads from "./workloads.ts";
 
@@ -58,6 +59,11 @@ export const tablePrinters: ReadonlyMap<string, Printer> = new Map<string, Print
   ["apiservices.apiregistration.k8s.io", access.apiServices],
   ["deviceclasses.resource.k8s.io", core.named],
   ["resourceclaimtemplates.resource.k8s.io", core.named],
+  ["resourceclaims.resource.k8s.io", scheduling.resourceClaims],
+  ["resourceslices.resource.k8s.io", scheduling.resourceSlices],
+  ["workloads.scheduling.k8s.io", core.named],
+  ["podgroups.scheduling.k8s.io", scheduling.podGroups],
+  ["storageversionmigrations.storagemigration.k8s.io", scheduling.storageVersionMigrations],
   ["plugins.capstan.dev", capstan.plugins],
   ["tenants.capstan.dev", capstan.tenants],
 ]);

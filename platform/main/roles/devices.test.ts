@@ -172,6 +172,10 @@ describe("device claims", () => {
     await makePod("second", [{ name: "gpu", resourceClaimName: "shared" }]);
     await until(() => isBound("second"));
     equal((await pod("second")).spec?.nodeName, (await pod("first")).spec?.nodeName);
+    const path = "/apis/resource.k8s.io/v1/namespaces/default/resourceclaims/shared";
+    const accept = "application/json;as=Table;v=v1;g=meta.k8s.io";
+    const { body } = await client.raw("GET", path, undefined, { accept });
+    equal((JSON.parse(body) as { rows: { cells: string[] }[] }).rows[0]?.cells[1], "allocated,reserved");
     const users = (await claim("shared")).status?.reservedFor?.map(({ name }) => name);
     deepEqual(users, ["first", "second"]);
     await end("first", "second");

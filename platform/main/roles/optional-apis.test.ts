@@ -158,6 +158,11 @@ describe("what is off until it is asked for", () => {
       (await client.get<PodGroup>(GROUPS, { namespace: "default", name: "workers" })).status?.conditions?.[0];
     await until(async () => (await told())?.reason === "Scheduled");
     assert.deepEqual([(await told())?.type, (await told())?.status], ["PodGroupScheduled", "True"]);
+    const path = "/apis/scheduling.k8s.io/v1alpha2/namespaces/default/podgroups/workers";
+    const accept = "application/json;as=Table;v=v1;g=meta.k8s.io";
+    const { body } = await client.raw("GET", path, undefined, { accept });
+    const [row] = (JSON.parse(body) as { rows: { cells: string[] }[] }).rows;
+    assert.deepEqual(row?.cells.slice(0, 4), ["workers", "Gang", "<none>", "Scheduled"]);
     const labels = { app: "a" };
     const template = { metadata: { labels }, spec: { containers, schedulingGroup } };
     const deployment = await create<Deployment>(DEPLOYMENTS, "Deployment", {
