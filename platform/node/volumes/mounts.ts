@@ -3,10 +3,12 @@ import { execFile } from "node:child_process";
 import { readFileSync } from "node:fs";
 import { mkdir } from "node:fs/promises";
 import { promisify } from "node:util";
+import { runByShell } from "#platform/base/programs.ts";
 
 const run = promisify(execFile);
 /** A server that does not answer must not hold a pod's worker for ever. */
 const PROGRAM_MS = 120_000;
+const SAID_BYTES_MAX = 64 * 1024;
 
 export interface MountPoint {
   path: string;
@@ -54,14 +56,12 @@ export function mountOf(path: string, all: readonly MountPoint[] = mounts()): Mo
 
 /** Rejects with what the program said. */
 async function program(name: string, args: string[]): Promise<void> {
-  try {
-    await run(name, args, { timeout: PROGRAM_MS, killSignal: "SIGKILL" });
-  } catch (error) {
-    const said = error instanceof Error && "stderr" in error ? String(error.stderr).trim() : "";
-    throw new Error(
-      `mount failed: ${name} ${args.join(" ")}: ${said || (error instanceof Error ? error.message : error)}`,
-    );
-  }
+  const env = { PATH: "/usr/sbin:/usr/bin:/sbin:/bin", LC_ALL: "C" };
+  const run = { file: name, args, env, timeoutMs: PROGRAM_MS, outputBytesMax: SAID_BYTES_MAX };
+  const { code, timedOut, stderr } = await runByShell(run);
+  if (code === 0) return;
+  const said = timedOut ? `took longer than ${PROGRAM_MS} ms` : stderr.trim() || `exit code ${code}`;
+  throw new Error(`mount failed: ${name} ${args.join(" ")}: ${said}`);
 }
 
 export interface MountOptions {
