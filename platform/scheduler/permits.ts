@@ -25,6 +25,8 @@ export interface PermitPlacement {
 }
 
 export interface PermitPlugins {
+  /** Somebody has a say about some pod. */
+  any(): boolean;
   /** Who has a say about this pod. */
   list(pod: PodFacts): readonly PermitPlugin[];
 }
@@ -34,7 +36,7 @@ export class PermitRefused extends Error {}
 
 export interface Permits {
   /** Undefined where nobody has a say. Resolves when all allow the pod, rejects with PermitRefused when one does not. */
-  ask(key: string, group: string, placement: PermitPlacement): Promise<void> | undefined;
+  ask(key: string, group: string, placement: () => PermitPlacement): Promise<void> | undefined;
   /** The pod is not bound after all. */
   giveUp(key: string): void;
   /** It is bound. */
@@ -122,7 +124,9 @@ export function createPermits(plugins: PermitPlugins, signal: AbortSignal): Perm
   signal.addEventListener("abort", () => refuseAll("the scheduler stops", () => true), { once: true });
 
   return {
-    ask(key, group, placement) {
+    ask(key, group, placementOf) {
+      if (!plugins.any()) return undefined;
+      const placement = placementOf();
       const all = plugins.list(placement.pod);
       if (all.length === 0) return undefined;
       if (asked.size >= WAITING_MAX) return Promise.reject(new PermitRefused("too many pods are held before binding"));
@@ -141,7 +145,7 @@ export function createPermits(plugins: PermitPlugins, signal: AbortSignal): Perm
   };
 }
 
-export const noPermits: PermitPlugins = { list: () => [] };
+export const noPermits: PermitPlugins = { any: () => false, list: () => [] };
 
 /** Whom a pod is decided about with: its gang, or itself. "namespace/name". */
 export const groupOf = (pod: Pod, gang: string | undefined): string =>

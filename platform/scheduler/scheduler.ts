@@ -156,7 +156,7 @@ export function startScheduler(options: SchedulerOptions): Scheduler {
     },
     reservations: {
       reserve: devices.reserve,
-      permit: (key, pod, node) => permits.ask(key, groupOf(pod, gangOf(key)), { pod: facts(pod), node }),
+      permit: (key, pod, node) => permits.ask(key, groupOf(pod, gangOf(key)), () => ({ pod: facts(pod), node })),
       async prepare(key, pod, node) {
         await volumes.bind(pod, node);
         await devices.bind(key, pod, node);
@@ -196,9 +196,10 @@ export function startScheduler(options: SchedulerOptions): Scheduler {
     // Devices are given out by one of the schedulers.
     if (!gang) return queue.put(key, pod, delayOf(usesClaims(pod) ? "devices" : (pod.metadata.uid ?? key)));
     if (!isComplete(gang)) return;
-    for (const member of gang.waiting) {
-      const other = pods.get(member);
-      if (other && !table.isPlaced(member)) queue.put(member, other, delayOf(gang.key));
+    const members = [...gang.waiting].flatMap((member) => pods.get(member) ?? []);
+    const share = members.some(usesClaims) ? "devices" : gang.key;
+    for (const member of members) {
+      if (!table.isPlaced(keyOf(member))) queue.put(keyOf(member), member, delayOf(share));
     }
   };
   const losePod = (key: string) => {

@@ -18,10 +18,13 @@ export interface PermitPlugin {
 }
 
 /** Who has a say about a pod: root's plugins and its tenant's own, that this pod concerns (spec.filterConcern). */
-export function createPermitPlugins(
-  host: PluginHost,
-  log: Log,
-): { list(pod: PermitPlacement["pod"]): readonly PermitPlugin[] } {
+export interface PermitPlugins {
+  /** Somebody has a say about some pod. */
+  any(): boolean;
+  list(pod: PermitPlacement["pod"]): readonly PermitPlugin[];
+}
+
+export function createPermitPlugins(host: PluginHost, log: Log): PermitPlugins {
   const made = new WeakMap<LoadedPlugin, Adapted>();
   const adapted = (plugin: LoadedPlugin): Adapted => {
     let known = made.get(plugin);
@@ -32,6 +35,7 @@ export function createPermitPlugins(
     return known;
   };
   return {
+    any: () => host.everybodys("permit").length > 0,
     list: (pod) =>
       host
         .loaded("permit", pod.tenant)
