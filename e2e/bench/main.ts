@@ -6,6 +6,7 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
+import { delay } from "#platform/base/clock.ts";
 import { defaultBuildDir } from "../conformance/options.ts";
 import { must } from "../conformance/program.ts";
 import { buildBinaries, buildImpossible, peerBinaries } from "../conformance/suite.ts";
@@ -42,12 +43,15 @@ async function measure(start: StartSide, load: string, buildDir: string, scenari
       return server + database;
     };
     if (scenario.before) await must(load, [...args, ...scenario.before]);
+    const rest = (scenario.restSeconds ?? 0) * 1_000;
+    await delay(rest);
     const before = memory();
     const out = await must(load, [...args, ...scenario.args({ seconds })]);
     const phases = out
       .split("\n")
       .filter((line) => line.startsWith("{"))
       .map((line) => JSON.parse(line) as PhaseResult);
+    await delay(rest);
     return { phases, before, bytes: memory(), peak: side.peak() } satisfies Measured;
   } finally {
     await side.remove();

@@ -52,8 +52,10 @@ class Host implements PluginHost {
   readonly #reporter: StatusReporter;
   /** Plugins beyond their tenant's quota: looked at again when one of the tenant's goes. */
   readonly #beyond = new Map<string, Plugin>();
-  /** By world and tenant; made when it is asked for. */
+  /** By world and tenant; made when it is asked for. Tenants without plugins of their own share root's. */
   readonly #lists = new Map<string, readonly LoadedPlugin[]>();
+  /** Whoever has plugins of its own. */
+  #owners: ReadonlySet<string> = new Set();
 
   constructor(options: PluginHostOptions) {
     this.#o = options;
@@ -92,7 +94,8 @@ class Host implements PluginHost {
   }
 
   loaded(world: World, tenant = "root"): readonly LoadedPlugin[] {
-    return this.#listed(`${world} ${tenant}`, world, (owner) => owner === "root" || owner === tenant);
+    const own = this.#owners.has(tenant) ? tenant : "root";
+    return this.#listed(`${world} ${own}`, world, (owner) => owner === "root" || owner === own);
   }
 
   everybodys(world: World): readonly LoadedPlugin[] {
@@ -291,6 +294,7 @@ class Host implements PluginHost {
 
   #update(): void {
     this.#lists.clear();
+    this.#owners = new Set([...this.#entries.values()].map(({ tenant }) => tenant));
     this.generation++;
     for (const listener of this.#listeners) listener();
   }

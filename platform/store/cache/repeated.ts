@@ -12,49 +12,65 @@ const TIME = /\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ/g;
 /** The parts between the times; "\0" stands for the uid. */
 type Form = readonly string[];
 
+/** What is the same in every tenant. */
+interface Shape extends Omit<Key, "tenant"> {
+  labels: StoredObject["labels"];
+  fields: StoredObject["fields"];
+  form: Form;
+}
+
+/** There are millions: it has nothing of its own that another has as well. */
 class RepeatedObject implements StoredObject {
-  readonly key: Key;
   readonly uid: string;
   readonly revision: Revision;
-  readonly labels: StoredObject["labels"];
-  readonly fields: StoredObject["fields"];
-  readonly #form: Form;
+  readonly #tenant: Key["tenant"];
+  readonly #shape: Shape;
   readonly #times: readonly string[];
 
-  constructor(key: Key, object: StoredObject, fields: StoredObject["fields"], form: Form, times: readonly string[]) {
-    this.key = key;
-    this.uid = object.uid;
-    this.revision = object.revision;
-    this.labels = object.labels;
-    this.fields = fields;
-    this.#form = form;
+  constructor({ key, uid, revision }: StoredObject, shape: Shape, times: readonly string[]) {
+    this.uid = uid;
+    this.revision = revision;
+    this.#tenant = key.tenant;
+    this.#shape = shape;
     this.#times = times;
   }
 
+  get key(): Key {
+    const { resource, namespace, name } = this.#shape;
+    return { tenant: this.#tenant, resource, namespace, name };
+  }
+
+  get labels(): StoredObject["labels"] {
+    return this.#shape.labels;
+  }
+
+  get fields(): StoredObject["fields"] {
+    return this.#shape.fields;
+  }
+
   get document(): string {
-    const text = this.#form.reduce((before, part, i) => `${before}${this.#times[i - 1] ?? ""}${part}`);
+    const text = this.#shape.form.reduce((before, part, i) => `${before}${this.#times[i - 1] ?? ""}${part}`);
     return text.replaceAll("\0", this.uid);
   }
 }
 
 export class Repeated {
-  readonly #forms = new Map<string, Form>();
+  readonly #shapes = new Map<string, Shape>();
   readonly #times = new Map<string, readonly string[]>();
-  readonly #fields = new Map<string, StoredObject["fields"]>();
-  readonly #names = new Map<string, string>();
 
   /** The same object in less memory; itself where a document cannot be put together again, and an encrypted one. */
   share(object: StoredObject): StoredObject {
-    const { uid, document, fields, key } = object;
+    const { uid, document, labels, fields, key } = object;
     if (object.sealedBy !== undefined || uid === "" || document.includes("\0")) return object;
     const text = document.replaceAll(uid, "\0");
     const times = text.match(TIME) ?? [];
+    const { resource, namespace, name } = key;
     const form = text.split(TIME);
+    const all = JSON.stringify([resource, namespace, name, labels, fields, form]);
+    const shape = one(this.#shapes, all, () => ({ resource, namespace, name, labels, fields, form: form.map(flat) }));
     return new RepeatedObject(
-      { ...key, name: one(this.#names, key.name, () => key.name) },
       object,
-      one(this.#fields, JSON.stringify(fields), () => fields),
-      one(this.#forms, form.join("\u0001"), () => form.map(flat)),
+      shape,
       one(this.#times, times.join(" "), () => times.map(flat)),
     );
   }

@@ -62,16 +62,15 @@ export interface AdmissionOptions {
 }
 
 export function createAdmissionPlugins(host: PluginHost, options: AdmissionOptions): AdmissionPlugins {
-  let made = { generation: -1, byTenant: new Map<string, { spec: PluginSpec; hook: AdmissionHook }[]>() };
+  /** A list of plugins is another one after every change of them; most tenants have the same one. */
+  const made = new WeakMap<readonly LoadedPlugin[], { spec: PluginSpec; hook: AdmissionHook }[]>();
   return {
     hooks(request) {
-      if (made.generation !== host.generation) made = { generation: host.generation, byTenant: new Map() };
-      const { tenantName: tenant } = request;
-      let hooks = made.byTenant.get(tenant);
+      const plugins = host.loaded("admission", request.tenantName);
+      let hooks = made.get(plugins);
       if (!hooks) {
-        const plugins = host.loaded("admission", tenant);
         hooks = plugins.map((plugin) => ({ spec: plugin.spec, hook: hookOf(plugin, options) }));
-        made.byTenant.set(tenant, hooks);
+        made.set(plugins, hooks);
       }
       return hooks.filter(({ spec }) => wantsReview(spec, request)).map(({ hook }) => hook);
     },
