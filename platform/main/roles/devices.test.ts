@@ -242,6 +242,35 @@ describe("device claims", () => {
     await end("g0", "g1");
   });
 
+  it("whose devices have to be prepared hold their pod until their driver says that they are", async () => {
+    const pool = { name: "prepared", generation: 1, resourceSliceCount: 1 };
+    const conditions = { bindingConditions: ["attached"], bindingFailureConditions: ["broken"] };
+    const devices = [{ name: "nic-0", ...conditions }];
+    const driver = "nic.example.com";
+    const spec = { driver, nodeName: "n0", pool, devices };
+    await create(dra("resourceslices"), "ResourceSlice", { metadata: { name: "nics" }, spec });
+    const selectors = [{ cel: { expression: `device.driver == "${driver}"` } }];
+    await create(dra("deviceclasses"), "DeviceClass", { metadata: { name: "nic" }, spec: { selectors } });
+    await makeClaim("prepared", { requests: [{ name: "nic", exactly: { deviceClassName: "nic" } }] });
+    await makePod("networked", [{ name: "nic", resourceClaimName: "prepared" }]);
+    await until(async () => (await claim("prepared")).status?.reservedFor?.length === 1);
+    await makePod("marker", []);
+    await until(() => isBound("marker"));
+    equal(await isBound("networked"), false);
+    const told = await claim("prepared");
+    const attached = {
+      type: "attached",
+      status: "True",
+      reason: "Attached",
+      message: "",
+      lastTransitionTime: "2026-01-01T00:00:00Z",
+    };
+    const state = { driver, pool: "prepared", device: "nic-0", conditions: [attached] };
+    await client.update(CLAIMS, { ...told, status: { ...told.status, devices: [state] } }, { subresource: "status" });
+    await until(() => isBound("networked"));
+    await end("marker", "networked");
+  });
+
   it("of schedulers that give a device away at once leave it to the first; others may write what they like", async () => {
     const results = [{ request: "gpu", driver: DRIVER, pool: "elsewhere", device: "gpu-9" }];
     const give = async (by: Client, name: string) => {

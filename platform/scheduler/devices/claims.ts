@@ -52,7 +52,7 @@ const conditionsOf = ({ status }: ResourceClaim, { driver, pool, device }: Resul
 
 /** Whether its devices may be used: some have to be prepared first, which their driver tells by conditions (KEP-5007). */
 export function readiness(claim: ResourceClaim): "ready" | "pending" | { failed: string } {
-  let pending = false;
+  let pending = !claim.status?.allocation;
   for (const result of claim.status?.allocation?.devices?.results ?? []) {
     const conditions = conditionsOf(claim, result);
     const find = (type: string) => conditions.find((c) => c.type === type && c.status === "True");
@@ -65,6 +65,24 @@ export function readiness(claim: ResourceClaim): "ready" | "pending" | { failed:
     pending ||= (result.bindingConditions ?? []).some((type) => !find(type));
   }
   return pending ? "pending" : "ready";
+}
+
+/** Its devices have to be prepared before a pod is bound. */
+export const hasConditions = ({ status }: ResourceClaim): boolean =>
+  status?.allocation?.devices?.results?.some(({ bindingConditions }) => bindingConditions?.length) ?? false;
+
+/** As upstream's BindingTimeout: how long a driver may take to prepare a device. */
+export const READY_MS_MAX = 600_000;
+
+/** Its driver had its time. */
+export function isLate(claim: ResourceClaim, now: number): boolean {
+  const { allocationTimestamp } = claim.status?.allocation ?? {};
+  return (
+    allocationTimestamp !== undefined &&
+    hasConditions(claim) &&
+    Date.parse(allocationTimestamp) + READY_MS_MAX < now &&
+    readiness(claim) === "pending"
+  );
 }
 
 /** Of the alternatives in requests the first are the best (DynamicResources' score). */

@@ -17,7 +17,7 @@ import { createInformer } from "#sdk/client/informer.ts";
 import { type Client, keyOf, tenantOf } from "#sdk/client/port.ts";
 import type { Recorder } from "#sdk/client/recorder.ts";
 import type { SchedulingPlugins } from "../framework.ts";
-import { claimsOf, isReservedFor, readiness, usesClaims } from "./claims.ts";
+import { claimsOf, hasConditions, isReservedFor, READY_MS_MAX, readiness, usesClaims } from "./claims.ts";
 import { createDynamicResources } from "./dynamic-resources.ts";
 import { indexPools, type PoolIndex } from "./pools.ts";
 
@@ -26,8 +26,6 @@ const [CLAIMS, CLASSES, SLICES] = [v1("resourceclaims"), v1("deviceclasses"), v1
 const PODS = { group: "", version: "v1", resource: "pods" };
 /** While a claim has it, it is not removed: its devices are in use. */
 const FINALIZER = "resource.kubernetes.io/delete-protection";
-/** As upstream's BindingTimeout: how long a driver may take to prepare a device. */
-const READY_MS_MAX = 600_000;
 const ATTEMPTS_MAX = 5;
 
 export interface DevicesOptions {
@@ -120,7 +118,7 @@ export function createDevices(options: DevicesOptions): Devices {
   };
 
   /** The claim with the pod among its users, and with its devices where they are new. */
-  const write = async (key: string, pod: Pod, claim: ResourceClaim): Promise<void> => {
+  const write = async (key: string, pod: Pod, claim: ResourceClaim): Promise<ResourceClaim> => {
     const api = apiOf(pod);
     const found = rule.pending.get(claim.metadata.uid ?? "");
     const promise = found?.users.has(key) && found.written === undefined ? found : undefined;
@@ -135,13 +133,14 @@ export function createDevices(options: DevicesOptions): Devices {
     written.set(key, [...(written.get(key) ?? []), current]);
     const seen = claims.get(keyOf(claim));
     if (seen) rule.seeClaim(seen);
+    return current;
   };
-  const writeAnew = async (key: string, pod: Pod, claim: ResourceClaim): Promise<void> => {
+  /** Answers the claim as it is then. */
+  const writeAnew = async (key: string, pod: Pod, claim: ResourceClaim): Promise<ResourceClaim> => {
     const { namespace, name = "" } = claim.metadata;
     for (let attempt = 1, current = claim; ; attempt++) {
       try {
-        if (!isReservedFor(current, pod)) await write(key, pod, current);
-        return;
+        return isReservedFor(current, pod) ? current : await write(key, pod, current);
       } catch (error) {
         if (!isReason(error, "Conflict") || attempt >= ATTEMPTS_MAX) throw error;
         current = await apiOf(pod).get<ResourceClaim>(CLAIMS, { namespace, name });
@@ -149,12 +148,11 @@ export function createDevices(options: DevicesOptions): Devices {
     }
   };
 
-  /** Claims as they are when their devices may be used. */
+  /** Resolves when drivers have prepared the claims' devices. */
   const untilReady = async (pod: Pod, node: string): Promise<void> => {
     const state = () => currentClaims(pod).claims.map(readiness);
     const isOver = () =>
       stopped || state().every((one) => one === "ready") || state().some((one) => typeof one === "object");
-    if (isOver() && state().every((one) => one === "ready")) return;
     recorder.event(
       pod,
       "Normal",
@@ -199,8 +197,12 @@ export function createDevices(options: DevicesOptions): Devices {
       if (!usesClaims(pod)) return;
       const { claims: found, problem } = currentClaims(pod);
       if (problem !== undefined) throw new Error(problem);
-      for (const claim of found) await inTurn(claim.metadata.uid ?? "", () => writeAnew(key, pod, claim));
-      await untilReady(pod, node);
+      let waits = false;
+      for (const claim of found) {
+        const current = await inTurn(claim.metadata.uid ?? "", () => writeAnew(key, pod, claim));
+        waits ||= hasConditions(current) && readiness(current) !== "ready";
+      }
+      if (waits) await untilReady(pod, node);
       written.delete(key);
       rule.release(key);
     },

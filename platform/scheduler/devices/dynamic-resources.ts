@@ -7,7 +7,7 @@ import { tenantOf } from "#sdk/client/port.ts";
 import type { FilterPlugin, ScorePlugin } from "../framework.ts";
 import { ABOUT_POD } from "../messages.ts";
 import { allocate } from "./allocator.ts";
-import { claimsOf, rank, readiness, usesClaims } from "./claims.ts";
+import { claimsOf, isLate, rank, readiness, usesClaims } from "./claims.ts";
 import { createUseTable } from "./in-use.ts";
 import { matchesSelector, type PoolIndex } from "./pools.ts";
 
@@ -154,7 +154,7 @@ export function createDynamicResources(facts: DeviceFacts): DynamicResources {
       const allocation = claim.status?.allocation ?? promised(key, claim);
       const { nodeSelector } = allocation ?? {};
       const reaches = !nodeSelector || matchesSelector(node, nodeSelector);
-      if (reaches && typeof readiness(claim) === "string") continue;
+      if (reaches && typeof readiness(claim) === "string" && !isLate(claim, Date.now())) continue;
       session.elsewhere.add(claim);
       isHere = false;
     }
