@@ -18,6 +18,7 @@ export const run = command(() => {
       method: "POST",
       headers: { "x-test": "asked" },
       body: "question",
+      timeoutMs: 10_000,
     });
     console.log(`answered ${status} ${headers["content-type"] ?? ""} ${body}`);
   }
