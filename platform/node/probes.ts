@@ -8,6 +8,12 @@ import type { NodeContext, NodePod } from "./context.ts";
 
 type Kind = "startup" | "liveness" | "readiness";
 
+/**
+ * A program that is not up yet when its container has started is asked again before a whole period has passed (upstream asks again whenever the
+ * pod is looked at, which in a pod's first seconds is often): after this long, then after twice as long each time, up to the period.
+ */
+const EARLY_MS = 250;
+
 interface Running {
   kind: Kind;
   probe: Probe;
@@ -42,7 +48,8 @@ export function createProber(context: NodeContext): Prober {
   const all = new Map<string, { uid: string; probes: Partial<Record<Kind, Running>> }>();
   const resultOf = (id: string, kind: Kind) => all.get(id)?.probes[kind]?.result;
 
-  const step = async (pod: NodePod, target: CheckTarget, one: Running, changed: () => void) => {
+  /** `early`: one more than the probe's period asks for, whose failure is no news. */
+  const step = async (pod: NodePod, target: CheckTarget, one: Running, early: boolean, changed: () => void) => {
     const probes = all.get(target.containerId)?.probes;
     const started = probes?.startup === undefined || probes.startup.result === true;
     if (one.kind === "startup" ? one.result !== undefined : !started) return;
@@ -53,8 +60,9 @@ export function createProber(context: NodeContext): Prober {
       one.successes++;
       one.failures = 0;
     } else {
-      one.failures++;
       one.successes = 0;
+      if (early) return;
+      one.failures++;
       const about = { fieldPath: `spec.containers{${target.container.name}}` };
       context.recorder.event(pod, "Warning", "Unhealthy", `${TITLE[one.kind]} probe failed: ${output}`, about);
     }
@@ -66,17 +74,30 @@ export function createProber(context: NodeContext): Prober {
 
   const begin = (pod: NodePod, target: CheckTarget, one: Running, startedAtMs: number, changed: () => void) => {
     const period = (one.probe.periodSeconds ?? 10) * 1000;
-    const first = startedAtMs + (one.probe.initialDelaySeconds ?? 0) * 1000 - context.clock.now();
-    const tick = () => {
-      one.timer = undefined;
-      void step(pod, target, one, changed).finally(() => {
-        // After a failed liveness or startup probe the container is stopped: nothing more to ask.
-        const over = one.kind !== "readiness" && one.result === false;
-        if (!one.stopped && !over && !(one.kind === "startup" && one.result === true))
-          one.timer = setTimeout(tick, period);
-      });
+    /** Begins with the first failure and ends for good when it is ready. */
+    let earlyMs = Number.POSITIVE_INFINITY;
+    let asked = false;
+    /** When its period asks for the next one. */
+    let due = startedAtMs + (one.probe.initialDelaySeconds ?? 0) * 1000;
+    const plan = (): void => {
+      const now = context.clock.now();
+      const regular = Math.max(0, due - now);
+      const early = earlyMs < regular && one.successes === 0;
+      one.timer = setTimeout(() => void probe(early), early ? earlyMs : regular);
+      if (early) earlyMs *= 2;
     };
-    one.timer = setTimeout(tick, Math.max(0, first));
+    const probe = async (early: boolean): Promise<void> => {
+      one.timer = undefined;
+      if (!early) due = context.clock.now() + period;
+      await step(pod, target, one, early, changed);
+      if (!asked && one.kind === "readiness") earlyMs = EARLY_MS;
+      asked = true;
+      if (one.result === true) earlyMs = Number.POSITIVE_INFINITY;
+      // After a failed liveness or startup probe the container is stopped: nothing more to ask.
+      const over = one.kind !== "readiness" && one.result === false;
+      if (!one.stopped && !over && !(one.kind === "startup" && one.result === true)) plan();
+    };
+    plan();
   };
 
   return {
