@@ -36,6 +36,7 @@ describe("JSON patch", () => {
   });
   it("replaces, moves and copies", () => {
     applies({ a: { b: 1 } }, [{ op: "replace", path: "/a/b", value: [2] }], { a: { b: [2] } });
+    applies({ a: {} }, [{ op: "replace", path: "/a/new", value: 2 }], { a: { new: 2 } });
     applies({ a: { b: 1 }, c: {} }, [{ op: "move", from: "/a/b", path: "/c/d" }], { a: {}, c: { d: 1 } });
     applies({ a: [1, 2, 3] }, [{ op: "move", from: "/a/0", path: "/a/2" }], { a: [2, 3, 1] });
     applies({ a: { b: [1] } }, [{ op: "copy", from: "/a", path: "/c" }], { a: { b: [1] }, c: { b: [1] } });
@@ -48,7 +49,7 @@ describe("JSON patch", () => {
   });
   it("refuses what does not apply with upstream's 422", () => {
     refused({}, [{ op: "remove", path: "/nothing" }]);
-    refused({}, [{ op: "replace", path: "/nothing", value: 1 }]);
+    refused({}, [{ op: "replace", path: "/nothing/below", value: 1 }]);
     refused({}, [{ op: "add", path: "/a/b", value: 1 }]);
     refused({ a: [1] }, [{ op: "add", path: "/a/2", value: 1 }]);
     refused({ a: [1] }, [{ op: "add", path: "/a/01", value: 1 }]);

@@ -111,7 +111,7 @@ function write(root: Json, path: readonly string[], value: Json, how: "add" | "r
   if (path.length === 0) return value;
   const { parent, last } = parentOf(root, path);
   if (!Array.isArray(parent)) {
-    if (how === "replace" && !hasOwn(parent, last)) throw rejected();
+    // Upstream's library (evanphx/json-patch v4) replaces what is not there too, and clients rely on it: the CSI snapshotter does.
     put(parent, last, value);
     return root;
   }
