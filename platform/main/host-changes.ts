@@ -8,6 +8,7 @@ import {
 } from "#platform/network/host/changes.ts";
 import { removeHostPorts } from "#platform/network/host/host-ports.ts";
 import { pluginTablePrefix } from "#platform/plugin-host/capabilities/net.ts";
+import type { Family } from "#platform/rules/ranges.ts";
 import { type Config, paths } from "./config.ts";
 import { describeDatabaseChange, plannedDatabaseChanges } from "./database.ts";
 import { isRoot, missingPackages } from "./host.ts";
@@ -34,12 +35,17 @@ export function recordDatabaseChanges(dataDir: string, changes: HostChange[]): v
 }
 
 /** For people, before anything happens. `nodes` is how many there will be. */
-export function hostChanges(dataDir: string, instance: string, nodes: number): string[] {
+export function hostChanges(
+  dataDir: string,
+  instance: string,
+  nodes: number,
+  families: readonly Family[] = ["IPv4"],
+): string[] {
   const packages = nodes > 0 ? missingPackages().map((p) => p.name) : [];
   return [
     ...(packages.length ? [`Debian packages: ${packages.join(" ")}`] : []),
     ...plannedDatabaseChanges(dataDir),
-    ...(nodes > 0 ? networkChanges({ instance, nodes }) : []),
+    ...(nodes > 0 ? networkChanges({ instance, nodes, families }) : []),
     ...(nodes > 0 ? [`cgroups named capstan-${instance}-NODE, with those of the pods in them`] : []),
   ];
 }

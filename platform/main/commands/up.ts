@@ -1,6 +1,7 @@
 /** From whatever this machine is to a running Capstan. Every step shows its name, its progress and its time. */
 import { accessSync, constants, existsSync, mkdirSync } from "node:fs";
 import { messageOf } from "#platform/base/log.ts";
+import { rangeFamily } from "#platform/rules/ranges.ts";
 import { prepareArtifacts, prepareEngine } from "../artifacts.ts";
 import type { Command } from "../cli.ts";
 import { type Config, paths, readConfig } from "../config.ts";
@@ -122,7 +123,9 @@ async function prepareHost(options: Options): Promise<"wasm" | undefined> {
   const first = !existsSync(paths(options.dataDir).config);
   if (first && isRoot()) {
     process.stdout.write("This will change on the host (npm run uninstall takes it back):\n");
-    const changes = hostChanges(options.dataDir, instanceOf(options.dataDir), withNode ? nodes : 0);
+    const ranges = [options.podCIDR ?? "", options.secondary?.podCIDR ?? ""].filter(Boolean);
+    const families = ranges.length > 0 ? ranges.map(rangeFamily) : undefined;
+    const changes = hostChanges(options.dataDir, instanceOf(options.dataDir), withNode ? nodes : 0, families);
     for (const change of changes) process.stdout.write(`  - ${change}\n`);
   }
   const missing = withNode ? missingPackages().map((p) => p.name) : [];
