@@ -2,7 +2,7 @@
  * Builds the suite from its Go modules, unmodified: suite/go.mod pins Kubernetes and, because its own go.mod points into its tree,
  * each staging module to the same release. What is in the build directory already is kept.
  */
-import { copyFileSync, existsSync, mkdirSync, renameSync, rmSync } from "node:fs";
+import { copyFileSync, existsSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { findProgram } from "#platform/main/run.ts";
 import { must } from "./program.ts";
@@ -122,6 +122,47 @@ async function installBinary(
   await must("go", ["install", module], { env: { ...process.env, CGO_ENABLED: "0", GOBIN: fresh } });
   copyFileSync(join(fresh, name), path);
   rmSync(fresh, { recursive: true });
+}
+
+/** A program that is a module of its own. */
+export interface ModuleBinary {
+  name: string;
+  /** "example.com/module@v1.2.3" */
+  module: string;
+  /** "./cmd/name" */
+  package: string;
+  /** A module that it takes from its own tree, where the proxy has none of it: taken from the proxy instead. */
+  nested?: { path: string; module: string };
+}
+
+/** Where the module's source is; rejects where the proxy has it not. */
+export async function moduleSource(module: string): Promise<string> {
+  const said = await must("go", ["mod", "download", "-json", module], { cwd: join(source, "pause") });
+  return (JSON.parse(said) as { Dir: string }).Dir;
+}
+
+/** Built in its module's own folder: what replaces its dependencies counts, which `go install` refuses. */
+export async function buildModuleBinary(buildDir: string, binary: ModuleBinary): Promise<void> {
+  const path = join(binDir(buildDir), binary.name);
+  if (existsSync(path)) return;
+  const cwd = await moduleSource(binary.module);
+  mkdirSync(binDir(buildDir), { recursive: true });
+  const fresh = `${path}.${process.pid}`;
+  const work = `${fresh}.mod`;
+  mkdirSync(work);
+  try {
+    for (const file of ["go.mod", "go.sum"]) writeFileSync(join(work, file), readFileSync(join(cwd, file)));
+    const modfile = join(work, "go.mod");
+    if (binary.nested !== undefined) {
+      const { path: nested, module } = binary.nested;
+      await must("go", ["mod", "edit", `-replace=${nested}=${await moduleSource(module)}`, modfile]);
+    }
+    const args = ["build", "-mod=readonly", `-modfile=${modfile}`, "-ldflags=-s -w", "-o", fresh, binary.package];
+    await must("go", args, { cwd, env: { ...process.env, CGO_ENABLED: "0" } });
+    renameSync(fresh, path);
+  } finally {
+    rmSync(work, { recursive: true, force: true });
+  }
 }
 
 /** The folder of Kubernetes' test images, with the data files that some of them carry. */

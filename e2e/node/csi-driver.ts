@@ -92,12 +92,40 @@ const unbind = (target: string) => {
   }
 };
 
+export interface Registrar {
+  /** What the node said to the registration. */
+  registered: Promise<Message>;
+  close(): Promise<void>;
+}
+
+/** What node-driver-registrar does: tells the node of a driver that serves at `endpoint`. */
+export async function startRegistrar(name: string, endpoint: string, nodeDirectory: string): Promise<Registrar> {
+  const registered = Promise.withResolvers<Message>();
+  const registry = new Server();
+  addService(registry, registration, "pluginregistration.Registration", {
+    GetInfo: ["InfoRequest", "PluginInfo", () => ({ type: "CSIPlugin", name, endpoint, supportedVersions: ["1.0.0"] })],
+    NotifyRegistrationStatus: [
+      "RegistrationStatus",
+      "RegistrationStatusResponse",
+      (request) => {
+        registered.resolve(request);
+        return {};
+      },
+    ],
+  });
+  mkdirSync(join(nodeDirectory, "plugins_registry"), { recursive: true });
+  await listen(registry, join(nodeDirectory, "plugins_registry", `${name}-reg.sock`));
+  return {
+    registered: registered.promise,
+    close: () => new Promise<void>((resolve) => registry.tryShutdown(() => resolve())),
+  };
+}
+
 /** `directory`: where its volumes are; `nodeDirectory`: the node agent's. */
 export async function startDriver(name: string, directory: string, nodeDirectory: string): Promise<TestDriver> {
   const calls: string[] = [];
   const requests = new Map<string, Message>();
   const failing = new Map<string, { times: number; when: "before" | "after" }>();
-  const registered = Promise.withResolvers<Message>();
   const volumeOf = (request: Message) => join(directory, String(request["volumeId"]));
   const step =
     (method: string, work: Handler): Handler =>
@@ -156,34 +184,16 @@ export async function startDriver(name: string, directory: string, nodeDirectory
   });
   const socket = join(directory, "csi.sock");
   await listen(driver, socket);
-  const registry = new Server();
-  addService(registry, registration, "pluginregistration.Registration", {
-    GetInfo: [
-      "InfoRequest",
-      "PluginInfo",
-      () => ({ type: "CSIPlugin", name, endpoint: socket, supportedVersions: ["1.0.0"] }),
-    ],
-    NotifyRegistrationStatus: [
-      "RegistrationStatus",
-      "RegistrationStatusResponse",
-      (request) => {
-        registered.resolve(request);
-        return {};
-      },
-    ],
-  });
-  mkdirSync(join(nodeDirectory, "plugins_registry"), { recursive: true });
-  await listen(registry, join(nodeDirectory, "plugins_registry", `${name}-reg.sock`));
-  const stop = (server: Server) => new Promise<void>((resolve) => server.tryShutdown(() => resolve()));
+  const registrar = await startRegistrar(name, socket, nodeDirectory);
   return {
     name,
     calls,
     requests,
-    registered: registered.promise,
+    registered: registrar.registered,
     fail: (method, times, when) => void failing.set(method, { times, when }),
     async close() {
       driver.forceShutdown();
-      await stop(registry);
+      await registrar.close();
       try {
         rmdirSync(directory);
       } catch {
