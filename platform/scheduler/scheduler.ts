@@ -11,6 +11,7 @@ import { createAsker } from "./answers.ts";
 import { type Configuration, parseConfiguration } from "./configuration.ts";
 import { createCycle, SCHEDULER_NAME, schedulerOf } from "./cycle.ts";
 import { createSearch } from "./decide.ts";
+import { createDefaultSelectors } from "./default-selector.ts";
 import { claimsAreMade, usesClaims } from "./devices/claims.ts";
 import { createDevices } from "./devices/devices.ts";
 import type { SchedulingPlugins } from "./framework.ts";
@@ -105,6 +106,12 @@ export function startScheduler(options: SchedulerOptions): Scheduler {
   const volumes = createVolumes(client, log);
   const facts = (pod: Pod) => factsOf(pod, labelsOf, volumes.factsOf(pod));
   const table = createNodeTable(facts);
+  const selectors = createDefaultSelectors(client, log);
+  /** Of a pod that is to be placed. */
+  const candidate = (pod: Pod) => {
+    const defaultSelector = selectors.of(pod);
+    return defaultSelector ? { ...facts(pod), defaultSelector } : facts(pod);
+  };
   const queue = createSchedulingQueue({ ...configuration.queue, ...options.queue });
   const recorder = createRecorder({ client, component: SCHEDULER_NAME, log, perTenant: true });
   const pods = createInformer<Pod>(wildcard, PODS, {
@@ -149,7 +156,7 @@ export function startScheduler(options: SchedulerOptions): Scheduler {
       const pod = pods.get(key);
       return pod && isWaiting(pod) ? pod : undefined;
     },
-    facts,
+    facts: candidate,
     tellGang(gang, reason, message) {
       const group = gang.ofGroup ? groups?.get(gang.key) : undefined;
       if (group) void tellGroup(client, log, group, reason, message);
@@ -286,6 +293,7 @@ export function startScheduler(options: SchedulerOptions): Scheduler {
     await Promise.all([
       volumes.start(signal),
       devices.start(signal),
+      selectors.start(signal),
       ...[namespaces, budgets].map((informer) => informer.start(signal)),
     ]);
     if (await servesPodGroups(client)) {
