@@ -166,7 +166,7 @@ test("our own kinds are checked and defaulted by their schema", () => {
   };
   const { object } = decode(plugin, "dev.capstan.v1.Plugin");
   applyDefaults(object, "dev.capstan.v1.Plugin");
-  assert.deepEqual(object["spec"], { failurePolicy: "Maybe", capabilities: [{}], enabled: false });
+  assert.deepEqual(object["spec"], { failurePolicy: "Maybe", capabilities: [{}], enabled: false, usage: true });
   assert.deepEqual(
     validateSchema(object, "dev.capstan.v1.Plugin").map((c) => `${c.field}: ${c.message}`),
     [
