@@ -67,6 +67,17 @@ export const buildImpossible = (): string | undefined =>
 
 export const binDir = (buildDir: string): string => join(buildDir, "bin");
 
+/**
+ * Why a test that needs one of these programs does not run: building it takes minutes the first time, which everybody's tests do not wait for. The
+ * environment variable CAPSTAN_BUILD_ORIGINALS says that they shall. Undefined: it runs.
+ */
+export function notBuilt(buildDir: string, name: string): string | undefined {
+  if (existsSync(join(binDir(buildDir), name))) return undefined;
+  if (!process.env["CAPSTAN_BUILD_ORIGINALS"])
+    return `${name} has not been built (CAPSTAN_BUILD_ORIGINALS=1 builds it first)`;
+  return buildImpossible();
+}
+
 /** True when the runner's binaries are there, so that no build is needed. */
 export const suiteIsBuilt = (buildDir: string): boolean =>
   runnerBinaries.every(({ name }) => existsSync(join(binDir(buildDir), name)));

@@ -7,7 +7,7 @@ import { join } from "node:path";
 import { after, before, describe, it } from "node:test";
 import type { Node, Pod } from "#sdk/api/generated/types.ts";
 import { defaultBuildDir } from "../conformance/options.ts";
-import { binDir, buildBinaries, buildImpossible, devicePluginBinary } from "../conformance/suite.ts";
+import { binDir, buildBinaries, devicePluginBinary, notBuilt } from "../conformance/suite.ts";
 import { missing, type NodeUnderTest, startNode } from "./node-under-test.ts";
 
 const PORT = 27253;
@@ -16,7 +16,7 @@ const RESOURCE = "example.com/resource";
 const PLUGINS = "/var/lib/kubelet/device-plugins";
 
 describe("a device plugin, through the device component", {
-  skip: missing() ?? buildImpossible() ?? false,
+  skip: missing() ?? notBuilt(defaultBuildDir(), devicePluginBinary.name) ?? false,
   timeout: 600_000,
 }, () => {
   let node: NodeUnderTest;

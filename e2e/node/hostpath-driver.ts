@@ -5,7 +5,7 @@ import { existsSync, mkdirSync, openSync, readdirSync } from "node:fs";
 import { join } from "node:path";
 import { messageOf } from "#platform/base/log.ts";
 import { defaultBuildDir } from "../conformance/options.ts";
-import { binDir, buildImpossible, buildModuleBinary, type ModuleBinary, moduleSource } from "../conformance/suite.ts";
+import { binDir, buildModuleBinary, type ModuleBinary, moduleSource, notBuilt } from "../conformance/suite.ts";
 import { type Registrar, startRegistrar } from "./csi-driver.ts";
 
 export const DRIVER_NAME = "hostpath.csi.k8s.io";
@@ -31,9 +31,9 @@ const SIDECARS: readonly ModuleBinary[] = [
 
 /** Why the driver cannot be had here; undefined: it can. Asks the module proxy for it where it was not built before. */
 export async function driverImpossible(): Promise<string | undefined> {
-  if (existsSync(join(binDir(defaultBuildDir()), DRIVER.name))) return undefined;
-  const impossible = buildImpossible();
+  const impossible = notBuilt(defaultBuildDir(), DRIVER.name);
   if (impossible !== undefined) return impossible;
+  if (existsSync(join(binDir(defaultBuildDir()), DRIVER.name))) return undefined;
   try {
     await moduleSource(DRIVER.module);
     return undefined;
