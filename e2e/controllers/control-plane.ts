@@ -1,16 +1,14 @@
 /** An API server and the loops in this process, over a database of their own; no scheduler, no nodes. */
 import { execFile } from "node:child_process";
-import { mkdtempSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { rmSync } from "node:fs";
 import { promisify } from "node:util";
-import { freePort, withTestDatabase } from "#db/testing.ts";
+import { withTestDatabase } from "#db/testing.ts";
 import { createLog } from "#platform/base/log.ts";
 import { type Config, paths } from "#platform/main/config.ts";
-import { ensurePki } from "#platform/main/pki.ts";
 import type { RunningRole, StartRole } from "#platform/main/role.ts";
 import { start as startApiserver } from "#platform/main/roles/apiserver.ts";
 import { start as startControllers } from "#platform/main/roles/controllers.ts";
+import { testConfig } from "#platform/main/testing/config.ts";
 import { createClient } from "#sdk/client/client.ts";
 import { loadKubeconfig } from "#sdk/client/kubeconfig.ts";
 import type { Client } from "#sdk/client/port.ts";
@@ -29,23 +27,11 @@ export interface ControlPlane {
 
 export async function startControlPlane({ loops = true } = {}): Promise<ControlPlane> {
   const db = await withTestDatabase();
-  const dataDir = mkdtempSync(join(tmpdir(), "capstan-plane-"));
-  const config: Config = {
-    dataDir,
-    api: { host: "127.0.0.1", port: await freePort() },
-    console: { host: "127.0.0.1", port: 0 },
-    databaseUrl: db.url,
-    serviceCIDR: "10.96.0.0/16",
-    podCIDR: "10.244.0.0/16",
-    dns: { domain: "cluster.local", address: "10.96.0.10" },
-    engine: "jco",
-    nodes: [],
-    instance: "test",
-  };
+  const config = await testConfig("plane", db.url);
+  const { dataDir } = config;
   const complaints: string[] = [];
   const log = createLog("warn", {}, (line) => void complaints.push(line));
   const roles: RunningRole[] = [];
-  await ensurePki(config);
   const { kubeconfig } = paths(dataDir);
   const client = createClient(loadKubeconfig(kubeconfig));
   const startRole = async (start: StartRole) => {

@@ -5,7 +5,8 @@
 import { execFileSync } from "node:child_process";
 import { mkdirSync, rmdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
-import { Server, ServerCredentials, type ServerUnaryCall, type sendUnaryData, status } from "@grpc/grpc-js";
+import { status } from "@grpc/grpc-js";
+import { GrpcRefusal, serveGrpc, type UnaryMethod } from "#platform/node/grpc-server.ts";
 import { enums, messages } from "#plugins/csi/generated.ts";
 import { createCodec, type Message } from "#sdk/plugin/protobuf.ts";
 
@@ -29,53 +30,12 @@ export interface TestDriver {
   registered: Promise<Message>;
   /** The next calls of this method fail; "after": though they have done their work. */
   fail(method: string, times: number, when: "before" | "after"): void;
-  close(): Promise<void>;
+  close(): void;
 }
 
-type Codec = typeof csi;
-type Handler = (request: Message) => Message;
+type Handler = UnaryMethod["answer"];
+const refusal = (message: string) => new GrpcRefusal(status.INTERNAL, message);
 
-function addService(
-  server: Server,
-  codec: Codec,
-  service: string,
-  handlers: Record<string, [string, string, Handler]>,
-) {
-  const definition = Object.fromEntries(
-    Object.entries(handlers).map(([method, [request, response]]) => [
-      method,
-      {
-        path: `/${service}/${method}`,
-        requestStream: false,
-        responseStream: false,
-        requestSerialize: (value: Message) => Buffer.from(codec.encode(request, value)),
-        requestDeserialize: (bytes: Buffer) => codec.decode(request, new Uint8Array(bytes)),
-        responseSerialize: (value: Message) => Buffer.from(codec.encode(response, value)),
-        responseDeserialize: (bytes: Buffer) => codec.decode(response, new Uint8Array(bytes)),
-      },
-    ]),
-  );
-  const implementation = Object.fromEntries(
-    Object.entries(handlers).map(([method, [, , handle]]) => [
-      method,
-      (call: ServerUnaryCall<Message, Message>, answer: sendUnaryData<Message>) => {
-        try {
-          answer(null, handle(call.request));
-        } catch (error) {
-          answer({ code: status.INTERNAL, details: error instanceof Error ? error.message : String(error) });
-        }
-      },
-    ]),
-  );
-  server.addService(definition, implementation);
-}
-
-const listen = (server: Server, socket: string): Promise<void> =>
-  new Promise((resolve, reject) =>
-    server.bindAsync(`unix:${socket}`, ServerCredentials.createInsecure(), (error) =>
-      error ? reject(error) : resolve(),
-    ),
-  );
 const bind = (source: string, target: string) => {
   mkdirSync(target, { recursive: true });
   try {
@@ -95,30 +55,29 @@ const unbind = (target: string) => {
 export interface Registrar {
   /** What the node said to the registration. */
   registered: Promise<Message>;
-  close(): Promise<void>;
+  close(): void;
 }
 
 /** What node-driver-registrar does: tells the node of a driver that serves at `endpoint`. */
 export async function startRegistrar(name: string, endpoint: string, nodeDirectory: string): Promise<Registrar> {
   const registered = Promise.withResolvers<Message>();
-  const registry = new Server();
-  addService(registry, registration, "pluginregistration.Registration", {
-    GetInfo: ["InfoRequest", "PluginInfo", () => ({ type: "CSIPlugin", name, endpoint, supportedVersions: ["1.0.0"] })],
-    NotifyRegistrationStatus: [
-      "RegistrationStatus",
-      "RegistrationStatusResponse",
-      (request) => {
-        registered.resolve(request);
-        return {};
-      },
-    ],
-  });
-  mkdirSync(join(nodeDirectory, "plugins_registry"), { recursive: true });
-  await listen(registry, join(nodeDirectory, "plugins_registry", `${name}-reg.sock`));
-  return {
-    registered: registered.promise,
-    close: () => new Promise<void>((resolve) => registry.tryShutdown(() => resolve())),
+  const notified: UnaryMethod = {
+    request: "RegistrationStatus",
+    response: "RegistrationStatusResponse",
+    answer(request) {
+      registered.resolve(request);
+      return {};
+    },
   };
+  const info = { type: "CSIPlugin", name, endpoint, supportedVersions: ["1.0.0"] };
+  const socket = join(nodeDirectory, "plugins_registry", `${name}-reg.sock`);
+  const registry = await serveGrpc(socket, registration, {
+    "pluginregistration.Registration": {
+      GetInfo: { request: "InfoRequest", response: "PluginInfo", answer: () => info },
+      NotifyRegistrationStatus: notified,
+    },
+  });
+  return { registered: registered.promise, close: registry.close };
 }
 
 /** `directory`: where its volumes are; `nodeDirectory`: the node agent's. */
@@ -129,37 +88,31 @@ export async function startDriver(name: string, directory: string, nodeDirectory
   const volumeOf = (request: Message) => join(directory, String(request["volumeId"]));
   const step =
     (method: string, work: Handler): Handler =>
-    (request) => {
+    async (request) => {
       calls.push(`${method} ${request["volumeId"]}`);
       requests.set(method, request);
       const failure = failing.get(method);
       const fails = failure !== undefined && failure.times-- > 0;
-      if (fails && failure.when === "before") throw new Error(`${method} fails`);
-      const answer = work(request);
-      if (fails) throw new Error(`${method} fails after its work`);
+      if (fails && failure.when === "before") throw refusal(`${method} fails`);
+      const answer = await work(request);
+      if (fails) throw refusal(`${method} fails after its work`);
       return answer;
     };
-  const node = (method: string, work: Handler): [string, string, Handler] => [
-    `${method}Request`,
-    `${method}Response`,
-    step(method, work),
-  ];
-  const driver = new Server();
-  addService(driver, csi, "csi.v1.Node", {
-    NodeGetInfo: [
-      "NodeGetInfoRequest",
-      "NodeGetInfoResponse",
-      () => ({
-        nodeId: "here",
-        maxVolumesPerNode: "7",
-        accessibleTopology: { segments: { "test.example/zone": "a" } },
-      }),
-    ],
-    NodeGetCapabilities: [
-      "NodeGetCapabilitiesRequest",
-      "NodeGetCapabilitiesResponse",
-      () => ({ capabilities: [{ rpc: { type: "STAGE_UNSTAGE_VOLUME" } }, { rpc: { type: "EXPAND_VOLUME" } }] }),
-    ],
+  const method = (name: string, answer: Handler): UnaryMethod => ({
+    request: `${name}Request`,
+    response: `${name}Response`,
+    answer,
+  });
+  const node = (name: string, work: Handler): UnaryMethod => method(name, step(name, work));
+  const methods = {
+    NodeGetInfo: method("NodeGetInfo", () => ({
+      nodeId: "here",
+      maxVolumesPerNode: "7",
+      accessibleTopology: { segments: { "test.example/zone": "a" } },
+    })),
+    NodeGetCapabilities: method("NodeGetCapabilities", () => ({
+      capabilities: [{ rpc: { type: "STAGE_UNSTAGE_VOLUME" } }, { rpc: { type: "EXPAND_VOLUME" } }],
+    })),
     NodeStageVolume: node("NodeStageVolume", (request) => {
       mkdirSync(volumeOf(request), { recursive: true });
       bind(volumeOf(request), String(request["stagingTargetPath"]));
@@ -181,9 +134,9 @@ export async function startDriver(name: string, directory: string, nodeDirectory
       unbind(String(request["stagingTargetPath"]));
       return {};
     }),
-  });
+  };
   const socket = join(directory, "csi.sock");
-  await listen(driver, socket);
+  const driver = await serveGrpc(socket, csi, { "csi.v1.Node": methods });
   const registrar = await startRegistrar(name, socket, nodeDirectory);
   return {
     name,
@@ -191,9 +144,9 @@ export async function startDriver(name: string, directory: string, nodeDirectory
     requests,
     registered: registrar.registered,
     fail: (method, times, when) => void failing.set(method, { times, when }),
-    async close() {
-      driver.forceShutdown();
-      await registrar.close();
+    close() {
+      driver.close();
+      registrar.close();
       try {
         rmdirSync(directory);
       } catch {

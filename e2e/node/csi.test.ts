@@ -32,7 +32,7 @@ describe("volumes of a CSI driver, through the volume component", {
     driver = await startDriver(DRIVER, directory, node.agent().context.settings.directory);
   });
   after(async () => {
-    await driver?.close();
+    driver?.close();
     await node?.close();
     rmSync(directory, { recursive: true, force: true });
   });

@@ -98,7 +98,7 @@ export async function startHostpathDriver(options: HostpathOptions): Promise<Hos
     registrar,
     stateDir,
     async close() {
-      await registrar.close();
+      registrar.close();
       const running = children.filter(({ exitCode, signalCode }) => exitCode === null && signalCode === null);
       await Promise.all(
         running.map(async (child) => {

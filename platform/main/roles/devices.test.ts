@@ -1,10 +1,8 @@
 /** Device claims from a pod to its devices: API server over a real PostgreSQL, the controller of claims, two schedulers. */
 import { deepEqual, equal, match, ok, rejects } from "node:assert/strict";
-import { mkdtempSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { rmSync } from "node:fs";
 import { after, before, describe, it } from "node:test";
-import { freePort, type TestDatabase, withTestDatabase } from "#db/testing.ts";
+import { type TestDatabase, withTestDatabase } from "#db/testing.ts";
 import { createLog, silentLog } from "#platform/base/log.ts";
 import { resourceClaimController } from "#platform/controllers/resource-claim/controller.ts";
 import { runControllers } from "#platform/controllers/run.ts";
@@ -17,9 +15,9 @@ import { createClient } from "#sdk/client/client.ts";
 import { loadKubeconfig } from "#sdk/client/kubeconfig.ts";
 import type { Client } from "#sdk/client/port.ts";
 import { until } from "#sdk/testing/until.ts";
-import { type Config, paths } from "../config.ts";
-import { ensurePki } from "../pki.ts";
+import { paths } from "../config.ts";
 import type { RunningRole } from "../role.ts";
+import { testConfig } from "../testing/config.ts";
 import { start as startApiserver } from "./apiserver.ts";
 
 const core = (resource: string) => ({ group: "", version: "v1", resource });
@@ -73,20 +71,8 @@ describe("device claims", () => {
 
   before(async () => {
     db = await withTestDatabase();
-    dataDir = mkdtempSync(join(tmpdir(), "capstan-devices-"));
-    const config: Config = {
-      dataDir,
-      api: { host: "127.0.0.1", port: await freePort() },
-      console: { host: "127.0.0.1", port: 0 },
-      databaseUrl: db.url,
-      serviceCIDR: "10.96.0.0/16",
-      podCIDR: "10.244.0.0/16",
-      dns: { domain: "cluster.local", address: "10.96.0.10" },
-      engine: "jco",
-      nodes: [],
-      instance: "test",
-    };
-    await ensurePki(config);
+    const config = await testConfig("devices", db.url);
+    dataDir = config.dataDir;
     server = await startApiserver({ config, log: createLog("error") });
     await server.ready;
     client = createClient(loadKubeconfig(paths(dataDir).kubeconfig));

@@ -1,12 +1,10 @@
 /** The loops and the scheduler against a real API server over a real PostgreSQL, driven by kubectl. */
 import { deepEqual, equal, ok } from "node:assert/strict";
 import { execFile } from "node:child_process";
-import { mkdtempSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { rmSync } from "node:fs";
 import { after, before, describe, it } from "node:test";
 import { promisify } from "node:util";
-import { freePort, type TestDatabase, withTestDatabase } from "#db/testing.ts";
+import { type TestDatabase, withTestDatabase } from "#db/testing.ts";
 import { createLog } from "#platform/base/log.ts";
 import type {
   ClusterRole,
@@ -25,8 +23,8 @@ import type { Client } from "#sdk/client/port.ts";
 import { type CoreEvent, EVENTS } from "#sdk/client/recorder.ts";
 import { until } from "#sdk/testing/until.ts";
 import { type Config, paths } from "../config.ts";
-import { ensurePki } from "../pki.ts";
 import type { RunningRole, StartRole } from "../role.ts";
+import { testConfig } from "../testing/config.ts";
 import { start as startApiserver } from "./apiserver.ts";
 import { start as startControllers } from "./controllers.ts";
 import { start as startScheduler } from "./scheduler.ts";
@@ -49,20 +47,8 @@ describe("controllers and scheduler", () => {
 
   before(async () => {
     db = await withTestDatabase();
-    dataDir = mkdtempSync(join(tmpdir(), "capstan-loops-"));
-    config = {
-      dataDir,
-      api: { host: "127.0.0.1", port: await freePort() },
-      console: { host: "127.0.0.1", port: 0 },
-      databaseUrl: db.url,
-      serviceCIDR: "10.96.0.0/16",
-      podCIDR: "10.244.0.0/16",
-      dns: { domain: "cluster.local", address: "10.96.0.10" },
-      engine: "jco",
-      nodes: [],
-      instance: "test",
-    };
-    await ensurePki(config);
+    config = await testConfig("loops", db.url);
+    dataDir = config.dataDir;
     const startRole = async (start: StartRole) => {
       const role = await start({ config, log });
       roles.push(role);

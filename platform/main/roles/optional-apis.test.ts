@@ -1,10 +1,8 @@
 /** Group versions that are off until `--runtime-config` and feature gates ask for them: the Workload API and storage version migrations. */
 import assert from "node:assert/strict";
-import { mkdtempSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { rmSync } from "node:fs";
 import { after, before, describe, it } from "node:test";
-import { freePort, type TestDatabase, withTestDatabase } from "#db/testing.ts";
+import { type TestDatabase, withTestDatabase } from "#db/testing.ts";
 import { silentLog } from "#platform/base/log.ts";
 import { runControllers } from "#platform/controllers/run.ts";
 import { storageVersionMigrator } from "#platform/controllers/storage-version-migrator/controller.ts";
@@ -23,9 +21,9 @@ import { createClient } from "#sdk/client/client.ts";
 import { loadKubeconfig } from "#sdk/client/kubeconfig.ts";
 import type { Client } from "#sdk/client/port.ts";
 import { until } from "#sdk/testing/until.ts";
-import { type Config, paths } from "../config.ts";
-import { ensurePki } from "../pki.ts";
+import { paths } from "../config.ts";
 import type { RunningRole } from "../role.ts";
+import { testConfig } from "../testing/config.ts";
 import { start as startApiserver } from "./apiserver.ts";
 
 const core = (resource: string) => ({ group: "", version: "v1", resource });
@@ -60,21 +58,10 @@ describe("what is off until it is asked for", () => {
 
   before(async () => {
     db = await withTestDatabase();
-    dataDir = mkdtempSync(join(tmpdir(), "capstan-optional-"));
-    const config: Config = {
-      dataDir,
-      api: { host: "127.0.0.1", port: await freePort() },
-      console: { host: "127.0.0.1", port: 0 },
-      databaseUrl: db.url,
-      serviceCIDR: "10.96.0.0/16",
-      podCIDR: "10.244.0.0/16",
-      dns: { domain: "cluster.local", address: "10.96.0.10" },
-      engine: "jco",
-      nodes: [],
-      instance: "test",
+    const config = await testConfig("optional", db.url, {
       server: { runtimeConfig: "api/alpha=true,api/beta=true", featureGates: "GenericWorkload=true" },
-    };
-    await ensurePki(config);
+    });
+    dataDir = config.dataDir;
     server = await startApiserver({ config, log: silentLog });
     await server.ready;
     client = createClient(loadKubeconfig(paths(dataDir).kubeconfig));
