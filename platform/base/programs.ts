@@ -107,6 +107,15 @@ class Helper {
   }
 }
 
+/** It may have ended a moment ago, before the shell's word of it was read. */
+function endNow(pid: number): void {
+  try {
+    process.kill(pid, "SIGKILL");
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== "ESRCH") throw error;
+  }
+}
+
 let helper: Helper | undefined;
 let files = 0;
 
@@ -143,7 +152,7 @@ export async function runByShell(run: ProgramRun): Promise<ProgramEnd> {
   let timedOut = false;
   const kill = () => {
     timedOut = true;
-    if (pid !== undefined) process.kill(pid, "SIGKILL");
+    if (pid !== undefined) endNow(pid);
   };
   const timer = setTimeout(kill, timeoutMs);
   try {
