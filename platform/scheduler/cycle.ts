@@ -6,11 +6,11 @@ import { type Client, tenantOf } from "#sdk/client/port.ts";
 import type { Recorder } from "#sdk/client/recorder.ts";
 import type { Asker } from "./answers.ts";
 import { questionOf, type Refusal, type Search } from "./decide.ts";
-import type { PodFacts, SchedulingPlugins } from "./framework.ts";
+import type { Demand, PodFacts, SchedulingPlugins } from "./framework.ts";
 import { type Gang, type Gangs, isComplete } from "./gangs.ts";
 import type { GroupDecision } from "./group-status.ts";
 import { fitMessage, NO_NODES, preemptionMessage } from "./messages.ts";
-import { demandOf, type SchedulerTable } from "./node-table.ts";
+import type { SchedulerTable } from "./node-table.ts";
 import { PermitRefused } from "./permits.ts";
 import { type Candidate, cannotBeToldApart, createPlacer, type Placed } from "./place.ts";
 import type { Preemptor } from "./preempt.ts";
@@ -47,6 +47,8 @@ export interface CycleOptions {
   /** The pod as it is now, where it still waits for a node of this scheduler. */
   waiting(key: string): Pod | undefined;
   facts(pod: Pod): PodFacts;
+  /** What plugins are told that it asks for. */
+  demand(pod: Pod): Demand;
   /** Of a gang that was decided about. */
   tellGang(gang: Gang, reason: GroupDecision, message: string): void;
   reservations: Reservations;
@@ -92,7 +94,7 @@ export function createCycle(options: CycleOptions): Cycle {
     if (!pod) return undefined;
     const profile = options.profiles.get(schedulerOf(pod));
     if (!profile) return undefined;
-    const question = questionOf(options.facts(pod), demandOf(pod), profile.plugins, table);
+    const question = questionOf(options.facts(pod), options.demand(pod), profile.plugins, table);
     return { item, pod, question, search: profile.search };
   };
 
@@ -354,7 +356,7 @@ export function createCycle(options: CycleOptions): Cycle {
   const placeOn = async (pod: Pod, key: string, node: number): Promise<string | undefined> => {
     const [profile] = options.profiles.values();
     if (!profile) return "there is no profile";
-    const question = questionOf(options.facts(pod), demandOf(pod), profile.plugins, table);
+    const question = questionOf(options.facts(pod), options.demand(pod), profile.plugins, table);
     for (const { plugin } of question.filters) await options.asker.sync(plugin);
     const { failures } = await profile.search.filter(question, [node]);
     const refusal = failures.get(node);

@@ -12,12 +12,12 @@ import { type Configuration, parseConfiguration } from "./configuration.ts";
 import { createCycle, SCHEDULER_NAME, schedulerOf } from "./cycle.ts";
 import { createSearch } from "./decide.ts";
 import { createDefaultSelectors } from "./default-selector.ts";
-import { claimsAreMade, usesClaims } from "./devices/claims.ts";
+import { claimsAreMade } from "./devices/claims.ts";
 import { createDevices } from "./devices/devices.ts";
 import type { SchedulingPlugins } from "./framework.ts";
 import { createGangs, isComplete } from "./gangs.ts";
 import { POD_GROUPS, tellGroup } from "./group-status.ts";
-import { createNodeTable, factsOf } from "./node-table.ts";
+import { createNodeTable, demandOf, factsOf } from "./node-table.ts";
 import { createOffers, type Frameworks } from "./offers.ts";
 import { createPermits, groupOf, noPermits, type PermitPlugins } from "./permits.ts";
 import { createPreemptor } from "./preempt.ts";
@@ -157,6 +157,7 @@ export function startScheduler(options: SchedulerOptions): Scheduler {
       return pod && isWaiting(pod) ? pod : undefined;
     },
     facts: candidate,
+    demand: (pod) => devices.without(pod, demandOf(pod)),
     tellGang(gang, reason, message) {
       const group = gang.ofGroup ? groups?.get(gang.key) : undefined;
       if (group) void tellGroup(client, log, group, reason, message);
@@ -201,10 +202,10 @@ export function startScheduler(options: SchedulerOptions): Scheduler {
   const enqueue = (key: string, pod: Pod) => {
     const gang = gangs.wait(key, pod);
     // Devices are given out by one of the schedulers.
-    if (!gang) return queue.put(key, pod, delayOf(usesClaims(pod) ? "devices" : (pod.metadata.uid ?? key)));
+    if (!gang) return queue.put(key, pod, delayOf(devices.concerns(pod) ? "devices" : (pod.metadata.uid ?? key)));
     if (!isComplete(gang)) return;
     const members = [...gang.waiting].flatMap((member) => pods.get(member) ?? []);
-    const share = members.some(usesClaims) ? "devices" : gang.key;
+    const share = members.some(devices.concerns) ? "devices" : gang.key;
     for (const member of members) {
       if (!table.isPlaced(keyOf(member))) queue.put(keyOf(member), member, delayOf(share));
     }
@@ -252,7 +253,7 @@ export function startScheduler(options: SchedulerOptions): Scheduler {
       if (node) seeNode(node);
     },
   });
-  devices.onChange(() => queue.move("devices"));
+  devices.onChange((classes) => queue.move(classes ? "other" : "devices"));
   plugins.attach(table);
   plugins.onChange(() => queue.move("other"));
 

@@ -9,7 +9,17 @@ import { createWorkQueue } from "#sdk/client/workqueue.ts";
 import { type Controller, type ControllerContext, clientFor, synced } from "../context.ts";
 import { controllerOf, isTerminating, namespaceKey } from "../objects.ts";
 import { PODS, RESOURCE_CLAIM_TEMPLATES, RESOURCE_CLAIMS } from "../resources.ts";
-import { claimFrom, claimName, isDone, isMadeFor, isOwnedBy, shouldReserve, stepFor } from "./reconcile.ts";
+import {
+  claimFrom,
+  claimName,
+  claimNames,
+  isDone,
+  isMadeFor,
+  isOwnedBy,
+  shouldReserve,
+  stepFor,
+  usesClaims,
+} from "./reconcile.ts";
 
 const WORKERS = 4;
 /** A template may come later than its pods. */
@@ -22,14 +32,9 @@ export const resourceClaimController: Controller = {
     const [claims, pods] = [informers.resourceClaims(), informers.pods()];
     const [podQueue, claimQueue] = [createWorkQueue({ lastRetryMs: LAST_RETRY_MS }), createWorkQueue()];
     const recorder = context.recorder("resource_claim");
-    const uses = (pod: Pod) => (pod.spec?.resourceClaims?.length ?? 0) > 0;
-    const claimsOf = (pod: Pod) =>
-      (pod.spec?.resourceClaims ?? []).flatMap((c) => {
-        const name = claimName(pod, c);
-        return name ? [`${namespaceKey(pod)}/${name}`] : [];
-      });
+    const claimsOf = (pod: Pod) => claimNames(pod).map((name) => `${namespaceKey(pod)}/${name}`);
     const look = (pod: Pod, isGone = false) => {
-      if (!uses(pod)) return;
+      if (!usesClaims(pod)) return;
       if (isGone || isDone(pod)) for (const key of claimsOf(pod)) claimQueue.add(key);
       if (!isGone && !isTerminating(pod)) podQueue.add(keyOf(pod));
     };

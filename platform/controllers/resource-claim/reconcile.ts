@@ -19,6 +19,16 @@ export function claimName(pod: Pod, podClaim: PodResourceClaim): string | null |
   return status && (status.resourceClaimName ?? null);
 }
 
+export const usesClaims = ({ spec, status }: Pod): boolean =>
+  (spec?.resourceClaims?.length ?? 0) > 0 || status?.extendedResourceClaimStatus !== undefined;
+
+/** Of all that are made, with the one that stands for its resources. */
+export function claimNames(pod: Pod): string[] {
+  const forResources = pod.status?.extendedResourceClaimStatus?.resourceClaimName;
+  const own = (pod.spec?.resourceClaims ?? []).flatMap((claim) => claimName(pod, claim) ?? []);
+  return forResources ? [...own, forResources] : own;
+}
+
 export const isOwnedBy = (claim: ResourceClaim, pod: Pod): boolean =>
   claim.metadata.ownerReferences?.some((o) => o.controller && o.kind === "Pod" && o.uid === pod.metadata.uid) ?? false;
 

@@ -257,6 +257,75 @@ describe("device claims", () => {
     await end("marker", "networked");
   });
 
+  const makeAsking = (name: string, amounts: Record<string, string>[]) =>
+    create(PODS, "Pod", {
+      metadata: { name, namespace: "default" },
+      spec: { containers: amounts.map((limits, i) => ({ name: `c${i}`, image: "x", resources: { limits } })) },
+    });
+
+  it("are made for pods that ask for a class by a resource's name, and end with them", async () => {
+    const [resource, implicit] = ["example.com/gpu", "deviceclass.resource.kubernetes.io/gpu"];
+    const named = { type: "merge" as const, body: { spec: { extendedResourceName: resource } } };
+    await client.patch(dra("deviceclasses"), { name: "gpu" }, named);
+    await makeAsking("asking", [{ [resource]: "1" }, { [implicit]: "1" }]);
+    await until(() => isBound("asking"));
+    const { spec, status, metadata } = await pod("asking");
+    const { resourceClaimName = "", requestMappings } = status?.extendedResourceClaimStatus ?? {};
+    deepEqual(requestMappings, [
+      { containerName: "c1", resourceName: implicit, requestName: "container-1-request-0" },
+      { containerName: "c0", resourceName: resource, requestName: "container-0-request-0" },
+    ]);
+    match(resourceClaimName, /^asking-extended-resources-/);
+    const made = await claim(resourceClaimName);
+    equal(made.metadata.annotations?.["resource.kubernetes.io/extended-resource-claim"], "true");
+    equal(made.metadata.ownerReferences?.[0]?.uid, metadata.uid);
+    equal(made.status?.reservedFor?.[0]?.uid, metadata.uid);
+    equal(made.status?.allocation?.devices?.results?.length, 2);
+    ok(devicesOf(made).every((device) => device.startsWith(`${spec?.nodeName}/`)));
+    await client.delete(PODS, { namespace: "default", name: "asking" }, { gracePeriodSeconds: 0 });
+    await until(async () => (await claim(resourceClaimName)).status?.allocation === undefined);
+    await client.delete(CLAIMS, { namespace: "default", name: resourceClaimName });
+  });
+
+  it("are not made on nodes whose own plugins have the resource; one that an earlier decision left behind goes", async () => {
+    const resource = "example.com/gpu";
+    const allocatable = (more: object) =>
+      client.patch(
+        core("nodes"),
+        { name: "n1" },
+        { type: "merge", body: { status: { allocatable: { ...more } } } },
+        { subresource: "status" },
+      );
+    await allocatable({ [resource]: "100" });
+    // More than there are devices on the other node.
+    await makeAsking("counted", [{ [resource]: "50" }]);
+    await until(() => isBound("counted"));
+    equal((await pod("counted")).spec?.nodeName, "n1");
+    equal((await pod("counted")).status?.extendedResourceClaimStatus, undefined);
+    equal(
+      (await claims()).some(({ metadata }) => metadata.ownerReferences?.length),
+      false,
+    );
+    await makeAsking("uncounted", [{ [resource]: "51" }]);
+    await until(async () => (await messageOf("uncounted")).includes(`1 Insufficient ${resource}`));
+    match(await messageOf("uncounted"), /1 cannot allocate all claims/);
+    const { uid = "" } = (await pod("uncounted")).metadata;
+    const left = await create(CLAIMS, "ResourceClaim", {
+      metadata: {
+        generateName: "uncounted-extended-resources-",
+        namespace: "default",
+        annotations: { "resource.kubernetes.io/extended-resource-claim": "true" },
+        ownerReferences: [{ apiVersion: "v1", kind: "Pod", name: "uncounted", uid, controller: true }],
+      },
+      spec: { devices: { requests: [one] } },
+    });
+    await until(async () => !(await claims()).some(({ metadata }) => metadata.name === left.metadata.name));
+    await allocatable({ [resource]: "200" });
+    await until(() => isBound("uncounted"));
+    await end("counted", "uncounted");
+    await allocatable({ [resource]: null });
+  });
+
   it("of schedulers that give a device away at once leave it to the first; others may write what they like", async () => {
     const results = [{ request: "gpu", driver: DRIVER, pool: "elsewhere", device: "gpu-9" }];
     const give = async (by: Client, name: string) => {

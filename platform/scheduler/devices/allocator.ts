@@ -23,7 +23,7 @@ import { type Given, resultOf } from "./result.ts";
 import { selects } from "./selectors.ts";
 
 /** Devices of one claim (resource.k8s.io's AllocationResultsMaxSize). */
-const RESULTS_MAX = 32;
+export const RESULTS_MAX = 32;
 /** Devices tried for one pod on one node: a search without end would stop the scheduler. */
 const STEPS_MAX = 100_000;
 

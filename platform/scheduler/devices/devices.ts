@@ -4,6 +4,7 @@
  */
 import { timeText } from "#platform/base/clock.ts";
 import { type Log, messageOf } from "#platform/base/log.ts";
+import { classesByResource, EXTENDED_CLAIM, isClaimOfResources } from "#platform/rules/extended-resources.ts";
 import type {
   AllocationResult,
   DeviceClass,
@@ -14,9 +15,9 @@ import type {
 } from "#sdk/api/generated/types.ts";
 import { isReason } from "#sdk/api/status.ts";
 import { createInformer } from "#sdk/client/informer.ts";
-import { type Client, keyOf, tenantOf } from "#sdk/client/port.ts";
+import { type Client, tenantOf } from "#sdk/client/port.ts";
 import type { Recorder } from "#sdk/client/recorder.ts";
-import type { SchedulingPlugins } from "../framework.ts";
+import type { Demand, SchedulingPlugins } from "../framework.ts";
 import { claimsOf, hasConditions, isReservedFor, READY_MS_MAX, readiness, usesClaims } from "./claims.ts";
 import { createDynamicResources } from "./dynamic-resources.ts";
 import { indexPools, type PoolIndex } from "./pools.ts";
@@ -38,6 +39,10 @@ export interface DevicesOptions {
 
 export interface Devices {
   start(signal: AbortSignal): Promise<void>;
+  /** Devices have something to do with where it can run. */
+  concerns(pod: Pod): boolean;
+  /** What the pod asks for without what devices may stand for: the rule of device claims looks after that. */
+  without(pod: Pod, demand: Demand): Demand;
   /** The plugins, and the rule of device claims. */
   with(plugins: SchedulingPlugins): SchedulingPlugins;
   /** The pod was given this node. Throws where its devices are not there any more. */
@@ -48,25 +53,37 @@ export interface Devices {
   release(key: string, pod: Pod): Promise<void>;
   /** It fits nowhere: true where devices that are in its way were given back. */
   giveBack(key: string, pod: Pod): Promise<boolean>;
-  /** Called after changes that may let a pod with claims fit. */
-  onChange(listener: () => void): void;
+  /** Called after changes that may let a pod with claims fit; with true where they concern pods that had nothing to do with devices before. */
+  onChange(listener: (classes: boolean) => void): void;
 }
 
 export function createDevices(options: DevicesOptions): Devices {
   const { client, log, recorder } = options;
   const wildcard = client.tenant("*");
-  const claims = createInformer<ResourceClaim>(wildcard, CLAIMS, { log });
+  const claims = createInformer<ResourceClaim>(wildcard, CLAIMS, { log, indexes: { resourcesOf: podOfResources } });
   const classes = createInformer<DeviceClass>(wildcard, CLASSES, { log });
   // Nodes are root's, and so are their devices.
   const slices = createInformer<ResourceSlice>(client, SLICES, { log });
-  const listeners: (() => void)[] = [];
+  const listeners: ((classes: boolean) => void)[] = [];
   const waiters = new Set<() => void>();
   /** By pod: claims that it was written into. */
   const written = new Map<string, ResourceClaim[]>();
   /** By claim: one write after the other. */
   const turns = new Map<string, Promise<unknown>>();
   let pools: PoolIndex | undefined;
+  /** By tenant, as asked since classes changed: by resource, the class whose devices stand for it. */
+  const byResource = new Map<string, Map<string, DeviceClass>>();
   let stopped = false;
+
+  const resourcesIn = (tenant: string) => {
+    const known = byResource.get(tenant);
+    if (known) return known;
+    const made = classesByResource(classes.list().filter((one) => tenantOf(one) === tenant));
+    byResource.set(tenant, made);
+    return made;
+  };
+  const claimOfResources = ({ metadata: { uid } }: Pod): ResourceClaim | undefined =>
+    claims.byIndex("resourcesOf", uid ?? "")[0];
 
   const rule = createDynamicResources({
     pod: options.pod,
@@ -76,15 +93,22 @@ export function createDevices(options: DevicesOptions): Devices {
       pools ??= indexPools(slices.list());
       return pools;
     },
+    classFor: (tenant, resource) => resourcesIn(tenant).get(resource) ?? resourcesIn("root").get(resource),
+    claimOfResources,
     gang: options.gang,
   });
-  const tell = () => {
-    for (const listener of listeners) listener();
+  const tell = (classes = false) => {
+    for (const listener of listeners) listener(classes);
   };
   const changed = () => {
     pools = undefined;
     rule.changed();
     tell();
+  };
+  const classChanged = () => {
+    byResource.clear();
+    rule.changed();
+    tell(true);
   };
   const seeClaim = (claim: ResourceClaim) => {
     rule.seeClaim(claim);
@@ -105,7 +129,7 @@ export function createDevices(options: DevicesOptions): Devices {
     },
   });
   slices.on({ added: changed, updated: changed, deleted: changed });
-  classes.on({ added: changed, updated: changed, deleted: changed });
+  classes.on({ added: classChanged, updated: classChanged, deleted: classChanged });
 
   const apiOf = (pod: Pod) => client.tenant(tenantOf(pod));
   const currentClaims = (pod: Pod) =>
@@ -131,7 +155,7 @@ export function createDevices(options: DevicesOptions): Devices {
     current = await api.update<ResourceClaim>(CLAIMS, { ...current, status }, { subresource: "status" });
     if (promise) promise.written = BigInt(current.metadata.resourceVersion ?? "0");
     written.set(key, [...(written.get(key) ?? []), current]);
-    const seen = claims.get(keyOf(claim));
+    const seen = claims.get(`${tenantOf(pod)}/${claim.metadata.namespace}/${claim.metadata.name}`);
     if (seen) rule.seeClaim(seen);
     return current;
   };
@@ -148,9 +172,45 @@ export function createDevices(options: DevicesOptions): Devices {
     }
   };
 
+  /** Makes the claim in place of the pod's resources, and says on the pod which container has what of it. */
+  const writeResources = async (key: string, pod: Pod): Promise<ResourceClaim | undefined> => {
+    const decided = rule.unmade(pod);
+    if (!decided?.mappings) return undefined;
+    const { uid: _, ...metadata } = decided.claim.metadata;
+    const made = await apiOf(pod).create<ResourceClaim>(CLAIMS, { ...decided.claim, metadata });
+    written.set(key, [...(written.get(key) ?? []), made]);
+    rule.made(pod, made);
+    const current = await writeAnew(key, pod, made);
+    const { namespace, name = "", uid } = pod.metadata;
+    const extendedResourceClaimStatus = {
+      resourceClaimName: made.metadata.name ?? "",
+      requestMappings: decided.mappings.map((mapping) => ({ ...mapping })),
+    };
+    const body = { metadata: { uid }, status: { extendedResourceClaimStatus } };
+    await apiOf(pod).patch(PODS, { namespace, name }, { type: "merge", body }, { subresource: "status" });
+    return current;
+  };
+
+  /** Its devices are free, and it is gone. */
+  const remove = async (pod: Pod, { metadata: { namespace, name = "" } }: ResourceClaim): Promise<void> => {
+    const api = apiOf(pod);
+    try {
+      const { metadata } = await api.get<ResourceClaim>(CLAIMS, { namespace, name });
+      const finalizers = (metadata.finalizers ?? []).filter((one) => one !== FINALIZER);
+      const body = { metadata: { uid: metadata.uid, resourceVersion: metadata.resourceVersion, finalizers } };
+      await api.patch(CLAIMS, { namespace, name }, { type: "merge", body });
+      await api.delete(CLAIMS, { namespace, name }, metadata.uid ? { preconditions: { uid: metadata.uid } } : {});
+    } catch (error) {
+      if (!isReason(error, "NotFound")) throw error;
+    }
+  };
+
   /** Resolves when drivers have prepared the claims' devices. */
   const untilReady = async (pod: Pod, node: string): Promise<void> => {
-    const state = () => currentClaims(pod).claims.map(readiness);
+    const state = () => {
+      const made = claimOfResources(pod);
+      return [...currentClaims(pod).claims, ...(made ? [made] : [])].map(readiness);
+    };
     const isOver = () =>
       stopped || state().every((one) => one === "ready") || state().some((one) => typeof one === "object");
     recorder.event(
@@ -186,6 +246,14 @@ export function createDevices(options: DevicesOptions): Devices {
       signal.addEventListener("abort", end, { once: true });
       await Promise.all([claims, classes, slices].map((informer) => informer.start(signal)));
     },
+    concerns: rule.concerns,
+    without(pod, demand) {
+      if (demand.requests.others.length === 0) return demand;
+      const stoodFor = rule.stoodFor(pod);
+      if (stoodFor.size === 0) return demand;
+      const others = demand.requests.others.filter(([name]) => !stoodFor.has(name));
+      return { ...demand, requests: { ...demand.requests, others } };
+    },
     with: (plugins) => ({
       ...plugins,
       attach: (table) => plugins.attach(table),
@@ -194,28 +262,33 @@ export function createDevices(options: DevicesOptions): Devices {
     }),
     reserve: rule.reserve,
     async bind(key, pod, node) {
-      if (!usesClaims(pod)) return;
+      if (!usesClaims(pod) && !rule.unmade(pod)) return;
       const { claims: found, problem } = currentClaims(pod);
       if (problem !== undefined) throw new Error(problem);
       let waits = false;
-      for (const claim of found) {
-        const current = await inTurn(claim.metadata.uid ?? "", () => writeAnew(key, pod, claim));
-        waits ||= hasConditions(current) && readiness(current) !== "ready";
-      }
+      const wait = (claim: ResourceClaim) => {
+        waits ||= hasConditions(claim) && readiness(claim) !== "ready";
+      };
+      for (const claim of found) wait(await inTurn(claim.metadata.uid ?? "", () => writeAnew(key, pod, claim)));
+      const made = await writeResources(key, pod);
+      if (made) wait(made);
       if (waits) await untilReady(pod, node);
       written.delete(key);
       rule.release(key);
     },
     async release(key, pod) {
-      if (!usesClaims(pod)) return;
       rule.release(key);
       const mine = written.get(key) ?? [];
       written.delete(key);
       if (mine.length === 0 || (await isBound(apiOf(pod), pod))) return;
-      for (const { metadata } of mine) {
-        const { namespace, name = "", uid } = metadata;
+      for (const claim of mine) {
+        const { namespace, name = "", uid } = claim.metadata;
         const status = { reservedFor: [{ $patch: "delete", uid: pod.metadata.uid }] };
         try {
+          if (isClaimOfResources(claim, pod.metadata.uid)) {
+            await remove(pod, claim);
+            continue;
+          }
           const patch = { type: "strategic" as const, body: { metadata: { uid }, status } };
           await apiOf(pod).patch(CLAIMS, { namespace, name }, patch, { subresource: "status" });
         } catch (error) {
@@ -225,7 +298,13 @@ export function createDevices(options: DevicesOptions): Devices {
       }
     },
     async giveBack(key, pod) {
-      const claim = usesClaims(pod) ? rule.movable(key) : undefined;
+      if (!rule.concerns(pod)) return false;
+      const leftOver = claimOfResources(pod);
+      if (leftOver) {
+        await remove(pod, leftOver);
+        return true;
+      }
+      const claim = rule.movable(key);
       if (!claim) return false;
       const { allocation: _, reservedFor: __, devices: ___, ...status } = claim.status ?? {};
       await apiOf(pod).update<ResourceClaim>(CLAIMS, { ...claim, status }, { subresource: "status" });
@@ -234,6 +313,13 @@ export function createDevices(options: DevicesOptions): Devices {
     onChange: (listener) => listeners.push(listener),
   };
 }
+
+/** The uid of the pod for whose resources the claim was made. */
+const podOfResources = (claim: ResourceClaim): string[] => {
+  if (claim.metadata.annotations?.[EXTENDED_CLAIM] !== "true") return [];
+  const owner = claim.metadata.ownerReferences?.find(({ controller, kind }) => controller && kind === "Pod");
+  return owner && isClaimOfResources(claim, owner.uid) ? [owner.uid] : [];
+};
 
 /** Throws where others were faster. */
 function statusWith(pod: Pod, claim: ResourceClaim, allocation: AllocationResult | undefined): ResourceClaimStatus {

@@ -1,5 +1,5 @@
 /** What a pod asks for: its quality of service and the amounts it takes of its node (component-helpers' resource package). */
-import type { Container, Pod, PodSpec } from "#sdk/api/generated/types.ts";
+import type { Container, Pod, PodSpec, PodStatus } from "#sdk/api/generated/types.ts";
 import { parseQuantity } from "#sdk/api/quantity.ts";
 
 type Amounts = Record<string, bigint>;
@@ -48,11 +48,16 @@ const MILLI = 1_000_000n;
 const UNIT = 1_000_000_000n;
 const ceil = (value: bigint, unit: bigint): number => Number((value + unit - 1n) / unit);
 
-/** In the ledger's units: cpu in millicores, everything else in whole units (bytes, counts); one more pod. */
-export function ledgerAmounts(spec: PodSpec): Record<string, number> {
+/**
+ * In the ledger's units: cpu in millicores, everything else in whole units (bytes, counts); one more pod. What the pod has devices of a claim
+ * for is not the node's own (KEP-5004).
+ */
+export function ledgerAmounts(spec: PodSpec, status?: PodStatus): Record<string, number> {
   const out: Record<string, number> = { pods: 1 };
+  const mappings = status?.extendedResourceClaimStatus?.requestMappings ?? [];
+  const claimed = new Set(mappings.map(({ resourceName }) => resourceName));
   for (const [name, value] of Object.entries(podRequests(spec))) {
-    if (value > 0n) out[name] = ceil(value, name === "cpu" ? MILLI : UNIT);
+    if (value > 0n && !claimed.has(name)) out[name] = ceil(value, name === "cpu" ? MILLI : UNIT);
   }
   return out;
 }

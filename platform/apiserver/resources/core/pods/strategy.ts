@@ -84,7 +84,7 @@ const podStatus: ViewStrategy = {
 function taken(pod: Pod | undefined): { node: string; amounts: Record<string, number> } | undefined {
   const node = pod?.spec?.nodeName;
   if (!pod?.spec || !node || FINAL.has(pod.status?.phase ?? "")) return undefined;
-  return { node, amounts: ledgerAmounts(pod.spec) };
+  return { node, amounts: ledgerAmounts(pod.spec, pod.status) };
 }
 
 const CAPACITY_GUARD = "node-capacity";
