@@ -24,6 +24,17 @@ describe("CRI's protobuf codec", () => {
     assert.deepEqual(decode("ExecSyncResponse", encode("ExecSyncResponse", result)), result);
   });
 
+  it("reads long texts, and those that are not ASCII, beside bytes of any value", () => {
+    const items = ["é", "x".repeat(200), "y".repeat(10_000), "plain", "\u{1f6a2} end", ""].map((id, at) => ({
+      id,
+      state: at % 2 === 0 ? "SANDBOX_READY" : "SANDBOX_NOTREADY",
+      createdAt: String(1_795_280_837_116_531_939n + BigInt(at)),
+      labels: { name: id, ключ: "plain" },
+    }));
+    const said = decode("ListPodSandboxResponse", encode("ListPodSandboxResponse", { items }));
+    assert.deepEqual(said, { items: items.map(({ id, ...rest }) => (id === "" ? rest : { id, ...rest })) });
+  });
+
   it("writes the bytes that protobuf defines", () => {
     assert.equal(Buffer.from(encode("VersionRequest", { version: "0.1.0" })).toString("hex"), "0a05302e312e30");
     assert.equal(
