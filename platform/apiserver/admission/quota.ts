@@ -4,13 +4,14 @@
  */
 
 import { chargeQuotas, QuotaRefused } from "#platform/rules/quota/check.ts";
+import { CLAIMS, countsResources, type DeviceFacts } from "#platform/rules/quota/devices.ts";
 import type { QuotaOperation } from "#platform/rules/quota/evaluate.ts";
-import type { Operation, Store, StoredObject } from "#platform/store/port.ts";
-import type { ResourceQuota } from "#sdk/api/generated/types.ts";
+import { type Operation, ROOT_TENANT, type Store, type StoredObject } from "#platform/store/port.ts";
+import type { DeviceClass, Pod, ResourceClaim, ResourceQuota } from "#sdk/api/generated/types.ts";
 import type { DynamicObject } from "#sdk/api/object.ts";
 import { forbidden } from "#sdk/api/status.ts";
 import type { Catalog } from "../registry/catalog.ts";
-import { encode } from "../registry/document.ts";
+import { documentOf, encode } from "../registry/document.ts";
 import type { Accounting } from "../registry/pipeline.ts";
 import type { Strategy } from "../registry/strategy.ts";
 
@@ -26,6 +27,32 @@ async function quotasOf(store: Store, tenant: number, namespace: string, fresh: 
   const freshness = fresh ? ({ type: "consistent" } as const) : ({ type: "atLeast", revision: 0 } as const);
   const { objects } = await store.list({ scope, freshness });
   return objects.map((stored) => ({ stored, quota: JSON.parse(stored.document) as ResourceQuota & DynamicObject }));
+}
+
+async function objectsOf<T extends object>(
+  store: Store,
+  tenant: number,
+  resource: string,
+  namespace?: string,
+): Promise<T[]> {
+  const scope = { tenant, resource, ...(namespace === undefined ? {} : { namespace }) };
+  const { objects } = await store.list({ scope, freshness: { type: "atLeast", revision: 0 } });
+  return objects.map((stored) => documentOf<T>(stored));
+}
+
+/** What a claim's charge depends on beside itself: classes of the tenant before root's, the pod that it was made for, that pod's claims. */
+async function deviceFacts(store: Store, tenant: number, { metadata }: DynamicObject): Promise<DeviceFacts> {
+  const { namespace = "" } = metadata;
+  const classes = new Map<string, DeviceClass>();
+  for (const of of new Set([ROOT_TENANT, tenant]))
+    for (const one of await objectsOf<DeviceClass>(store, of, "deviceclasses.resource.k8s.io"))
+      classes.set(one.metadata.name ?? "", one);
+  const owner = metadata.ownerReferences?.find(({ controller, kind }) => controller && kind === "Pod")?.name;
+  const key = { tenant, resource: "pods", namespace, name: owner ?? "" };
+  const stored = owner === undefined ? undefined : await store.get(key, { type: "consistent" });
+  const pods = new Map(stored && owner !== undefined ? [[owner, documentOf<Pod>(stored)]] : []);
+  const claims = pods.size > 0 ? await objectsOf<ResourceClaim>(store, tenant, CLAIMS, namespace) : [];
+  return { classes: [...classes.values()], claims, pods };
 }
 
 function charge({ stored, quota }: Held, used: Record<string, string>, strategy: Strategy): Operation {
@@ -56,7 +83,11 @@ export function quotaAccounting(catalog: Pick<Catalog, "byName">): Accounting {
         now: context.now,
       };
       try {
-        const charges = chargeQuotas([...byQuota.keys()], request);
+        const quotas = [...byQuota.keys()];
+        const counted = quotas.some(({ status }) => Object.keys(status?.hard ?? {}).some(countsResources));
+        const asks = written.storeResource === CLAIMS && counted;
+        const devices = asks ? await deviceFacts(store, context.tenant, object) : undefined;
+        const charges = chargeQuotas(quotas, { ...request, ...(devices ? { devices } : {}) });
         if (dryRun) return {};
         const operations = charges.map(({ quota, used }) => charge(byQuota.get(quota) as Held, used, strategy));
         return { operations };

@@ -5,7 +5,7 @@
  */
 import { delay } from "#platform/base/clock.ts";
 import { messageOf } from "#platform/base/log.ts";
-import { resourceCounted } from "#platform/rules/quota/evaluate.ts";
+import { resourcesCounted } from "#platform/rules/quota/evaluate.ts";
 import type { Pod, ResourceQuota, Service } from "#sdk/api/generated/types.ts";
 import type { DynamicObject, GroupVersionResource, KubeObject } from "#sdk/api/object.ts";
 import { isReason } from "#sdk/api/status.ts";
@@ -60,7 +60,7 @@ export const resourceQuotaController: Controller = {
       signal: context.signal,
       async reconcile(key) {
         const { tenant, namespace, name } = splitKey(key);
-        const exists = await recount(context.client.tenant(tenant), namespace, name);
+        const exists = await recount(context.client.tenant(tenant), context.client.tenant("root"), namespace, name);
         return exists ? { requeueAfterMs: RESYNC_MS } : undefined;
       },
     });
@@ -68,8 +68,11 @@ export const resourceQuotaController: Controller = {
   },
 };
 
+/** Of root's and of the tenant's own: these count where they have the same name. */
+const DEVICE_CLASSES = "deviceclasses.resource.k8s.io";
+
 /** False when the quota is gone. */
-async function recount(client: Client, namespace: string, name: string): Promise<boolean> {
+async function recount(client: Client, root: Client, namespace: string, name: string): Promise<boolean> {
   let quota: ResourceQuota;
   try {
     quota = await client.get<ResourceQuota>(QUOTAS, { namespace, name });
@@ -78,21 +81,26 @@ async function recount(client: Client, namespace: string, name: string): Promise
     throw error;
   }
   const hard = quota.spec?.hard ?? {};
-  const used = await countUsage(quota, (resource) => objectsOf(client, resource, namespace), Date.now());
+  const list = async (resource: string): Promise<DynamicObject[]> => {
+    if (resource !== DEVICE_CLASSES) return await objectsOf(client, resource, namespace);
+    const all = [...(await objectsOf(root, resource)), ...(await objectsOf(client, resource))];
+    return [...new Map(all.map((one) => [one.metadata.name, one])).values()];
+  };
+  const used = await countUsage(quota, list, Date.now());
   const status = { hard, used };
   if (!sameJson(quota.status, status)) await client.update(QUOTAS, { ...quota, status }, { subresource: "status" });
   return true;
 }
 
-/** All objects of a resource in a namespace; none when nothing of that name is served. */
-async function objectsOf(client: Client, resource: string, namespace: string): Promise<DynamicObject[]> {
+/** All objects of a resource, in a namespace where one is named; none when nothing of that name is served. */
+async function objectsOf(client: Client, resource: string, namespace?: string): Promise<DynamicObject[]> {
   const served = await resourceNamed(client, resource);
   if (!served) return [];
   const objects: DynamicObject[] = [];
   let next: string | undefined;
   do {
     const page = await client.list<DynamicObject>(served, {
-      namespace,
+      ...(namespace === undefined ? {} : { namespace }),
       limit: PAGE,
       ...(next ? { continue: next } : {}),
     });
@@ -116,9 +124,8 @@ class Monitors {
   }
 
   follow(names: readonly string[]): void {
-    for (const name of names) {
-      const resource = resourceCounted(name);
-      if (resource === undefined || this.#followed.has(resource)) continue;
+    for (const resource of names.flatMap(resourcesCounted)) {
+      if (this.#followed.has(resource)) continue;
       this.#followed.add(resource);
       void this.#watch(resource);
     }

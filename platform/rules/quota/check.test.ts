@@ -113,3 +113,33 @@ test("a claim for devices is charged for the most it may get of each class", () 
   const [charge] = chargeQuotas([quota(hard, zero)], create("resourceclaims.resource.k8s.io", claim));
   assert.deepEqual(Object.values(charge?.used ?? {}), ["5", "32", "1"]);
 });
+
+test("a claim counts as the resources that its devices stand for, beyond what its pod is charged", () => {
+  const resource = "example.com/gpu";
+  const name = `requests.${resource}`;
+  const q = quota({ [name]: "4", "requests.deviceclass.resource.kubernetes.io/gold": "4" }, { [name]: "0" });
+  q.status!.used!["requests.deviceclass.resource.kubernetes.io/gold"] = "0";
+  const exactly = { deviceClassName: "gold", allocationMode: "ExactCount", count: 3 };
+  const spec = { devices: { requests: [{ name: "a", exactly }] } };
+  const owner = { apiVersion: "v1", kind: "Pod", name: "p", uid: "u", controller: true };
+  const annotations = { "resource.kubernetes.io/extended-resource-claim": "true" };
+  const claim = (more: object) => ({ metadata: { name: "c", ...more }, spec }) as unknown as DynamicObject;
+  const requests = { [resource]: "2" };
+  const pod = { metadata: { name: "p", uid: "u" }, spec: { containers: [{ name: "c", resources: { requests } }] } };
+  const devices = {
+    classes: [{ metadata: { name: "gold" }, spec: { extendedResourceName: resource } }],
+    claims: [],
+    pods: new Map([["p", pod]]),
+  };
+  const charged = (object: DynamicObject, more: object = {}) =>
+    chargeQuotas([q], { ...create("resourceclaims.resource.k8s.io", object), devices: { ...devices, ...more } })[0]
+      ?.used;
+  const implicit = "requests.deviceclass.resource.kubernetes.io/gold";
+  assert.deepEqual(charged(claim({})), { [name]: "3", [implicit]: "3" });
+  const made = claim({ annotations, ownerReferences: [owner] });
+  assert.deepEqual(charged(made), { [name]: "1", [implicit]: "3" });
+  const earlier = claim({ name: "b", annotations, ownerReferences: [owner] });
+  assert.deepEqual(charged(made, { claims: [earlier] }), { [name]: "3", [implicit]: "3" });
+  const asking = { ...pod, spec: { containers: [{ name: "c", resources: { requests: { [resource]: "5" } } }] } };
+  assert.throws(() => chargeQuotas([q], create("pods", asking as unknown as DynamicObject)), /exceeded quota: q/);
+});

@@ -12,6 +12,7 @@ import {
   textsOf,
   withoutZeroAmounts,
 } from "./amounts.ts";
+import type { DeviceFacts } from "./devices.ts";
 import { chargesOn, countedBy, inScopes, missingFor, type QuotaOperation, quotaUsage } from "./evaluate.ts";
 
 export interface QuotaRequest {
@@ -23,6 +24,8 @@ export interface QuotaRequest {
   old: DynamicObject | undefined;
   /** Milliseconds since the epoch. */
   now: number;
+  /** Of a claim for devices, where a quota counts resources that devices may stand for. */
+  devices?: DeviceFacts;
 }
 
 export interface Charge<Q> {
@@ -38,7 +41,7 @@ const matches = (quota: ResourceQuota, names: readonly string[], resource: strin
 
 /** Throws QuotaRefused with upstream's words. Quotas that the write does not change are left out. */
 export function chargeQuotas<Q extends ResourceQuota>(quotas: readonly Q[], request: QuotaRequest): Charge<Q>[] {
-  const { resource, operation, subresource, object, old, now } = request;
+  const { resource, operation, subresource, object, old, now, devices } = request;
   if (!chargesOn(resource, operation, subresource, object, old)) return [];
   const interesting = quotas.flatMap((quota) => {
     const hard = amountsOf(quota.status?.hard);
@@ -48,7 +51,7 @@ export function chargeQuotas<Q extends ResourceQuota>(quotas: readonly Q[], requ
     return [{ quota, hard, names }];
   });
   if (interesting.length === 0) return [];
-  const usage = quotaUsage(resource, object, now);
+  const usage = quotaUsage(resource, object, now, devices);
   const negative = Object.entries(usage).filter(([, { nano }]) => nano < 0n);
   if (negative.length > 0) {
     const names = negative.map(([name]) => name).sort();
@@ -56,7 +59,7 @@ export function chargeQuotas<Q extends ResourceQuota>(quotas: readonly Q[], requ
   }
   return interesting.flatMap(({ quota, hard, names }) => {
     const counted = old !== undefined && matches(quota, names, resource, old);
-    const grown = counted ? growth(usage, quotaUsage(resource, old, now)) : usage;
+    const grown = counted ? growth(usage, quotaUsage(resource, old, now, devices)) : usage;
     const delta = masked(withoutZeroAmounts(grown), Object.keys(hard));
     if (Object.keys(delta).length === 0) return [];
     const used = amountsOf(quota.status?.used);

@@ -3,7 +3,6 @@
  * as the store does: "pods", "deployments.apps".
  */
 import type {
-  DeviceRequest,
   PersistentVolumeClaim,
   Pod,
   ResourceClaim,
@@ -14,6 +13,7 @@ import type {
 import type { DynamicObject } from "#sdk/api/object.ts";
 import { parseQuantity } from "#sdk/api/quantity.ts";
 import { type Amounts, amountsOf, count } from "./amounts.ts";
+import { CLAIMS, countedByClaims, type DeviceFacts, deviceUsage } from "./devices.ts";
 import { changesScope, podCounts, podInScope, podUsage, unspecified } from "./pods.ts";
 
 /** Counted under their own names too, from before there was count/. */
@@ -51,35 +51,12 @@ function claimUsage({ metadata, spec, status }: PersistentVolumeClaim): Amounts 
   return usage;
 }
 
-const CLAIMS = "resourceclaims.resource.k8s.io";
-const DEVICES_MARK = ".deviceclass.resource.k8s.io/devices";
-/** A claim for all devices may come to hold as many as a claim can hold. */
-const DEVICES_MAX = 32;
-
-/** The most devices of each class that a request may get: of its alternatives one is taken. */
-function devicesOf({ exactly, firstAvailable }: DeviceRequest): Map<string, number> {
-  const most = new Map<string, number>();
-  for (const one of firstAvailable?.length ? firstAvailable : exactly ? [exactly] : []) {
-    const devices = { ExactCount: one.count ?? 1, All: DEVICES_MAX }[one.allocationMode ?? "ExactCount"] ?? 0;
-    most.set(one.deviceClassName, Math.max(most.get(one.deviceClassName) ?? 0, devices));
-  }
-  return most;
-}
-
-function deviceUsage({ spec }: ResourceClaim): Amounts {
-  const used = new Map<string, number>();
-  for (const request of spec?.devices?.requests ?? [])
-    for (const [name, devices] of devicesOf(request)) used.set(name, (used.get(name) ?? 0) + devices);
-  const amounts = [...used].map(([name, devices]) => [`${name}${DEVICES_MARK}`, count(devices)] as const);
-  return { [`count/${CLAIMS}`]: count(1), ...Object.fromEntries(amounts) };
-}
-
-/** `now` in milliseconds: a pod whose grace is over counts no more. */
-export function quotaUsage(resource: string, object: DynamicObject, now: number): Amounts {
+/** `now` in milliseconds: a pod whose grace is over counts no more. `facts`: where a claim counts for quotas of resources, too. */
+export function quotaUsage(resource: string, object: DynamicObject, now: number, facts?: DeviceFacts): Amounts {
   if (resource === "pods") return podUsage(object as unknown as Pod, now);
   if (resource === "services") return serviceUsage(object as unknown as Service);
   if (resource === "persistentvolumeclaims") return claimUsage(object as unknown as PersistentVolumeClaim);
-  if (resource === CLAIMS) return deviceUsage(object as unknown as ResourceClaim);
+  if (resource === CLAIMS) return deviceUsage(object as unknown as ResourceClaim, now, facts);
   return { [`count/${resource}`]: count(1), ...(PLAIN.has(resource) ? { [resource]: count(1) } : {}) };
 }
 
@@ -90,14 +67,16 @@ export function countedBy(resource: string, name: string): boolean {
   if (resource === "services") return ["services", "services.loadbalancers", "services.nodeports"].includes(name);
   if (resource === "persistentvolumeclaims")
     return ["persistentvolumeclaims", "requests.storage"].includes(name) || name.includes(CLASS_MARK);
-  if (resource === CLAIMS) return name.endsWith(DEVICES_MARK);
+  if (resource === CLAIMS) return countedByClaims(name);
   return PLAIN.has(resource) && name === resource;
 }
 
-/** The resource whose objects are counted under a name; undefined for a name that counts nothing known. */
-export function resourceCounted(name: string): string | undefined {
-  if (name.startsWith("count/")) return name.slice("count/".length);
-  return ["pods", "services", "persistentvolumeclaims", CLAIMS, ...PLAIN].find((resource) => countedBy(resource, name));
+/** The resources whose objects are counted under a name; none for a name that counts nothing known. */
+export function resourcesCounted(name: string): string[] {
+  if (name.startsWith("count/")) return [name.slice("count/".length)];
+  return ["pods", "services", "persistentvolumeclaims", CLAIMS, ...PLAIN].filter((resource) =>
+    countedBy(resource, name),
+  );
 }
 
 export function scopesOf({ spec }: ResourceQuota): ScopedResourceSelectorRequirement[] {

@@ -7,6 +7,7 @@ import type {
   PodSpec,
   ScopedResourceSelectorRequirement,
 } from "#sdk/api/generated/types.ts";
+import { CLASS_PREFIX } from "../extended-resources.ts";
 import { type Amounts, addAmounts, amountsOf, count, masked, maxAmounts } from "./amounts.ts";
 
 /** Requests or limits of the containers, as the pod as a whole counts. */
@@ -28,7 +29,8 @@ function podAmounts(spec: PodSpec, part: "requests" | "limits"): Amounts {
   return addAmounts(whole, part === "requests" ? overhead : masked(overhead, Object.keys(whole)));
 }
 
-const isExtended = (name: string): boolean => name.includes("/") && !/(^|\.)kubernetes\.io\//.test(name);
+const isExtended = (name: string): boolean =>
+  name.includes("/") && (!/(^|\.)kubernetes\.io\//.test(name) || name.startsWith(CLASS_PREFIX));
 
 function computeAmounts(requests: Amounts, limits: Amounts): Amounts {
   const result: Record<string, Amounts[string]> = {};
