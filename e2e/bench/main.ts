@@ -13,7 +13,7 @@ import { buildBinaries, buildImpossible, peerBinaries } from "../conformance/sui
 import { limits } from "./limits.ts";
 import { HEADER, type Pair, row } from "./report.ts";
 import { type Figure, type PhaseResult, type Scenario, scenarios } from "./scenarios.ts";
-import { capstan, ensureServiceAccount, makePki, type StartSide, upstream } from "./sides.ts";
+import { capstan, ensureServiceAccount, makePki, type Side, type StartSide, upstream } from "./sides.ts";
 
 const help = `npm run bench -- [options]
   --only NAMES       scenarios, separated by commas: ${scenarios.map(({ name }) => name).join(", ")}, limits
@@ -25,6 +25,14 @@ const help = `npm run bench -- [options]
 
 const say = (text: string): void => void process.stdout.write(`${text}\n`);
 
+interface Bench {
+  load: string;
+  buildDir: string;
+  /** Length of a phase. */
+  seconds: number;
+  repeat: number;
+}
+
 interface Measured {
   phases: PhaseResult[];
   /** Of server and database, before and after the load. */
@@ -33,29 +41,86 @@ interface Measured {
   peak: number;
 }
 
-async function measure(start: StartSide, load: string, buildDir: string, scenario: Scenario, seconds: number) {
+const argsFor = (side: Side): string[] => ["--servers", side.servers.join(","), "--cert", side.cert, "--key", side.key];
+
+async function run(load: string, side: Side, args: readonly string[]): Promise<PhaseResult[]> {
+  const out = await must(load, [...argsFor(side), ...args]);
+  return out
+    .split("\n")
+    .filter((line) => line.startsWith("{"))
+    .map((line) => JSON.parse(line) as PhaseResult);
+}
+
+const memoryOf = (side: Side): number => {
+  const { server, database } = side.memory();
+  return server + database;
+};
+
+async function started(start: StartSide, buildDir: string, scenario: Scenario): Promise<Side> {
   const side = await start({ buildDir, servers: scenario.servers ?? 1 });
   try {
     await ensureServiceAccount(side, "default");
-    const args = ["--servers", side.servers.join(","), "--cert", side.cert, "--key", side.key];
-    const memory = () => {
-      const { server, database } = side.memory();
-      return server + database;
-    };
-    if (scenario.before) await must(load, [...args, ...scenario.before]);
-    const rest = (scenario.restSeconds ?? 0) * 1_000;
-    await delay(rest);
-    const before = memory();
-    const out = await must(load, [...args, ...scenario.args({ seconds })]);
-    const phases = out
-      .split("\n")
-      .filter((line) => line.startsWith("{"))
-      .map((line) => JSON.parse(line) as PhaseResult);
-    await delay(rest);
-    return { phases, before, bytes: memory(), peak: side.peak() } satisfies Measured;
+    return side;
+  } catch (error) {
+    await side.remove();
+    throw error;
+  }
+}
+
+async function measured(load: string, side: Side, scenario: Scenario, seconds: number): Promise<Measured> {
+  const rest = (scenario.restSeconds ?? 0) * 1_000;
+  await delay(rest);
+  const before = memoryOf(side);
+  const phases = await run(load, side, scenario.args({ seconds }));
+  await delay(rest);
+  return { phases, before, bytes: memoryOf(side), peak: side.peak() };
+}
+
+/** Started for this alone, so that memory can be told. */
+async function measure({ load, buildDir, seconds }: Bench, start: StartSide, scenario: Scenario): Promise<Measured> {
+  const side = await started(start, buildDir, scenario);
+  try {
+    if (scenario.before) await run(load, side, scenario.before);
+    return await measured(load, side, scenario, seconds);
   } finally {
     await side.remove();
   }
+}
+
+/** Long enough for what is compiled while it runs. */
+const WARM_ARGS = ["--clients", "50", "--seconds", "10", "--phases"];
+
+/** One list of results for each side; who goes first changes from turn to turn. */
+async function takeTurns(
+  { load, buildDir, seconds, repeat }: Bench,
+  starts: readonly StartSide[],
+  scenario: Scenario,
+  phase: string,
+): Promise<Measured[][]> {
+  const sides: Side[] = [];
+  try {
+    for (const start of starts) sides.push(await started(start, buildDir, scenario));
+    for (const side of sides) await run(load, side, [...WARM_ARGS, phase]);
+    const results = sides.map((): Measured[] => []);
+    const order = [...sides.keys()];
+    for (let i = 0; i < repeat; i++) {
+      for (const which of order) results[which]?.push(await measured(load, sides[which] as Side, scenario, seconds));
+      order.reverse();
+    }
+    return results;
+  } finally {
+    for (const side of sides) await side.remove();
+  }
+}
+
+/** Ours and, unless it is left out, the original's. */
+async function results(bench: Bench, scenario: Scenario, withPeer: boolean): Promise<Measured[][]> {
+  const starts = withPeer && !scenario.alone ? [capstan, upstream] : [capstan];
+  if (scenario.inTurns !== undefined) return takeTurns(bench, starts, scenario, scenario.inTurns);
+  const all = starts.map((): Measured[] => []);
+  for (let i = 0; i < (scenario.alone ? 1 : bench.repeat); i++)
+    for (const [which, start] of starts.entries()) all[which]?.push(await measure(bench, start, scenario));
+  return all;
 }
 
 /** The figures are of the last phase: those before it prepare the state. */
@@ -104,17 +169,11 @@ async function main(): Promise<void> {
   const load = join(buildDir, "load");
   await must("go", ["build", "-o", load, "."], { cwd: join(import.meta.dirname, "load") });
 
+  const bench: Bench = { load, buildDir, seconds: Number(values.seconds), repeat: Number(values.repeat) };
   const lines = [HEADER];
   for (const scenario of scenarios.filter(({ name }) => !only || only.includes(name))) {
-    const ours: Measured[] = [];
-    const theirs: Measured[] = [];
-    const repeat = scenario.alone ? 1 : Number(values.repeat);
-    for (let i = 0; i < repeat; i++) {
-      process.stderr.write(`${scenario.name} ${i + 1}/${repeat}\n`);
-      ours.push(await measure(capstan, load, buildDir, scenario, Number(values.seconds)));
-      if (!values["without-peer"] && !scenario.alone)
-        theirs.push(await measure(upstream, load, buildDir, scenario, Number(values.seconds)));
-    }
+    process.stderr.write(`${scenario.name}\n`);
+    const [ours = [], theirs = []] = await results(bench, scenario, !values["without-peer"]);
     for (const figure of scenario.figures) {
       const pairs = ours.map((m, i): Pair => {
         const other = theirs[i];
@@ -124,7 +183,7 @@ async function main(): Promise<void> {
       process.stderr.write(`${lines.at(-1)}\n`);
     }
   }
-  if (!only || only.includes("limits")) lines.push("", ...(await bareLimits(load, Number(values.seconds))));
+  if (!only || only.includes("limits")) lines.push("", ...(await bareLimits(load, bench.seconds)));
   say(lines.join("\n"));
   if (values.out) writeFileSync(values.out, `${lines.join("\n")}\n`);
 }

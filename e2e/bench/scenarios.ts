@@ -31,6 +31,11 @@ export interface Scenario {
   before?: readonly string[];
   /** Before memory is taken: what lasts is asked for, and the collector works when there is little else to do. */
   restSeconds?: number;
+  /**
+   * The phase that both sides serve first, uncounted, and then in turns, both running: servers are measured as they are after
+   * a while, and a machine that is slower in one minute than in the next is so to both.
+   */
+  inTurns?: string;
   /** API servers over one database. */
   servers?: number;
   /** The original has nothing like it, or would take too long: one run of ours. */
@@ -53,16 +58,19 @@ const phase =
 export const scenarios: readonly Scenario[] = [
   {
     name: "create-1",
+    inTurns: "create",
     args: phase(1, "create"),
     figures: [{ name: "creates/s, 1 client", of: "per_second", target: 1.5 }],
   },
   {
     name: "create-50",
+    inTurns: "create",
     args: phase(50, "create"),
     figures: [{ name: "creates/s, 50 clients", of: "per_second", target: 3 }],
   },
   {
     name: "create-300",
+    inTurns: "create",
     args: phase(300, "create"),
     figures: [
       { name: "creates/s, 300 clients", of: "per_second", target: 3 },
@@ -71,10 +79,16 @@ export const scenarios: readonly Scenario[] = [
   },
   {
     name: "create-pods",
+    inTurns: "create-pods",
     args: phase(50, "create-pods"),
     figures: [{ name: "pods created/s, 50 clients", of: "per_second", target: 2 }],
   },
-  { name: "get", args: phase(50, "get"), figures: [{ name: "gets/s, 50 clients", of: "per_second", target: 4 }] },
+  {
+    name: "get",
+    inTurns: "get",
+    args: phase(50, "get"),
+    figures: [{ name: "gets/s, 50 clients", of: "per_second", target: 4 }],
+  },
   {
     name: "list",
     args: phase(50, "fill,list", "--objects", "2000"),
