@@ -109,7 +109,7 @@ export function startAgent(options: AgentOptions): Agent {
     : NO_DEVICES;
   const prober = createProber(context);
   const workers = new Map<string, PodWorker>();
-  const observer = createObserver(context.runtime, (uid) => workers.get(uid)?.wake());
+  const observer = createObserver(context.runtime, context.clock.now, (uid) => workers.get(uid)?.wake());
   let status: NodeStatus | undefined;
   const all = () => [...workers.values()].map((worker) => worker.pod());
   const activePods = () =>
@@ -282,7 +282,7 @@ export function startAgent(options: AgentOptions): Agent {
     if (drivers) loops.push(drivers.start(signal));
     loops.push(devices.start(signal));
     if (!settings.componentsOnly) loops.push(registrations());
-    loops.push(every(RELIST_MS, "listing what runs", observer.refresh));
+    loops.push(every(RELIST_MS, "looking what has ended", observer.poll));
     loops.push(every(STATISTICS_MS, "reading what is used", async () => statistics.tick()));
     loops.push(every(PRESSURE_MS, "looking what is left", checkPressure));
     loops.push(every(IMAGES_MS, "removing unused images", images.collect));

@@ -16,12 +16,12 @@ describe("a volume of files", () => {
   after(async () => await rm(directory, { recursive: true, force: true }));
 
   it("shows its files through one link, and replaces all of them at once", async () => {
-    await writeVolume(directory, files({ a: "1", "dir/b": "2" }), undefined);
+    writeVolume(directory, files({ a: "1", "dir/b": "2" }), undefined);
     const before = await readlink(join(directory, "..data"));
     assert.equal(await readlink(join(directory, "a")), "..data/a");
     assert.equal(await readFile(join(directory, "dir/b"), "utf8"), "2");
     assert.equal((await stat(join(directory, "a"))).mode & 0o777, 0o640);
-    await writeVolume(directory, files({ a: "3", c: "4" }), undefined);
+    writeVolume(directory, files({ a: "3", c: "4" }), undefined);
     assert.notEqual(await readlink(join(directory, "..data")), before);
     assert.equal(await readFile(join(directory, "a"), "utf8"), "3");
     const visible = (await readdir(directory)).filter((name) => !name.startsWith(".."));
@@ -31,12 +31,12 @@ describe("a volume of files", () => {
 
   it("touches nothing when nothing has changed", async () => {
     const before = await readlink(join(directory, "..data"));
-    await writeVolume(directory, files({ a: "3", c: "4" }), undefined);
+    writeVolume(directory, files({ a: "3", c: "4" }), undefined);
     assert.equal(await readlink(join(directory, "..data")), before);
   });
 
   it("refuses a path that leads out", async () => {
-    await assert.rejects(writeVolume(directory, files({ "../x": "" }), undefined), /not allowed/);
-    await assert.rejects(writeVolume(directory, files({ "/etc/x": "" }), undefined), /not allowed/);
+    assert.throws(() => writeVolume(directory, files({ "../x": "" }), undefined), /not allowed/);
+    assert.throws(() => writeVolume(directory, files({ "/etc/x": "" }), undefined), /not allowed/);
   });
 });

@@ -189,40 +189,60 @@ function podLimits(pod: Pod): PodLimits {
   };
 }
 
+const isMissing = (error: unknown): boolean => error instanceof Error && "code" in error && error.code === "ENOENT";
+
 /** A controller that this kernel lacks limits nothing, as upstream: the pod runs all the same. */
 function tryWrite(file: string, value: string | number): void {
-  if (existsSync(file)) writeFileSync(file, String(value));
+  try {
+    // Not created where it is missing: a file system of the kernel's takes no new files.
+    writeFileSync(file, String(value), { flag: "r+" });
+  } catch (error) {
+    if (!isMissing(error)) throw error;
+  }
+}
+
+/** Answers false where the directory was there. */
+function makeDirectory(path: string): boolean {
+  try {
+    mkdirSync(path);
+    return true;
+  } catch (error) {
+    if (error instanceof Error && "code" in error && error.code === "EEXIST") return false;
+    if (!isMissing(error)) throw error;
+    mkdirSync(path, { recursive: true });
+    return true;
+  }
 }
 
 /** The unified hierarchy beside the others has no controllers. */
 const separateHierarchies = (): string[] => readdirSync(ROOT).filter((name) => name !== "unified");
+const controls = (hierarchy: string, controller: string): boolean => hierarchy.split(",").includes(controller);
 
 function makeSeparate(path: string): void {
-  for (const hierarchy of separateHierarchies()) {
-    mkdirSync(join(ROOT, hierarchy, path), { recursive: true });
-    if (hierarchy.split(",").includes("cpuset")) inheritCpuset(join(ROOT, hierarchy), path);
-  }
+  for (const hierarchy of separateHierarchies())
+    if (makeDirectory(join(ROOT, hierarchy, path)) && controls(hierarchy, "cpuset"))
+      inheritCpuset(join(ROOT, hierarchy), path);
 }
 
 function limitSeparate(path: string, { shares, quota, memory }: PodLimits): void {
   for (const hierarchy of separateHierarchies()) {
     const directory = join(ROOT, hierarchy, path);
-    tryWrite(join(directory, "cpu.shares"), shares);
-    tryWrite(join(directory, "cpu.cfs_quota_us"), quota ?? UNLIMITED);
-    tryWrite(join(directory, "memory.limit_in_bytes"), memory ?? UNLIMITED);
+    if (controls(hierarchy, "cpu")) {
+      tryWrite(join(directory, "cpu.shares"), shares);
+      tryWrite(join(directory, "cpu.cfs_quota_us"), quota ?? UNLIMITED);
+    }
+    if (controls(hierarchy, "memory")) tryWrite(join(directory, "memory.limit_in_bytes"), memory ?? UNLIMITED);
   }
 }
 
 /** In cgroups v1 a new cpuset is empty, and nothing can run in it. */
 function inheritCpuset(root: string, path: string): void {
   const parts = path.split("/").filter((part) => part !== "");
-  for (let depth = 1; depth <= parts.length; depth++) {
-    const parent = join(root, ...parts.slice(0, depth - 1));
-    const child = join(root, ...parts.slice(0, depth));
-    for (const name of ["cpuset.cpus", "cpuset.mems"]) {
-      const own = readText(join(child, name));
-      if (own === "") tryWrite(join(child, name), readText(join(parent, name)));
-    }
+  for (const name of ["cpuset.cpus", "cpuset.mems"]) {
+    const own = parts.map((_, at) => join(root, ...parts.slice(0, at + 1), name));
+    const known = own.findLastIndex((file) => readText(file) !== "");
+    const value = readText(known < 0 ? join(root, name) : (own[known] ?? ""));
+    for (const file of own.slice(known + 1)) tryWrite(file, value);
   }
 }
 

@@ -1,7 +1,8 @@
 /** The agent's Runtime on the hooks of world runtime (sdk/wit/v1/runtime.wit): CRI requests and responses as JSON text. */
 import { z } from "zod";
 import type { Container, ContainerStats, ContainerStatus, Image, PodSandbox, PodSandboxStatus } from "./cri.ts";
-import { type Runtime, RuntimeError } from "./ports.ts";
+import { type ListFilter, type Runtime, RuntimeError } from "./ports.ts";
+import { POD_UID } from "./sandbox.ts";
 
 /** Hook names are the WIT's in camelCase; a failure rejects with `code` the gRPC status and a message. `deadlineMs` bounds the call. */
 export type CallRuntime = (hook: string, request: string, deadlineMs: number) => Promise<string>;
@@ -46,7 +47,10 @@ export function createComponentRuntime(call: CallRuntime): Runtime {
       const netns = networkNamespace(answer.info?.["info"]);
       return netns === undefined ? { status: answer.status } : { status: answer.status, netns };
     },
-    listPodSandboxes: async () => (await ask<{ items?: PodSandbox[] }>("listPodSandbox", {})).items ?? [],
+    listPodSandboxes: async (filter) => {
+      const request = { filter: filterOf(filter, "SANDBOX_NOTREADY") };
+      return (await ask<{ items?: PodSandbox[] }>("listPodSandbox", request)).items ?? [];
+    },
     createContainer: async (podSandboxId, config, sandboxConfig) =>
       (await ask<{ containerId: string }>("createContainer", { podSandboxId, config, sandboxConfig }, START_MS))
         .containerId,
@@ -56,7 +60,10 @@ export function createComponentRuntime(call: CallRuntime): Runtime {
     removeContainer: async (containerId) => void (await ask("removeContainer", { containerId }, START_MS)),
     containerStatus: async (containerId) =>
       (await ask<{ status: ContainerStatus }>("containerStatus", { containerId })).status,
-    listContainers: async () => (await ask<{ containers?: Container[] }>("listContainers", {})).containers ?? [],
+    listContainers: async (filter) => {
+      const request = { filter: filterOf(filter, "CONTAINER_EXITED") };
+      return (await ask<{ containers?: Container[] }>("listContainers", request)).containers ?? [];
+    },
     updateContainerResources: async (containerId, linux) =>
       void (await ask("updateContainerResources", { containerId, linux })),
     reopenContainerLog: async (containerId) => void (await ask("reopenContainerLog", { containerId })),
@@ -80,6 +87,11 @@ export function createComponentRuntime(call: CallRuntime): Runtime {
     removeImage: async (image) => void (await ask("removeImage", { image: { image } })),
   };
 }
+
+const filterOf = ({ podUid, ended }: ListFilter = {}, endedState: string): object => ({
+  ...(podUid === undefined ? {} : { labelSelector: { [POD_UID]: podUid } }),
+  ...(ended ? { state: { state: endedState } } : {}),
+});
 
 interface StatusAnswer {
   status?: { conditions?: { type: string; status?: boolean; reason?: string; message?: string }[] };

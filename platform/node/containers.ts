@@ -30,8 +30,8 @@ export interface StartInput {
 }
 
 export interface Containers {
-  /** Rejects with WaitingError: why the container waits now. */
-  start(input: StartInput): Promise<void>;
+  /** Answers the container as it is then. Rejects with WaitingError: why the container waits now. */
+  start(input: StartInput): Promise<ObservedContainer>;
   /** Returns when it has exited. */
   stop(pod: NodePod, container: ObservedContainer, message: string, graceSeconds: number): Promise<void>;
   /** Milliseconds until a container in back-off may start; 0: it may now. */
@@ -142,10 +142,14 @@ export function createContainers(
       });
       recorder.event(pod, "Normal", "Started", "Container started", about(name));
       const hook = container.lifecycle?.postStart;
-      if (hook === undefined) return;
+      const asStarted = async (): Promise<ObservedContainer> => {
+        const status = await runtime.containerStatus(id);
+        return { ...status, podSandboxId: sandboxId, name, attempt };
+      };
+      if (hook === undefined) return await asStarted();
       const target = { runtime, container, containerId: id, podIP: context.reach(podIPs[0] ?? "127.0.0.1") };
       const result = await check(target, hook, HOOK_SECONDS_MAX);
-      if (result.ok) return;
+      if (result.ok) return await asStarted();
       recorder.event(pod, "Warning", "FailedPostStartHook", "PostStartHook failed", about(name));
       recorder.event(pod, "Normal", "Killing", "FailedPostStartHook", about(name));
       await runtime.stopContainer(id, pod.spec.terminationGracePeriodSeconds ?? 30);

@@ -30,21 +30,26 @@ export async function collectDead(context: NodeContext, observer: Observer, log:
   for (const uid of observer.uids()) {
     const { sandboxes, containers } = observer.get(uid);
     const kept = new Set<string>();
+    let removed = false;
     for (const container of containers) {
       if (container.state !== "CONTAINER_EXITED") continue;
       if (!kept.has(container.name)) kept.add(container.name);
-      else
+      else {
+        removed = true;
         await context.runtime
           .removeContainer(container.id)
           .catch((error: unknown) =>
             log.debug("a dead container stays for now", { id: container.id, error: messageOf(error) }),
           );
+      }
     }
     for (const sandbox of sandboxes.slice(1)) {
       const used = containers.some((one) => one.podSandboxId === sandbox.id);
-      if (sandbox.state === "SANDBOX_NOTREADY" && !used)
-        await context.runtime.removePodSandbox(sandbox.id).catch(() => undefined);
+      if (sandbox.state !== "SANDBOX_NOTREADY" || used) continue;
+      removed = true;
+      await context.runtime.removePodSandbox(sandbox.id).catch(() => undefined);
     }
+    if (removed) await observer.refreshPod(uid);
   }
 }
 

@@ -31,6 +31,14 @@ export class RuntimeError extends Error {
 
 export const isRuntimeNotFound = (error: unknown): boolean => error instanceof RuntimeError && error.code === 5;
 
+/** Which sandboxes or containers are listed; without any of these: all. */
+export interface ListFilter {
+  /** Those of one pod. */
+  podUid?: string;
+  /** Sandboxes that are not ready any more, containers that have exited. */
+  ended?: true;
+}
+
 /** CRI v1, one method per call. */
 export interface Runtime {
   version(): Promise<VersionInfo>;
@@ -41,14 +49,14 @@ export interface Runtime {
   removePodSandbox(sandboxId: string): Promise<void>;
   /** `netns` is the path of the sandbox's network namespace; undefined for one on the host's network. */
   podSandboxStatus(sandboxId: string): Promise<{ status: PodSandboxStatus; netns?: string }>;
-  listPodSandboxes(): Promise<PodSandbox[]>;
+  listPodSandboxes(filter?: ListFilter): Promise<PodSandbox[]>;
   createContainer(sandboxId: string, config: ContainerConfig, sandbox: PodSandboxConfig): Promise<string>;
   startContainer(containerId: string): Promise<void>;
   /** Returns when the container has exited; SIGKILL after `timeoutSeconds` (0: at once). */
   stopContainer(containerId: string, timeoutSeconds: number): Promise<void>;
   removeContainer(containerId: string): Promise<void>;
   containerStatus(containerId: string): Promise<ContainerStatus>;
-  listContainers(): Promise<Container[]>;
+  listContainers(filter?: ListFilter): Promise<Container[]>;
   updateContainerResources(containerId: string, resources: LinuxContainerResources): Promise<void>;
   reopenContainerLog(containerId: string): Promise<void>;
   listContainerStats(): Promise<ContainerStats[]>;

@@ -24,16 +24,16 @@ export function routeRuntimes(components: WasmRuntime, containers: Runtime | und
     stopPodSandbox: async (id) => await byId(id).stopPodSandbox(id),
     removePodSandbox: async (id) => await byId(id).removePodSandbox(id),
     podSandboxStatus: async (id) => await byId(id).podSandboxStatus(id),
-    listPodSandboxes: async () =>
-      (await Promise.all([components.listPodSandboxes(), containers?.listPodSandboxes() ?? []])).flat(),
+    listPodSandboxes: async (filter) =>
+      (await Promise.all([components.listPodSandboxes(filter), containers?.listPodSandboxes(filter) ?? []])).flat(),
     createContainer: async (sandboxId, config, sandbox) =>
       await byId(sandboxId).createContainer(sandboxId, config, sandbox),
     startContainer: async (id) => await byId(id).startContainer(id),
     stopContainer: async (id, seconds) => await byId(id).stopContainer(id, seconds),
     removeContainer: async (id) => await byId(id).removeContainer(id),
     containerStatus: async (id) => await byId(id).containerStatus(id),
-    listContainers: async () =>
-      (await Promise.all([components.listContainers(), containers?.listContainers() ?? []])).flat(),
+    listContainers: async (filter) =>
+      (await Promise.all([components.listContainers(filter), containers?.listContainers(filter) ?? []])).flat(),
     updateContainerResources: async (id, resources) => await byId(id).updateContainerResources(id, resources),
     reopenContainerLog: async (id) => await byId(id).reopenContainerLog(id),
     listContainerStats: async () => (await containers?.listContainerStats()) ?? [],

@@ -6,7 +6,7 @@ import { z } from "zod";
 import { messageOf } from "#platform/base/log.ts";
 import { tenantOf } from "#sdk/client/port.ts";
 import { type NodeContext, type NodePod, podLogDirectory, podPaths } from "./context.ts";
-import type { NamespaceOption, PodSandboxConfig } from "./cri.ts";
+import type { NamespaceOption, PodSandbox, PodSandboxConfig } from "./cri.ts";
 import { isRuntimeNotFound, type NetworkResult, type PodNetwork } from "./ports.ts";
 
 export const POD_UID = "io.kubernetes.pod.uid";
@@ -95,6 +95,7 @@ export function namespaceOptions(pod: NodePod): NamespaceOption {
   };
 }
 
+/** The pod's cgroup is there already (CgroupHost.ensure). */
 export function sandboxConfig(context: NodeContext, pod: NodePod, attempt: number): PodSandboxConfig {
   const { settings } = context;
   const { name, namespace, uid } = pod.metadata;
@@ -119,7 +120,7 @@ export function sandboxConfig(context: NodeContext, pod: NodePod, attempt: numbe
     },
     annotations: { ...pod.metadata.annotations },
     linux: {
-      cgroupParent: context.cgroups.ensure(pod),
+      cgroupParent: context.cgroups.path(pod),
       sysctls: Object.fromEntries((security?.sysctls ?? []).map(({ name: key, value }) => [key, value])),
       securityContext: {
         privileged,
@@ -177,15 +178,16 @@ export async function createSandbox(
   context: NodeContext,
   pod: NodePod,
   attempt: number,
-): Promise<{ id: string; ips: string[] }> {
+): Promise<{ sandbox: PodSandbox; network?: SandboxNetwork }> {
   const { runtime, network, settings } = context;
+  context.cgroups.ensure(pod);
   const config = sandboxConfig(context, pod, attempt);
   await mkdir(config.logDirectory, { recursive: true, mode: 0o755 });
   const handler = await context.handlerOf(pod);
   const id = await runtime.runPodSandbox(config, handler);
-  if (pod.spec.hostNetwork === true) return { id, ips: [settings.address] };
+  if (pod.spec.hostNetwork === true) return { sandbox: (await runtime.podSandboxStatus(id)).status };
   try {
-    const { netns } = await runtime.podSandboxStatus(id);
+    const { status: sandbox, netns } = await runtime.podSandboxStatus(id);
     if (netns === undefined) throw new Error("the runtime made no network namespace");
     const result = await network.add(networkOf(pod, id, netns));
     const kept: SandboxNetwork = { sandboxId: id, result };
@@ -193,7 +195,7 @@ export async function createSandbox(
     await mkdir(dirname(file), { recursive: true });
     await writeFile(`${file}.new`, JSON.stringify(kept));
     await rename(`${file}.new`, file);
-    return { id, ips: addressesOf(kept) };
+    return { sandbox, network: kept };
   } catch (error) {
     await stopSandbox(context, pod, id).catch((undo: unknown) =>
       context.log.warn("a sandbox without a network was not removed yet", { sandbox: id, error: messageOf(undo) }),

@@ -79,6 +79,8 @@ export function createWorker(parts: WorkerParts, first: NodePod): PodWorker {
   let wanted = false;
   let stopping = false;
   let sandboxRetryAt = 0;
+  /** When the volumes were last made current, and of what. */
+  let ensured = { of: "", at: 0 };
   /** Of the termination that is under way. */
   let stopGrace: number | undefined;
   let loop: Promise<void> | undefined;
@@ -132,7 +134,7 @@ export function createWorker(parts: WorkerParts, first: NodePod): PodWorker {
     const restart = await resizer.actuate(pod, observer.get(uid));
     const grace = pod.spec.terminationGracePeriodSeconds ?? 30;
     for (const one of restart) await containers.stop(pod, one, `Container ${one.name} resize requires restart`, grace);
-    if (restart.length > 0) await observer.refresh();
+    if (restart.length > 0) await observer.refreshPod(uid);
   };
 
   const runStep = async (): Promise<number> => {
@@ -160,7 +162,6 @@ export function createWorker(parts: WorkerParts, first: NodePod): PodWorker {
     if (pod.status?.startTime === undefined) await writeStatus();
     const again = await act(decision);
     if (state !== "running") return 0;
-    await observer.refresh();
     const seen = observer.get(uid);
     watchProbes(seen);
     await writeStatus();
@@ -181,7 +182,7 @@ export function createWorker(parts: WorkerParts, first: NodePod): PodWorker {
     const running = seen.containers.filter((one) => one.state === "CONTAINER_RUNNING");
     const grace = verdict?.graceSeconds ?? pod.spec.terminationGracePeriodSeconds ?? 30;
     await Promise.all(running.map((one) => containers.stop(pod, one, "", grace)));
-    await observer.refresh();
+    await observer.refreshPod(uid);
     await writeStatus(true);
     return await steps.finished();
   };
@@ -192,10 +193,15 @@ export function createWorker(parts: WorkerParts, first: NodePod): PodWorker {
       const probe = pod.spec.containers.find((one) => one.name === container.name)?.livenessProbe;
       await containers.stop(pod, container, message, probe?.terminationGracePeriodSeconds ?? grace);
     }
-    if (decision.kill.length > 0) await observer.refresh();
+    if (decision.kill.length > 0) await observer.refreshPod(uid);
+    if (decision.start.length === 0 && !decision.createSandbox && !volumesAreDue()) {
+      waiting.clear();
+      return RESYNC_MS;
+    }
     let mounted: MountedVolumes;
     try {
       mounted = await volumes.ensure(pod, podIPs());
+      ensured = { of: volumesKey(), at: clock.now() };
     } catch (error) {
       recorder.event(pod, "Warning", "FailedMount", messageOf(error));
       return MOUNT_RETRY_MS;
@@ -209,6 +215,11 @@ export function createWorker(parts: WorkerParts, first: NodePod): PodWorker {
     return decision.sandbox === undefined ? 0 : await startAll(decision, decision.sandbox.id, mounted);
   };
 
+  /** What a volume's files may say of the pod itself. */
+  const volumesKey = () => JSON.stringify([pod.metadata.labels, pod.metadata.annotations, pod.spec, podIPs()]);
+  /** Most wakes are about something else, our own writes of the status among them. */
+  const volumesAreDue = () => clock.now() - ensured.at >= RESYNC_MS / 2 || ensured.of !== volumesKey();
+
   const renewSandbox = async (): Promise<boolean> => {
     const old = observer.get(uid).sandboxes;
     if (old.some((one) => one.state === "SANDBOX_READY") && observer.get(uid).containers.length > 0)
@@ -218,16 +229,16 @@ export function createWorker(parts: WorkerParts, first: NodePod): PodWorker {
         if (one.state === "SANDBOX_READY" || networked(one.id)) await stopSandbox(context, pod, one.id);
       network = undefined;
       const attempt = Math.max(-1, ...old.map((one) => one.metadata.attempt ?? 0)) + 1;
-      await createSandbox(context, pod, attempt);
-      network = await readNetwork(context, uid);
+      const made = await createSandbox(context, pod, attempt);
+      network = made.network;
+      observer.note(uid, { sandbox: made.sandbox });
     } catch (error) {
       recorder.event(pod, "Warning", "FailedCreatePodSandBox", `Failed to create pod sandbox: ${messageOf(error)}`);
       log.info("a sandbox could not be made", { pod: podText(pod), error: messageOf(error) });
       sandboxRetryAt = clock.now() + NETWORK_RETRY_MS;
-      await observer.refresh();
+      await observer.refreshPod(uid);
       return false;
     }
-    await observer.refresh();
     return true;
   };
 
@@ -239,7 +250,8 @@ export function createWorker(parts: WorkerParts, first: NodePod): PodWorker {
       if (state !== "running") break;
       try {
         const seen = observer.get(uid);
-        await containers.start({ pod, container, seen, sandboxId, podIPs: podIPs(), volumes: mounted });
+        const started = await containers.start({ pod, container, seen, sandboxId, podIPs: podIPs(), volumes: mounted });
+        observer.note(uid, { container: started });
         waiting.delete(container.name);
       } catch (error) {
         const known = error instanceof WaitingError;
@@ -251,6 +263,8 @@ export function createWorker(parts: WorkerParts, first: NodePod): PodWorker {
         const left = last === undefined ? 0 : containers.backoffLeft(pod, container.name, finishedAtMs(last));
         const crashed = known && error.reason === "CrashLoopBackOff";
         again = Math.min(again, crashed ? Math.max(left, 100) : RETRY_MS);
+        // It may have been made, or even have run.
+        if (!crashed) await observer.refreshPod(uid);
       }
     }
     return again;
@@ -272,8 +286,9 @@ export function createWorker(parts: WorkerParts, first: NodePod): PodWorker {
   /** Its network and its persistent volumes are given back; its containers stay for their logs until the object is deleted. */
   const finishedStep = async (): Promise<number> => {
     prober.keep(uid, new Set());
-    for (const one of observer.get(uid).sandboxes)
-      if (one.state === "SANDBOX_READY") await stopSandbox(context, pod, one.id);
+    const ready = observer.get(uid).sandboxes.filter((one) => one.state === "SANDBOX_READY");
+    for (const one of ready) await stopSandbox(context, pod, one.id);
+    if (ready.length > 0) await observer.refreshPod(uid);
     network = undefined;
     await volumes.release(uid);
     return RESYNC_MS * 10;
@@ -285,7 +300,7 @@ export function createWorker(parts: WorkerParts, first: NodePod): PodWorker {
       ? VANISHED_GRACE_SECONDS
       : (pod.metadata.deletionGracePeriodSeconds ?? pod.spec.terminationGracePeriodSeconds ?? 30);
     stopGrace = grace;
-    await observer.refresh();
+    await observer.refreshPod(uid);
     const running = observer
       .get(uid)
       .containers.filter((one) => one.state === "CONTAINER_RUNNING" || one.state === "CONTAINER_UNKNOWN");
@@ -297,13 +312,14 @@ export function createWorker(parts: WorkerParts, first: NodePod): PodWorker {
       running.filter((one) => sidecars.has(one.name)).map((one) => containers.stop(pod, one, "", grace)),
     );
     prober.keep(uid, new Set());
-    await observer.refresh();
+    await observer.refreshPod(uid);
     const left = observer.get(uid);
     for (const one of left.sandboxes) await stopSandbox(context, pod, one.id);
     network = undefined;
     if (!isOver(pod)) await writeStatus(true);
     for (const one of left.containers) await ignoreMissing(runtime.removeContainer(one.id));
     for (const one of left.sandboxes) await ignoreMissing(runtime.removePodSandbox(one.id));
+    await observer.refreshPod(uid);
     await volumes.remove(uid);
     if (!context.cgroups.remove(pod)) return 1000;
     await rm(podLogDirectory(context.settings, pod), { recursive: true, force: true });

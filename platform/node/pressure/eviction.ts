@@ -40,7 +40,7 @@ export interface Evicted {
 
 export interface EvictionParts {
   context: NodeContext;
-  observer: Observer;
+  observer: Pick<Observer, "get">;
   node: KubeObject;
   /** Pods that run. */
   pods(): NodePod[];

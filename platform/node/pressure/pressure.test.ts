@@ -122,7 +122,7 @@ function world(pods: NodePod[], available: () => number, used: Map<string, PodUs
   } as unknown as NodeContext;
   const eviction = createEviction({
     context,
-    observer: { get: () => nothing, uids: () => [], refresh: async () => undefined },
+    observer: { get: () => nothing },
     node: { metadata: { name: "n1" } },
     pods: () => pods.filter((one) => evicted.every(([name]) => name !== one.metadata.name)),
     evict: (one, why) => evicted.push([one.metadata.name, why]) > 0,

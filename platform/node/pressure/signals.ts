@@ -65,7 +65,7 @@ async function diskUse(paths: string[]): Promise<Map<string, number>> {
 /** What these pods use; with `disk` also what they wrote. */
 export async function podUsages(
   context: NodeContext,
-  observer: Observer,
+  observer: Pick<Observer, "get">,
   pods: readonly NodePod[],
   disk: boolean,
 ): Promise<Map<string, PodUsage>> {

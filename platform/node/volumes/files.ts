@@ -44,7 +44,7 @@ export function createFileVolumes(context: NodeContext, references: References):
             path,
             group === undefined ? file : { ...file, mode: file.mode | (((file.mode & 0o700) >> 3) & 0o050) | 0o040 },
           );
-      await writeVolume(directory, files, group);
+      writeVolume(directory, files, group);
       return true;
     },
     forget: (uid) => tokens.forget(uid),

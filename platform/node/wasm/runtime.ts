@@ -254,15 +254,18 @@ export function createWasmRuntime(options: WasmRuntimeOptions): WasmRuntime {
       const state = sandboxState(record);
       return { status: { id, metadata, labels, annotations, createdAt: nanos(createdAt), state }, netns };
     },
-    listPodSandboxes: async () =>
-      [...records.sandboxes.values()].map((record) => ({
-        id: record.id,
-        metadata: record.metadata,
-        labels: record.labels,
-        annotations: record.annotations,
-        createdAt: nanos(record.createdAt),
-        state: sandboxState(record),
-      })),
+    listPodSandboxes: async ({ podUid, ended } = {}) =>
+      [...records.sandboxes.values()]
+        .filter(({ labels }) => podUid === undefined || labels[POD_UID] === podUid)
+        .map((record) => ({
+          id: record.id,
+          metadata: record.metadata,
+          labels: record.labels,
+          annotations: record.annotations,
+          createdAt: nanos(record.createdAt),
+          state: sandboxState(record),
+        }))
+        .filter(({ state }) => !ended || state === "SANDBOX_NOTREADY"),
 
     async createContainer(sandboxId, config) {
       const { logDirectory } = sandbox(sandboxId);
@@ -337,11 +340,15 @@ export function createWasmRuntime(options: WasmRuntimeOptions): WasmRuntime {
       records.removeContainer(id);
     },
     containerStatus: async (id) => statusOf(container(id)),
-    listContainers: async () =>
-      [...records.containers.values()].map(settled).map((record) => {
-        const { startedAt: _, finishedAt: __, ...status } = statusOf(record);
-        return { ...status, podSandboxId: record.sandboxId };
-      }),
+    listContainers: async ({ podUid, ended } = {}) =>
+      [...records.containers.values()]
+        .filter(({ labels }) => podUid === undefined || labels[POD_UID] === podUid)
+        .map(settled)
+        .map((record) => {
+          const { startedAt: _, finishedAt: __, ...status } = statusOf(record);
+          return { ...status, podSandboxId: record.sandboxId };
+        })
+        .filter(({ state }) => !ended || state === "CONTAINER_EXITED"),
     async updateContainerResources(id, resources) {
       const record = container(id);
       const cpuLimit = cpuLimitOf(resources);
