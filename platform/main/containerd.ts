@@ -8,7 +8,7 @@
  * its refusal is the agent's to report; containerd 1.6 has no switch for "no CNI", it fails a sandbox without an address.
  */
 import { execFileSync } from "node:child_process";
-import { chmodSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { chmodSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { type Config, type NodeConfig, paths } from "./config.ts";
 import { PAUSE_IMAGE } from "./images.ts";
@@ -17,7 +17,6 @@ import { UserError } from "./steps.ts";
 /** sun_path of unix(7) is 108 bytes with its final zero. */
 const SOCKET_BYTES_MAX = 107;
 const CAP_SYS_RESOURCE = 24n;
-const CNI_PROGRAMS = "/usr/lib/cni";
 
 export interface ContainerdCommand {
   command: string;
@@ -148,25 +147,33 @@ function apparmorEnabled(): boolean {
   }
 }
 
-/** See the head of this file: an address that means "none yet" on an interface that is not there. */
+/**
+ * See the head of this file: an address that means "none yet" on an interface that is not there. containerd asks for the loopback interface by
+ * itself as well, which the network component brings up. Both are shells that start no other program: one process each for a sandbox.
+ */
 function writePlaceholderNetwork(directory: string): void {
-  const program = join(directory, "cni/bin/capstan-placeholder");
-  writeFileSync(
-    program,
-    `#!/bin/sh
-cat >/dev/null
-case "$CNI_COMMAND" in
-ADD) printf '{"cniVersion":"0.4.0","interfaces":[{"name":"eth0","sandbox":"%s"}],"ips":[{"version":"4","address":"0.0.0.0/32","interface":0}]}' "$CNI_NETNS" ;;
-VERSION) printf '{"cniVersion":"0.4.0","supportedVersions":["0.3.1","0.4.0"]}' ;;
-esac
-`,
-  );
-  chmodSync(program, 0o755);
-  const loopback = join(directory, "cni/bin/loopback");
-  rmSync(loopback, { force: true });
-  symlinkSync(join(CNI_PROGRAMS, "loopback"), loopback);
+  const write = (name: string, version: string, result: string) => {
+    const program = join(directory, "cni/bin", name);
+    rmSync(program, { force: true });
+    writeFileSync(program, placeholder(version, result), { mode: 0o755 });
+    chmodSync(program, 0o755);
+  };
+  write("capstan-placeholder", "0.4.0", interfaceResult("eth0", "0.0.0.0/32"));
+  write("loopback", "0.3.1", interfaceResult("lo", "127.0.0.1/8"));
   writeFileSync(
     join(directory, "cni/conf/10-capstan.conflist"),
     `${JSON.stringify({ cniVersion: "0.4.0", name: "capstan", plugins: [{ type: "capstan-placeholder" }] })}\n`,
   );
 }
+
+/** The rest of a CNI result; "%s" is the network namespace. */
+const interfaceResult = (name: string, address: string): string =>
+  `"interfaces":[{"name":"${name}","sandbox":"%s"}],"ips":[{"version":"4","address":"${address}","interface":0}]`;
+
+const placeholder = (version: string, result: string): string => `#!/bin/sh
+while read -r line; do :; done
+case "$CNI_COMMAND" in
+ADD) printf '{"cniVersion":"${version}",${result}}' "$CNI_NETNS" ;;
+VERSION) printf '{"cniVersion":"${version}","supportedVersions":["0.3.1","0.4.0"]}' ;;
+esac
+`;

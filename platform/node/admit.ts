@@ -1,9 +1,10 @@
 /** Whether the node takes a pod (kubernetes/pkg/kubelet/lifecycle/predicate.go). */
+import { isExtendedResource } from "#platform/rules/extended-resources.ts";
 import type { NodeStatus } from "#sdk/api/generated/types.ts";
 import { parseQuantity, quantityValue } from "#sdk/api/quantity.ts";
 import { cpuMilli, memoryBytes, podRequest } from "./cgroups.ts";
+import { withoutClaimed } from "./claims/resources.ts";
 import type { NodePod } from "./context.ts";
-import { isExtendedResource } from "./devices/sources.ts";
 import type { PodWorker } from "./worker.ts";
 
 /** Does the pod fit beside those that are here already? */
@@ -32,8 +33,8 @@ export function admit(
   }
   // Extended resources that the node does not say are the cluster's, and nothing of the node's (removeMissingExtendedResources).
   for (const name of Object.keys(allocatable).filter(isExtendedResource)) {
-    const requested = podRequest(pod, countOf(name));
-    const used = others.reduce((sum, one) => sum + podRequest(one.pod(), countOf(name)), 0);
+    const requested = podRequest(unclaimed(pod), countOf(name));
+    const used = others.reduce((sum, one) => sum + podRequest(unclaimed(one.pod()), countOf(name)), 0);
     const capacity = quantityValue(parseQuantity(allocatable[name] ?? "0"));
     if (requested > 0 && requested + used > capacity)
       return {
@@ -51,6 +52,14 @@ export function admit(
   if (hostPortsOf(pod).some((port) => taken.some((other) => clash(port, other))))
     return { reason: "NodePorts", message: "Predicate NodePorts failed" };
   return undefined;
+}
+
+/** The pod without what it has devices of a claim for. */
+function unclaimed(pod: NodePod): NodePod {
+  if (pod.status?.extendedResourceClaimStatus === undefined) return pod;
+  const { containers, initContainers = [] } = pod.spec;
+  const own = (of: NodePod["spec"]["containers"]) => of.map((container) => withoutClaimed(pod, container));
+  return { ...pod, spec: { ...pod.spec, containers: own(containers), initContainers: own(initContainers) } };
 }
 
 /** As `cpuMilli` and `memoryBytes`, for a resource that is counted. */

@@ -11,6 +11,9 @@ import type { GroupVersionResource, KubeObject } from "#sdk/api/object.ts";
 import { createInformer } from "#sdk/client/informer.ts";
 import { type Client, tenantOf } from "#sdk/client/port.ts";
 import { admit } from "./admit.ts";
+import type { ClaimDrivers } from "./claims/drivers.ts";
+import { editsOf } from "./claims/edits.ts";
+import { createClaims, NO_CLAIMS } from "./claims/manager.ts";
 import { createContainers } from "./containers.ts";
 import { isNodePod, type NodeContext, type NodePod, type NodeSettings } from "./context.ts";
 import { createVolumeDrivers } from "./csi/drivers.ts";
@@ -59,6 +62,8 @@ export interface AgentOptions {
   volumeCalls?: VolumeCalls;
   /** Left out: the node takes no device plugins. */
   deviceSources?: DeviceSources;
+  /** Left out: the node takes no drivers of claims. */
+  claimDrivers?: ClaimDrivers;
   /** Left out: a pod's address is one that this process can dial. */
   reach?(address: string): string;
   /** Usage of what has no cgroup, by the last part of the path that it would have. */
@@ -107,6 +112,9 @@ export function startAgent(options: AgentOptions): Agent {
         wake: (uid) => workers.get(uid)?.wake(),
       })
     : NO_DEVICES;
+  const claims = options.claimDrivers
+    ? createClaims(context, options.claimDrivers, () => (pods.synced() ? present() : undefined))
+    : NO_CLAIMS;
   const prober = createProber(context);
   const workers = new Map<string, PodWorker>();
   const observer = createObserver(context.runtime, context.clock.now, (uid) => workers.get(uid)?.wake());
@@ -116,6 +124,7 @@ export function startAgent(options: AgentOptions): Agent {
     [...workers.values()]
       .filter((one) => one.state() === "running" || one.state() === "terminating")
       .map((one) => one.pod());
+  const present = () => new Set([...activePods().map(({ metadata }) => metadata.uid), ...observer.uids()]);
   const reference = nodeReference(settings.name);
   const images = createImageCollection({ context, node: reference });
   let shuttingDown = false;
@@ -133,9 +142,10 @@ export function startAgent(options: AgentOptions): Agent {
   const parts = {
     context,
     observer,
-    containers: createContainers(context, references, devices),
+    containers: createContainers(context, references, editsOf(devices, claims)),
     volumes,
     devices,
+    claims,
     prober,
     admit: async (pod: NodePod) => {
       if (shuttingDown) return REFUSAL;
@@ -248,6 +258,7 @@ export function startAgent(options: AgentOptions): Agent {
     const kinds = new Map([
       ["CSIPlugin", drivers?.registrations],
       ["DevicePlugin", devices.registrations],
+      ["DRAPlugin", claims.registrations],
     ]);
     return watchRegistrations({
       directory: join(settings.directory, "plugins_registry"),
@@ -280,7 +291,7 @@ export function startAgent(options: AgentOptions): Agent {
     await pods.start(signal);
     loops.push(every(STATIC_MS, "reading static pods", statics.sync));
     if (drivers) loops.push(drivers.start(signal));
-    loops.push(devices.start(signal));
+    loops.push(devices.start(signal), claims.start(signal));
     if (!settings.componentsOnly) loops.push(registrations());
     loops.push(every(RELIST_MS, "looking what has ended", observer.poll));
     loops.push(every(STATISTICS_MS, "reading what is used", async () => statistics.tick()));

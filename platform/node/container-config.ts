@@ -1,6 +1,6 @@
 /** A container as CRI wants it (kuberuntime_container.go, kuberuntime_container_linux.go). */
 import { randomBytes } from "node:crypto";
-import { chmod, mkdir, writeFile } from "node:fs/promises";
+import { chmodSync, mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import type { Container } from "#sdk/api/generated/types.ts";
 import { tenantOf } from "#sdk/client/port.ts";
@@ -62,7 +62,7 @@ export async function containerConfig(input: ContainerInput): Promise<ContainerC
   const own = await environment(context, references, pod, container, podIPs);
   const env = new Map([...edits.envs, ...own]);
   const lookup = (name: string) => env.get(name);
-  const messageFile = await makeMessageFile(input);
+  const messageFile = makeMessageFile(input);
   const { name, namespace, uid } = pod.metadata;
   return {
     metadata: { name: container.name, attempt },
@@ -172,13 +172,13 @@ const devicesOf = (container: Container, volumes: MountedVolumes): NonNullable<C
     return { containerPath: devicePath, hostPath: volume.path, permissions: volume.readOnly === true ? "r" : "mrw" };
   });
 
-async function makeMessageFile({ context, pod, container }: ContainerInput): Promise<string> {
+function makeMessageFile({ context, pod, container }: ContainerInput): string {
   const directory = join(podPaths(context.settings, pod.metadata.uid).containers, container.name);
-  await mkdir(directory, { recursive: true });
+  mkdirSync(directory, { recursive: true });
   const file = join(directory, randomBytes(4).toString("hex"));
-  await writeFile(file, "");
+  writeFileSync(file, "");
   // Whoever the container runs as may write to it, whatever our own mask is.
-  await chmod(file, 0o666);
+  chmodSync(file, 0o666);
   return file;
 }
 
@@ -222,7 +222,7 @@ async function mountsOf(
   if (!mounts.some((mount) => mount.containerPath === "/etc/hosts"))
     mounts.push({
       containerPath: "/etc/hosts",
-      hostPath: await writeHosts(context, pod, podIPs),
+      hostPath: writeHosts(context, pod, podIPs),
       readonly: container.securityContext?.readOnlyRootFilesystem === true,
     });
   mounts.push({ containerPath: container.terminationMessagePath ?? MESSAGE_PATH, hostPath: messageFile });

@@ -1,6 +1,5 @@
 /** A pod's sandbox: its configuration, and its place in the network, which is the network component's to give. */
-import { readFileSync } from "node:fs";
-import { mkdir, readFile, rename, rm, writeFile } from "node:fs/promises";
+import { mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { dirname } from "node:path";
 import { z } from "zod";
 import { messageOf } from "#platform/base/log.ts";
@@ -165,9 +164,14 @@ const networkOf = (pod: NodePod, containerId: string, netns: string): PodNetwork
 const protocolOf = (protocol: string | undefined): "tcp" | "udp" | "sctp" =>
   protocol === "UDP" ? "udp" : protocol === "SCTP" ? "sctp" : "tcp";
 
-export async function readNetwork(context: NodeContext, uid: string): Promise<SandboxNetwork | undefined> {
-  const text = await readFile(podPaths(context.settings, uid).network, "utf8").catch(() => undefined);
-  return text === undefined ? undefined : (networkShape.parse(JSON.parse(text)) as SandboxNetwork);
+export function readNetwork(context: NodeContext, uid: string): SandboxNetwork | undefined {
+  let text: string;
+  try {
+    text = readFileSync(podPaths(context.settings, uid).network, "utf8");
+  } catch {
+    return undefined;
+  }
+  return networkShape.parse(JSON.parse(text)) as SandboxNetwork;
 }
 
 export const addressesOf = (network: SandboxNetwork | undefined): string[] =>
@@ -182,7 +186,7 @@ export async function createSandbox(
   const { runtime, network, settings } = context;
   context.cgroups.ensure(pod);
   const config = sandboxConfig(context, pod, attempt);
-  await mkdir(config.logDirectory, { recursive: true, mode: 0o755 });
+  mkdirSync(config.logDirectory, { recursive: true, mode: 0o755 });
   const handler = await context.handlerOf(pod);
   const id = await runtime.runPodSandbox(config, handler);
   if (pod.spec.hostNetwork === true) return { sandbox: (await runtime.podSandboxStatus(id)).status };
@@ -192,9 +196,9 @@ export async function createSandbox(
     const result = await network.add(networkOf(pod, id, netns));
     const kept: SandboxNetwork = { sandboxId: id, result };
     const file = podPaths(settings, pod.metadata.uid).network;
-    await mkdir(dirname(file), { recursive: true });
-    await writeFile(`${file}.new`, JSON.stringify(kept));
-    await rename(`${file}.new`, file);
+    mkdirSync(dirname(file), { recursive: true });
+    writeFileSync(`${file}.new`, JSON.stringify(kept));
+    renameSync(`${file}.new`, file);
     return { sandbox, network: kept };
   } catch (error) {
     await stopSandbox(context, pod, id).catch((undo: unknown) =>
@@ -217,14 +221,14 @@ export async function stopSandbox(context: NodeContext, pod: NodePod, sandboxId:
       },
     );
     await network.del(networkOf(pod, sandboxId, netns ?? ""));
-    const known = await readNetwork(context, pod.metadata.uid);
-    if (known?.sandboxId === sandboxId) await rm(podPaths(settings, pod.metadata.uid).network, { force: true });
+    const known = readNetwork(context, pod.metadata.uid);
+    if (known?.sandboxId === sandboxId) rmSync(podPaths(settings, pod.metadata.uid).network, { force: true });
   }
   await runtime.stopPodSandbox(sandboxId);
 }
 
 /** The hosts file that every container of the pod sees. */
-export async function writeHosts(context: NodeContext, pod: NodePod, ips: string[]): Promise<string> {
+export function writeHosts(context: NodeContext, pod: NodePod, ips: string[]): string {
   const file = podPaths(context.settings, pod.metadata.uid).hosts;
   const own = podHostname(pod);
   const fqdn = podFqdn(pod, context.settings.dns.domain);
@@ -243,8 +247,8 @@ export async function writeHosts(context: NodeContext, pod: NodePod, ips: string
           ...ips.map((ip) => (fqdn === undefined ? `${ip}\t${own}` : `${ip}\t${fqdn}\t${own}`)),
           "",
         ].join("\n");
-  await mkdir(dirname(file), { recursive: true });
-  await writeFile(
+  mkdirSync(dirname(file), { recursive: true });
+  writeFileSync(
     file,
     aliases.length === 0 ? body : `${body}\n# Entries added by HostAliases.\n${aliases.join("\n")}\n`,
   );

@@ -8,6 +8,7 @@ import type { Container } from "#sdk/api/generated/types.ts";
 import { StatusError } from "#sdk/api/status.ts";
 import { tenantOf } from "#sdk/client/port.ts";
 import { isSidecar } from "./cgroups.ts";
+import type { ClaimManager } from "./claims/manager.ts";
 import { type Containers, finishedAtMs, podText } from "./containers.ts";
 import { type NodeContext, type NodePod, nodeAddresses, podLogDirectory } from "./context.ts";
 import { type Decision, decide } from "./decide.ts";
@@ -38,6 +39,7 @@ export interface WorkerParts {
   containers: Containers;
   volumes: VolumeManager;
   devices: Pick<DeviceManager, "health">;
+  claims: Pick<ClaimManager, "prepare" | "holds" | "release">;
   prober: Prober;
   /** Why the node cannot take the pod (reason, message); undefined: it can. */
   admit(pod: NodePod): Promise<{ reason: string; message: string } | undefined>;
@@ -61,7 +63,7 @@ export interface PodWorker {
 }
 
 export function createWorker(parts: WorkerParts, first: NodePod): PodWorker {
-  const { context, observer, containers, volumes, prober } = parts;
+  const { context, observer, containers, volumes, prober, claims } = parts;
   const { runtime, clock, log, recorder } = context;
   const uid = first.metadata.uid;
   const resizer = createResizer(context, parts.admitResize);
@@ -108,7 +110,7 @@ export function createWorker(parts: WorkerParts, first: NodePod): PodWorker {
       let again = RESYNC_MS;
       try {
         if (!networkRead) {
-          network = await readNetwork(context, uid);
+          network = readNetwork(context, uid);
           networkRead = true;
         }
         again = await steps[state]();
@@ -176,12 +178,21 @@ export function createWorker(parts: WorkerParts, first: NodePod): PodWorker {
     return more ? 0 : Math.max(1000, Math.min(again, left));
   };
 
-  const finish = async (): Promise<number> => {
-    take("ended");
-    const seen = observer.get(uid);
-    const running = seen.containers.filter((one) => one.state === "CONTAINER_RUNNING");
+  const stopRunning = async (): Promise<void> => {
+    const running = observer.get(uid).containers.filter((one) => one.state === "CONTAINER_RUNNING");
     const grace = verdict?.graceSeconds ?? pod.spec.terminationGracePeriodSeconds ?? 30;
     await Promise.all(running.map((one) => containers.stop(pod, one, "", grace)));
+  };
+
+  const finish = async (): Promise<number> => {
+    if (claims.holds(uid)) {
+      await stopRunning();
+      // Who hears that the pod is over may give its devices to others; when this fails, the step is tried again.
+      await claims.release(uid);
+      if (state !== "running") return 0;
+    }
+    take("ended");
+    await stopRunning();
     await observer.refreshPod(uid);
     await writeStatus(true);
     return await steps.finished();
@@ -205,6 +216,13 @@ export function createWorker(parts: WorkerParts, first: NodePod): PodWorker {
     } catch (error) {
       recorder.event(pod, "Warning", "FailedMount", messageOf(error));
       return MOUNT_RETRY_MS;
+    }
+    try {
+      await claims.prepare(pod);
+    } catch (error) {
+      const message = `Failed to prepare dynamic resources: ${messageOf(error)}`;
+      recorder.event(pod, "Warning", "FailedPrepareDynamicResources", message);
+      return RETRY_MS;
     }
     if (decision.createSandbox) {
       const left = sandboxRetryAt - clock.now();
@@ -316,6 +334,7 @@ export function createWorker(parts: WorkerParts, first: NodePod): PodWorker {
     const left = observer.get(uid);
     for (const one of left.sandboxes) await stopSandbox(context, pod, one.id);
     network = undefined;
+    await claims.release(uid);
     if (!isOver(pod)) await writeStatus(true);
     for (const one of left.containers) await ignoreMissing(runtime.removeContainer(one.id));
     for (const one of left.sandboxes) await ignoreMissing(runtime.removePodSandbox(one.id));

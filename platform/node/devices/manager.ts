@@ -4,10 +4,12 @@
  */
 import { join } from "node:path";
 import { messageOf } from "#platform/base/log.ts";
+import { isExtendedResource } from "#platform/rules/extended-resources.ts";
 import type { Container, ResourceStatus } from "#sdk/api/generated/types.ts";
 import { parseQuantity, quantityValue } from "#sdk/api/quantity.ts";
 import type { ContainerEdits, DeviceStock } from "#sdk/plugin/types.ts";
 import { isSidecar } from "../cgroups.ts";
+import { isClaimed } from "../claims/resources.ts";
 import type { NodeContext, NodePod } from "../context.ts";
 import type { Registered } from "../csi/registration.ts";
 import type { GrpcServer } from "../grpc-server.ts";
@@ -17,7 +19,7 @@ import { Allocations, mergeEdits, readCheckpoint, writeCheckpoint } from "./allo
 import { chooseDevices } from "./choose.ts";
 import { type ListedDevice, servePodResources } from "./pod-resources.ts";
 import { serveRegistration } from "./registration.ts";
-import { followSources, isExtendedResource } from "./sources.ts";
+import { followSources } from "./sources.ts";
 import { type Counts, Stock } from "./stock.ts";
 
 const DEVICES_MAX = 10_000;
@@ -148,9 +150,9 @@ export function createDevices(
     save();
   };
 
-  const wantedBy = (container: Container): [resource: string, count: number][] =>
+  const wantedBy = (pod: NodePod, container: Container): [resource: string, count: number][] =>
     Object.entries(container.resources?.limits ?? {})
-      .filter(([resource]) => isOurs(resource))
+      .filter(([resource]) => isOurs(resource) && !isClaimed(pod, resource, container.name))
       .map(([resource, quantity]) => [resource, quantityValue(parseQuantity(quantity))]);
 
   const idsOf = (uid: string, container: string, resource: string): string[] =>
@@ -161,7 +163,7 @@ export function createDevices(
     const reusable = new Map<string, Set<string>>();
     const { uid } = pod.metadata;
     const each = async (container: Container, passesOn: boolean) => {
-      for (const [resource, count] of wantedBy(container)) {
+      for (const [resource, count] of wantedBy(pod, container)) {
         const ended = reusable.get(resource) ?? new Set();
         await inTurn(resource, () => allocate(pod, container.name, resource, count, ended));
         for (const id of idsOf(uid, container.name, resource))
@@ -209,7 +211,7 @@ export function createDevices(
     },
     async edits(pod, container) {
       const { uid } = pod.metadata;
-      for (const [resource, count] of wantedBy(container)) {
+      for (const [resource, count] of wantedBy(pod, container)) {
         if (count === 0) continue;
         await preStart(pod, container.name, resource);
         // A pod that was here before the node knew that the resource is a plugin's.

@@ -5,6 +5,7 @@
 import { statSync } from "node:fs";
 import { delay } from "#platform/base/clock.ts";
 import { messageOf } from "#platform/base/log.ts";
+import { isExtendedResource } from "#platform/rules/extended-resources.ts";
 import type { DeviceStock } from "#sdk/plugin/types.ts";
 import type { NodeContext } from "../context.ts";
 import type { DeviceSources } from "../ports.ts";
@@ -30,12 +31,6 @@ export interface FollowedSources {
   followNatives(signal: AbortSignal): Promise<void>;
   close(): void;
 }
-
-/** apis/core/v1/helper: what a device's resource may be called. */
-export const isExtendedResource = (name: string): boolean =>
-  name.length <= 317 &&
-  !name.includes("kubernetes.io/") &&
-  /^[a-z0-9]([-a-z0-9.]*[a-z0-9])?\/[A-Za-z0-9]([-_.A-Za-z0-9]{0,61}[A-Za-z0-9])?$/.test(name);
 
 /** The source itself said no: the stream of its devices has ended, or it does not answer at its socket. */
 const hasEnded = (error: unknown): boolean =>

@@ -1,7 +1,7 @@
 /** Mounts of this host: what is mounted where, and the programs that change it. */
 import { execFile } from "node:child_process";
-import { readFileSync } from "node:fs";
-import { mkdir, stat } from "node:fs/promises";
+import { mkdirSync, readFileSync, statSync } from "node:fs";
+import { mkdir } from "node:fs/promises";
 import { dirname } from "node:path";
 import { promisify } from "node:util";
 import { runByShell } from "#platform/base/programs.ts";
@@ -130,14 +130,11 @@ export async function makeShared(directory: string): Promise<void> {
 }
 
 /** Whether another file system begins at a directory. Reading the table of mounts takes longer the more pods there are. */
-async function beginsFileSystem(directory: string): Promise<boolean> {
-  const [own, above] = await Promise.all([stat(directory), stat(dirname(directory))]);
-  return own.dev !== above.dev;
-}
+const beginsFileSystem = (directory: string): boolean => statSync(directory).dev !== statSync(dirname(directory)).dev;
 
 export async function makeTmpfs(directory: string, bytes: number | undefined): Promise<void> {
-  await mkdir(directory, { recursive: true });
-  if (await beginsFileSystem(directory)) return;
+  mkdirSync(directory, { recursive: true });
+  if (beginsFileSystem(directory)) return;
   await mount("tmpfs", directory, {
     type: "tmpfs",
     options: bytes === undefined || bytes === 0 ? [] : [`size=${bytes}`],
