@@ -9,6 +9,7 @@ import { freePort } from "#db/testing.ts";
 import { delay } from "#platform/base/clock.ts";
 import { type Config, paths } from "#platform/main/config.ts";
 import { ensurePki } from "#platform/main/pki.ts";
+import { nodeOptions } from "#platform/main/specs.ts";
 import { binDir } from "../conformance/suite.ts";
 import { Cluster } from "../support/cluster.ts";
 import { HttpClient } from "../support/http.ts";
@@ -75,7 +76,8 @@ function family(pid: number): number[] {
   return [...parents.keys()].filter(descends);
 }
 
-const memoryOf = (pids: readonly (number | undefined)[]): number =>
+/** Resident bytes of processes and what they started; what processes share counts once. */
+export const memoryOf = (pids: readonly (number | undefined)[]): number =>
   pids.flatMap((pid) => (pid ? family(pid) : [])).reduce((sum, pid) => sum + proportionalBytes(pid), 0);
 
 /** Seconds of CPU that a process has used. */
@@ -128,16 +130,29 @@ export interface RunningScheduler {
   end(): Promise<void>;
 }
 
+export interface CapstanRoles extends Side {
+  schedulers(): Promise<RunningScheduler[]>;
+  /** How each scheduler's attempts ended. */
+  attempts(): Promise<string[]>;
+  /** Starts another role; `remove` ends it. */
+  role(name: string): ChildProcess;
+}
+
 /** An API server, its database, and schedulers that are started when they are asked for. */
-export async function capstanWithSchedulers(
-  count: number,
-  logDir: string,
-): Promise<Side & { schedulers(): Promise<RunningScheduler[]>; attempts(): Promise<string[]> }> {
+export async function capstanWithSchedulers(count: number, logDir: string): Promise<CapstanRoles> {
   const cluster = await Cluster.start({ servers: 1, engine: "wasmtime", asInstalled: true });
   const [server] = cluster.servers;
   if (!server) throw new Error("no API server was started");
   const postmaster = postmasterOf(cluster);
   const running: ChildProcess[] = [];
+  const others: ChildProcess[] = [];
+  const role = (name: string): ChildProcess => {
+    const out = openSync(join(logDir, `${name}.log`), "a");
+    const cli = join(import.meta.dirname, "../../platform/main/cli.ts");
+    const args = [...nodeOptions(name), cli, "role", name, "--data-dir", server.dataDir];
+    const profile = process.env["CAPSTAN_BENCH_PROFILE"] ? ["--cpu-prof", `--cpu-prof-dir=${logDir}`] : [];
+    return spawn(process.execPath, [...profile, ...args], { stdio: ["ignore", out, out] });
+  };
   const end = async (child: ChildProcess) => {
     if (child.exitCode !== null || child.signalCode !== null) return;
     const exit = once(child, "exit");
@@ -151,23 +166,22 @@ export async function capstanWithSchedulers(
     memory: () => ({ server: memoryOf([server.pid]), database: memoryOf([postmaster]) }),
     peak: () => peakOf([server.pid]),
     cpu: () => ({ server: cpuOf([server.pid]), database: cpuOf([postmaster]) }),
+    role(name) {
+      const child = role(name);
+      others.push(child);
+      return child;
+    },
     async schedulers() {
       const { config } = paths(server.dataDir);
       const present = JSON.parse(readFileSync(config, "utf8")) as Config;
       writeFileSync(config, JSON.stringify({ ...present, server: { ...present.server, schedulers: String(count) } }));
-      for (let i = 0; i < count; i++) {
-        const out = openSync(join(logDir, `scheduler-${i}.log`), "a");
-        const cli = join(import.meta.dirname, "../../platform/main/cli.ts");
-        const args = ["--disable-warning=ExperimentalWarning", cli, "role", nameOf(i), "--data-dir", server.dataDir];
-        const profile = process.env["CAPSTAN_BENCH_PROFILE"] ? ["--cpu-prof", `--cpu-prof-dir=${logDir}`] : [];
-        running.push(spawn(process.execPath, [...profile, ...args], { stdio: ["ignore", out, out] }));
-      }
+      for (let i = 0; i < count; i++) running.push(role(nameOf(i)));
       return running.map((child) => ({ pid: child.pid ?? 0, end: () => end(child) }));
     },
     attempts: () =>
       Promise.all(running.map((_, i) => attemptsOf(join(paths(server.dataDir).run, `${nameOf(i)}.sock`)))),
     async remove() {
-      await Promise.all(running.map(end));
+      await Promise.all([...running, ...others].map(end));
       await cluster.remove();
     },
   };
