@@ -161,8 +161,11 @@ export function createWorker(parts: WorkerParts, first: NodePod): PodWorker {
     await resize();
     const decision = decide(pod, observer.get(uid), prober, networked);
     if (decision.finished) return await finish();
-    if (pod.status?.startTime === undefined) await writeStatus();
+    // Nobody has to wait for the API to know that the pod begins.
+    const told = pod.status?.startTime === undefined ? writeStatus() : undefined;
+    told?.catch(() => undefined);
     const again = await act(decision);
+    await told;
     if (state !== "running") return 0;
     const seen = observer.get(uid);
     watchProbes(seen);
