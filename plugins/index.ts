@@ -12,6 +12,7 @@ export const FIRST_PARTY_PLUGINS = [
   "deny-external-ips",
   "device-plugins",
   "digest-tokens",
+  "dra-drivers",
   "event-rate-limit",
   "extended-resource-toleration",
   "haproxy-load-balancer",

@@ -58,6 +58,9 @@ export const peerBinaries: readonly Binary[] = [
 /** What runs beside a node: upstream's example of a device plugin. */
 export const devicePluginBinary = kubernetes("sample-device-plugin", "test/images/sample-device-plugin");
 
+/** Upstream's driver for tests of dynamic resource allocation. */
+export const draDriverBinary = kubernetes("dra-test-driver", "test/e2e/dra/test-driver");
+
 /** Clients of others. */
 export const clientBinaries: readonly Binary[] = [kubectl];
 

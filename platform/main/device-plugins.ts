@@ -3,6 +3,7 @@ import type { DeviceSources } from "#platform/node/ports.ts";
 import { PluginCallError } from "#platform/plugin-host/errors.ts";
 import type { PluginHostOptions } from "#platform/plugin-host/port.ts";
 import { createDeviceCalls } from "#platform/plugin-host/worlds/v1/device.ts";
+import { DRA_DRIVERS } from "./claim-drivers.ts";
 import { createSocketAdapters } from "./socket-adapters.ts";
 
 export interface DevicePluginHost extends DeviceSources {
@@ -15,6 +16,7 @@ export function createDevicePlugins(options: Omit<PluginHostOptions, "worlds">):
     world: "device",
     plugin: "device-plugins",
     socketVariable: "devicePluginSocket",
+    others: [DRA_DRIVERS],
   });
   const { natives } = adapters;
   const found = (name: string) => {

@@ -12,6 +12,8 @@ export interface Adapter {
   /** The Plugin that stands for every program with a socket, and the variable in its grant. */
   plugin: string;
   socketVariable: string;
+  /** Other adapters of the world. */
+  others?: readonly string[];
 }
 
 export interface SocketAdapters {
@@ -43,10 +45,12 @@ function part(source: PluginSource, isMine: (plugin: Plugin) => boolean): Plugin
 /** `options.client` is used for the components without a program: what a socket's instance has to say is said in pods' events. */
 export function createSocketAdapters(options: Omit<PluginHostOptions, "worlds">, adapter: Adapter): SocketAdapters {
   const isAdapter = ({ metadata }: Plugin) => metadata.name === adapter.plugin;
+  const isNative = (plugin: Plugin) =>
+    !isAdapter(plugin) && adapter.others?.includes(plugin.metadata.name ?? "") !== true;
   const natives = createPluginHost({
     ...options,
     worlds: [adapter.world],
-    plugins: part(options.plugins, (plugin) => !isAdapter(plugin)),
+    plugins: part(options.plugins, isNative),
   });
   const programs = new Map<string, { host: PluginHost; entry: object }>();
   const { client: _, ...silent } = options;

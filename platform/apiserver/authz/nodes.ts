@@ -5,7 +5,7 @@
 
 import { ALL_TENANTS, ROOT_TENANT, type Store, type TenantId } from "#platform/store/port.ts";
 import { parseFieldSelector, requiredValue } from "#sdk/api/fields.ts";
-import type { CSIPersistentVolumeSource, PodSpec } from "#sdk/api/generated/types.ts";
+import type { CSIPersistentVolumeSource, PodSpec, PodStatus } from "#sdk/api/generated/types.ts";
 import { type AuthorizationAttributes, type Authorizer, type Decision, noRules } from "./authorizer.ts";
 
 const ALLOW: Decision = { decision: "allow", reason: "" };
@@ -44,22 +44,34 @@ const OPEN = new Set([
 
 const CSI_NODE_VERBS = new Set(["create", "get", "update", "patch", "delete"]);
 
+const SLICE_VERBS = new Set(["list", "watch", "deletecollection"]);
+
 const CLAIM_STATUS_VERBS = new Set(["get", "update", "patch"]);
 
-const REFERENCED = new Set(["secrets", "configmaps", "persistentvolumeclaims", "serviceaccounts"]);
+const REFERENCED = new Set([
+  "secrets",
+  "configmaps",
+  "persistentvolumeclaims",
+  "serviceaccounts",
+  "resourceclaims.resource.k8s.io",
+]);
 
 /** Names, by kind, that a pod's spec mentions; the claims of its ephemeral volumes are named after the pod. */
-export function references(spec: PodSpec, podName: string): Record<string, Set<string>> {
+export function references(spec: PodSpec, podName: string, status?: PodStatus): Record<string, Set<string>> {
   const found = {
     secrets: new Set<string>(),
     configmaps: new Set<string>(),
     persistentvolumeclaims: new Set<string>(),
     serviceaccounts: new Set<string>(),
+    resourceclaims: new Set<string>(),
   };
   const add = (kind: keyof typeof found, name: string | undefined) => {
     if (name) found[kind].add(name);
   };
   add("serviceaccounts", spec.serviceAccountName);
+  for (const { resourceClaimName } of [...(spec.resourceClaims ?? []), ...(status?.resourceClaimStatuses ?? [])])
+    add("resourceclaims", resourceClaimName);
+  add("resourceclaims", status?.extendedResourceClaimStatus?.resourceClaimName);
   for (const s of spec.imagePullSecrets ?? []) add("secrets", s.name);
   for (const v of spec.volumes ?? []) {
     add("secrets", v.secret?.secretName);
@@ -104,8 +116,12 @@ export function nodeAuthorizer(store: Store): Authorizer {
   async function isReferenced(node: string, a: AuthorizationAttributes, r: Resource): Promise<boolean> {
     const tenants = a.tenant === "*" ? ALL_TENANTS : a.tenant;
     for (const pod of await podsOf(node, tenants, r.namespace)) {
-      const { metadata, spec } = JSON.parse(pod.document) as { metadata: { name: string }; spec: PodSpec };
-      if (references(spec, metadata.name)[r.resource]?.has(r.name)) return true;
+      const { metadata, spec, status } = JSON.parse(pod.document) as {
+        metadata: { name: string };
+        spec: PodSpec;
+        status?: PodStatus;
+      };
+      if (references(spec, metadata.name, status)[r.resource]?.has(r.name)) return true;
     }
     return false;
   }
@@ -211,6 +227,11 @@ export function nodeAuthorizer(store: Store): Authorizer {
           ? ALLOW
           : noOpinion("can only access CSINode with the same name as the requesting node");
       }
+      // Slices of drivers that are gone are taken back; drivers write them by rights of their own.
+      if (resource === "resourceslices.resource.k8s.io")
+        return a.tenant === ROOT_TENANT && SLICE_VERBS.has(a.verb) && isOwnSelection(node, a.fieldSelector)
+          ? ALLOW
+          : noOpinion("can only list/watch/deletecollection resourceslices with nodeName field selector");
       if (resource === "volumeattachments.storage.k8s.io" && r.subresource === "" && a.verb === "get")
         return (await isAttachedHere(node, a, r))
           ? ALLOW

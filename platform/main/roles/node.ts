@@ -26,6 +26,7 @@ import { createInformer } from "#sdk/client/informer.ts";
 import { loadKubeconfig } from "#sdk/client/kubeconfig.ts";
 import { type Client, tenantOf } from "#sdk/client/port.ts";
 import { PLUGINS, type Plugin } from "#sdk/plugin/manifest.ts";
+import { createClaimDrivers } from "../claim-drivers.ts";
 import { type Config, type NodeConfig, paths } from "../config.ts";
 import { createDevicePlugins } from "../device-plugins.ts";
 import { renewCertificates } from "../join/joined.ts";
@@ -56,6 +57,7 @@ export const start: StartRole = async (context) => {
   const adapters = adapterOptions(context, node, plugins);
   const volumeCalls = createVolumeDrivers(adapters);
   const deviceSources = createDevicePlugins(adapters);
+  const claimDrivers = createClaimDrivers(adapters);
   const serviceComponent = createProxyCalls(host);
   host.start();
   const begin = async () => {
@@ -106,6 +108,7 @@ export const start: StartRole = async (context) => {
       network: placing(config, createNetworkCalls<NetworkResult>(host), network),
       volumeCalls,
       deviceSources,
+      claimDrivers,
       log,
     });
     parts.agent = agent;
@@ -129,6 +132,7 @@ export const start: StartRole = async (context) => {
       parts.components?.close();
       await volumeCalls.close();
       await deviceSources.close();
+      await claimDrivers.close();
       await host.close().catch((error: unknown) => log.warn("a component did not end", { error: messageOf(error) }));
       client.close();
     },

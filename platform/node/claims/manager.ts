@@ -157,7 +157,14 @@ export function createClaims(
       }),
     holds: (podUid) => prepared.of(podUid).length > 0,
     release,
-    registrations: drivers.registrations,
+    registrations: {
+      async added(plugin) {
+        await drivers.registrations.added(plugin);
+        // What is over waits for its driver.
+        void reconcile();
+      },
+      removed: drivers.registrations.removed,
+    },
     async start(signal) {
       const reconciling = async () => {
         while (!signal.aborted) {

@@ -1,5 +1,6 @@
 /** World device: what components say of their node's devices, and what a container that is given some of them gets. */
-import type { ContainerEdits, DevicePreference, DeviceStock } from "#sdk/plugin/types.ts";
+import type { ResourceClaim } from "#sdk/api/generated/types.ts";
+import type { ContainerEdits, DevicePreference, DeviceStock, PreparedDevice } from "#sdk/plugin/types.ts";
 import type { LoadedPlugin } from "../../host.ts";
 
 const HOOKS = "device-hooks";
@@ -10,6 +11,8 @@ export interface DeviceCalls {
   preferred(preference: DevicePreference): Promise<string[]>;
   allocate(resource: string, ids: string[]): Promise<ContainerEdits>;
   preStart(resource: string, ids: string[]): Promise<void>;
+  prepare(claim: ResourceClaim): Promise<PreparedDevice[]>;
+  unprepare(claim: { uid: string; namespace: string; name: string }): Promise<void>;
 }
 
 /** Lists of numbers cross as typed arrays. */
@@ -28,5 +31,7 @@ export function createDeviceCalls(plugin: LoadedPlugin): DeviceCalls {
     preferred: async (preference) => (await call("preferred", [preference])) as string[],
     allocate: async (resource, ids) => (await call("allocate", [resource, ids])) as ContainerEdits,
     preStart: async (resource, ids) => void (await call("preStart", [resource, ids])),
+    prepare: async (claim) => (await call("prepare", [JSON.stringify(claim)])) as PreparedDevice[],
+    unprepare: async ({ uid, namespace, name }) => void (await call("unprepare", [uid, namespace, name])),
   };
 }
