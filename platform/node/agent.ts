@@ -16,6 +16,7 @@ import { editsOf } from "./claims/edits.ts";
 import { createClaims, NO_CLAIMS } from "./claims/manager.ts";
 import { createContainers } from "./containers.ts";
 import { isNodePod, type NodeContext, type NodePod, type NodeSettings } from "./context.ts";
+import { createClaimWatches } from "./csi/claim-watches.ts";
 import { createVolumeDrivers } from "./csi/drivers.ts";
 import { watchRegistrations } from "./csi/registration.ts";
 import { createCsiVolumes } from "./csi/volumes.ts";
@@ -104,7 +105,8 @@ export function startAgent(options: AgentOptions): Agent {
   });
   const references = createReferences(client, () => context.clock.now());
   const drivers = options.volumeCalls && createVolumeDrivers(context, options.volumeCalls);
-  const volumes = createVolumes(context, references, drivers && createCsiVolumes(context, drivers));
+  const claimWatches = createClaimWatches(context, signal, (uid) => workers.get(uid)?.wake());
+  const volumes = createVolumes(context, references, drivers && createCsiVolumes(context, drivers), claimWatches);
   const devices = options.deviceSources
     ? createDevices(context, options.deviceSources, {
         active: () => (pods.synced() ? activePods() : undefined),

@@ -239,7 +239,8 @@ export function createWorker(parts: WorkerParts, first: NodePod): PodWorker {
   /** What a volume's files may say of the pod itself. */
   const volumesKey = () => JSON.stringify([pod.metadata.labels, pod.metadata.annotations, pod.spec, podIPs()]);
   /** Most wakes are about something else, our own writes of the status among them. */
-  const volumesAreDue = () => clock.now() - ensured.at >= RESYNC_MS / 2 || ensured.of !== volumesKey();
+  const volumesAreDue = () =>
+    clock.now() - ensured.at >= RESYNC_MS / 2 || ensured.of !== volumesKey() || volumes.due(uid);
 
   const renewSandbox = async (): Promise<boolean> => {
     const old = observer.get(uid).sandboxes;

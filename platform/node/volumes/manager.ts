@@ -5,6 +5,7 @@ import { messageOf } from "#platform/base/log.ts";
 import type { Volume } from "#sdk/api/generated/types.ts";
 import { tenantOf } from "#sdk/client/port.ts";
 import { type NodeContext, type NodePod, podPaths } from "../context.ts";
+import type { ClaimWatches } from "../csi/claim-watches.ts";
 import { type CsiVolume, type CsiVolumes, claimedCsi, inlineCsi, recordOf } from "../csi/volumes.ts";
 import type { References } from "../references.ts";
 import { claimedVolume, claimName } from "./claims.ts";
@@ -20,6 +21,8 @@ export type MountedVolumes = Map<string, MountedVolume>;
 export interface VolumeManager {
   /** Makes what is missing and refreshes what has changed. Rejects with a message fit for FailedMount. */
   ensure(pod: NodePod, podIPs: string[]): Promise<MountedVolumes>;
+  /** There is something to do for the pod before its next look. */
+  due(uid: string): boolean;
   /** Takes volumes that outlive the pod from it; its containers have ended. The rest stays for their logs and messages. */
   release(uid: string): Promise<void>;
   /** Unmounts and removes everything of a pod; its containers are gone. */
@@ -56,6 +59,7 @@ export function createVolumes(
   context: NodeContext,
   references: References,
   csi: CsiVolumes | undefined,
+  claims: ClaimWatches,
 ): VolumeManager {
   const { settings } = context;
   const files = createFileVolumes(context, references);
@@ -131,7 +135,10 @@ export function createVolumes(
       const driven = claimedCsi(volume.name, claimed);
       // Two tenants may have volumes of one name.
       const record: VolumeRecord = { volume: `${tenantOf(pod)}_${name}` };
-      if (driven !== undefined) return await ensureCsi(pod, driven, record.volume);
+      if (driven !== undefined) {
+        claims.follow(pod, claimed.claim.metadata.name ?? "");
+        return await ensureCsi(pod, driven, record.volume);
+      }
       return await inTurn(keyOf(record), async () => {
         await records.put(uid, volume.name, record);
         const root = join(localMounts(settings), record.volume);
@@ -157,6 +164,7 @@ export function createVolumes(
 
   const release = async (uid: string): Promise<void> => {
     held.delete(uid);
+    claims.forget(uid);
     const mine = records.of(uid);
     if (mine.size === 0) return;
     await unmountBelow(podPaths(settings, uid).subPaths);
@@ -182,6 +190,7 @@ export function createVolumes(
       }
       return mounted;
     },
+    due: claims.wait,
     release,
     inUse() {
       const all = [...records.all().values()].flatMap((of) => [...of.values()]);
