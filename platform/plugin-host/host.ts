@@ -274,7 +274,9 @@ class Host implements PluginHost {
           return entry.pool?.spec ?? entry.spec;
         },
         call: (hooks, functionName, args, o) => this.#call(entry, hooks, functionName, args, o),
+        offers: (hooks) => entry.pool?.offers(interfaceOf(hooks)) ?? false,
         broadcast: (hooks, functionName, args) => this.#broadcast(entry, hooks, functionName, args),
+        failed: (functionName, failure) => entry.pool?.failed(functionName, failure) ?? new Error(failure.message),
         refused: (functionName, why) => entry.pool?.refused(functionName, why),
       },
     };

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { applyJsonPatch, type Operation, parseJsonPatch } from "./json-patch.ts";
+import { applyJsonPatch, applyPatch, type Operation, parsePatch } from "./json-patch.ts";
 
 const patched = (object: unknown, ...operations: Operation[]): unknown => applyJsonPatch(object, operations);
 
@@ -58,8 +58,20 @@ test("a patch that does not fit is refused", () => {
 });
 
 test("a text that is no patch is refused with what is wrong", () => {
-  assert.deepEqual(parseJsonPatch('[{"op":"remove","path":"/a"}]'), [{ op: "remove", path: "/a" }]);
-  assert.throws(() => parseJsonPatch("{"), /no JSON: "\{"/);
-  for (const text of ["null", "{}", "[1]", '[{"op":"add"}]', '[{"op":"move","path":"/a","from":1}]'])
-    assert.throws(() => parseJsonPatch(text), /no list of operations/, text);
+  assert.deepEqual(parsePatch('[{"op":"remove","path":"/a"}]'), [{ op: "remove", path: "/a" }]);
+  assert.throws(() => parsePatch("{"), /no JSON: "\{"/);
+  for (const text of ["null", "1"]) assert.throws(() => parsePatch(text), /neither a list nor an object/, text);
+  for (const text of ["[1]", '[{"op":"add"}]', '[{"op":"move","path":"/a","from":1}]'])
+    assert.throws(() => parsePatch(text), /no list of operations/, text);
+});
+
+test("an object is a merge patch: null takes away, lists are replaced, what was there stays as it was", () => {
+  const object = { a: { b: 1, c: [1, 2] }, d: "x", e: {} };
+  const before = structuredClone(object);
+  const patched = applyPatch<unknown>(object, parsePatch('{"a":{"b":null,"c":[3]},"d":{"f":{"g":null,"h":1}},"i":2}'));
+  assert.deepEqual(patched, { a: { c: [3] }, d: { f: { h: 1 } }, e: {}, i: 2 });
+  assert.deepEqual(object, before);
+  assert.throws(() => applyPatch({}, parsePatch('{"__proto__":{"x":1}}')), /no field/);
+  const deep = `${'{"a":'.repeat(5000)}1${"}".repeat(5000)}`;
+  assert.throws(() => applyPatch({}, parsePatch(deep)), /nested too deeply/);
 });

@@ -1,5 +1,5 @@
 /**
- * JSON Patch (RFC 6902) as admission components answer it. Throws where the patch does not fit. What it changes is a copy, and what it does not
+ * JSON Patch (RFC 6902) and JSON Merge Patch (RFC 7396) as admission components answer them. Throws where the patch does not fit. What it changes is a copy, and what it does not
  * touch is shared with the object that came in: most patches change a label of an object of kilobytes.
  */
 export interface Operation {
@@ -139,14 +139,43 @@ const isOperation = (value: unknown): value is Operation =>
   typeof value["path"] === "string" &&
   (value["from"] === undefined || typeof value["from"] === "string");
 
+/** A component's patch of either kind, read from JSON; throws where it is none. */
+export type Patch = readonly Operation[] | Readonly<Record<string, unknown>>;
+
+export function checkPatch(value: unknown): Patch {
+  if (!isContainer(value)) throw new Error("its patch is neither a list nor an object");
+  if (!Array.isArray(value)) return value;
+  if (!value.every(isOperation)) throw new Error("its patch is no list of operations");
+  return value;
+}
+
 /** A component's text as a patch; throws where it is none. */
-export function parseJsonPatch(text: string): Operation[] {
+export function parsePatch(text: string): Patch {
   let value: unknown;
   try {
     value = JSON.parse(text);
   } catch {
     throw new Error(`its patch is no JSON: ${JSON.stringify(text.slice(0, 80))}`);
   }
-  if (!Array.isArray(value) || !value.every(isOperation)) throw new Error("its patch is no list of operations");
-  return value;
+  return checkPatch(value);
+}
+
+const isOperations = (patch: Patch): patch is readonly Operation[] => Array.isArray(patch);
+
+export const applyPatch = <T>(object: T, patch: Patch): T =>
+  isOperations(patch) ? applyJsonPatch(object, patch) : (merged(object, patch, 0) as T);
+
+/** Deeper than what any object of the API is; JSON.parse goes deeper than the stack does here. */
+const MERGE_DEPTH_MAX = 100;
+
+function merged(target: unknown, patch: Readonly<Record<string, unknown>>, depth: number): Record<string, unknown> {
+  if (depth > MERGE_DEPTH_MAX) throw new Error("the merge patch is nested too deeply");
+  const result = isContainer(target) && !Array.isArray(target) ? { ...target } : {};
+  for (const [name, value] of Object.entries(patch)) {
+    if (name === "__proto__") throw new Error("__proto__ is no field");
+    if (value === null) delete result[name];
+    else if (isContainer(value) && !Array.isArray(value)) result[name] = merged(result[name], value, depth + 1);
+    else result[name] = value;
+  }
+  return result;
 }

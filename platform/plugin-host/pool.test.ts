@@ -17,6 +17,7 @@ function fakeComponent(behave: Behaviour) {
   const counts = { made: 0, discarded: 0 };
   const component: Component = {
     digest: "sha256:0",
+    exports: new Set(),
     async instantiate() {
       const number = ++counts.made;
       const instance: Instance = {
@@ -199,6 +200,7 @@ test("a hook's deadline is the manifest's, and a caller may ask for less", async
 test("a pure call that takes too long is made again off the caller's thread, and so are all that come", async () => {
   const component: Component = {
     digest: "sha256:0",
+    exports: new Set(),
     async instantiate(o) {
       const instance: Instance = {
         pure: o.pure !== undefined,

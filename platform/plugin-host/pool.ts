@@ -8,6 +8,7 @@
 import { type Clock, delay } from "#platform/base/clock.ts";
 import { type Log, messageOf } from "#platform/base/log.ts";
 import { type Component, EngineError, type HostCall } from "#sdk/engine/port.ts";
+import type { Failure } from "#sdk/plugin/failure.ts";
 import type { PluginSpec } from "#sdk/plugin/manifest.ts";
 import type { InstanceBudget } from "./budget.ts";
 import { callErrorOf, PluginCallError } from "./errors.ts";
@@ -117,6 +118,11 @@ export class Pool {
     return this.#memoryBytes * this.#instances.live;
   }
 
+  /** Whether its component exports an interface ("capstan:plugin/filter-hooks@1.0.0"); false before that is known. */
+  offers(interfaceName: string): boolean {
+    return this.#component?.exports.has(interfaceName) ?? false;
+  }
+
   start(): void {
     this.#event("install");
     void this.#bringUp();
@@ -196,6 +202,14 @@ export class Pool {
   deadlineMs(hook: string, wanted: number): number {
     const { hookDeadlinesMs, deadlineMs } = this.spec.limits;
     return Math.min(hookDeadlinesMs[hook] ?? deadlineMs, wanted);
+  }
+
+  /** An answer told of the hook's own failure: counted, and the error of a call that fails. */
+  failed(hook: string, failure: Failure): PluginCallError {
+    const { plugin, metrics } = this.#o;
+    const failed = callErrorOf(plugin, hook, new EngineError("failure", failure.message, failure), this.#limits(0));
+    metrics.failed(failed.kind);
+    return failed;
   }
 
   /** The caller could not use what the hook answered. The instance did nothing that it must not: it goes on. */

@@ -3,6 +3,7 @@ import type { Clock } from "#platform/base/clock.ts";
 import type { Log } from "#platform/base/log.ts";
 import type { Client } from "#sdk/client/port.ts";
 import type { EngineName } from "#sdk/engine/port.ts";
+import type { Failure } from "#sdk/plugin/failure.ts";
 import type { Plugin, PluginHostStatus, PluginSpec, World } from "#sdk/plugin/manifest.ts";
 import type { LoaderOptions } from "./loader.ts";
 import type { PluginLogs } from "./logs.ts";
@@ -69,8 +70,12 @@ export interface LoadedPlugin {
   readonly spec: PluginSpec;
   /** Throws PluginCallError. `hooks`: "filter-hooks", "runtime-hooks" … */
   call(hooks: string, functionName: string, args: unknown[], options?: CallOptions): Promise<unknown>;
+  /** Whether the component that `call` would reach now has these hooks; those that every component of the world has need no question. */
+  offers(hooks: string): boolean;
   /** A call that changes the instance's state: the successor of a swap under way is told too. */
   broadcast(hooks: string, functionName: string, args: unknown[]): Promise<void>;
+  /** The error to throw for an answer that tells of the hook's own failure; it counts as a call that failed. */
+  failed(functionName: string, failure: Failure): Error;
   /** Counts an answer that the caller could not use, and says why in the plugin's status. */
   refused(functionName: string, why: string): void;
 }

@@ -39,6 +39,8 @@ export interface NativePureInstance {
 export interface NativeComponent {
   readonly cached: boolean;
   readonly pooled: boolean;
+  /** The interfaces it exports. */
+  readonly exports: string[];
   instantiate(
     memoryBytesMax: number,
     deadlineMs: number,

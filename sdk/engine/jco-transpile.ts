@@ -5,7 +5,7 @@ import type { TranspileReply, TranspileRequest } from "./transpiler.ts";
 
 async function answer({ bytes, instantiation }: TranspileRequest): Promise<TranspileReply> {
   try {
-    const { files, imports } = await transpile(bytes, {
+    const { files, imports, exports } = await transpile(bytes, {
       name: "component",
       instantiation,
       noTypescript: true,
@@ -14,7 +14,9 @@ async function answer({ bytes, instantiation }: TranspileRequest): Promise<Trans
       base64Cutoff: 0,
     });
     const entries = Object.entries(files).filter(([name]) => !name.endsWith(".d.ts"));
-    return { files: [...entries, ["imports.json", JSON.stringify(imports)]] };
+    const interfaces = exports.filter(([, kind]) => kind === "instance").map(([name]) => name);
+    const named = { "imports.json": JSON.stringify(imports), "exports.json": JSON.stringify(interfaces) };
+    return { files: [...entries, ...Object.entries(named)] };
   } catch (error) {
     return { error: error instanceof Error ? error.message : String(error) };
   }

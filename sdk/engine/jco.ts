@@ -47,6 +47,9 @@ const jcoVersion = (
   ) as { version: string }
 ).version;
 
+/** Rises with what is in a component's folder beside what jco makes. */
+const FOLDER_VERSION = 2;
+
 const workerUrl = new URL("./jco-worker.ts", import.meta.url);
 
 export function createJcoEngine(options: EngineOptions): Engine {
@@ -71,7 +74,7 @@ export async function transpiled(
   instantiation: "async" | "sync" = "async",
 ): Promise<string> {
   const kind = instantiation === "async" ? "jco" : "jco-sync";
-  const folder = join(cacheDir, `${digest.replace(":", "-")}-${kind}-${jcoVersion}`);
+  const folder = join(cacheDir, `${digest.replace(":", "-")}-${kind}${FOLDER_VERSION}-${jcoVersion}`);
   if (!existsSync(folder)) await transpile(bytes, instantiation, folder);
   return folder;
 }
@@ -94,12 +97,14 @@ async function transpile(bytes: Uint8Array, instantiation: "async" | "sync", fol
 
 class JcoComponent implements Component {
   readonly digest: string;
+  readonly exports: ReadonlySet<string>;
   readonly #folder: string;
   readonly #prefixes: string[];
   /** By memory cap; V8 shares the code of one module among the workers it is sent to. */
   readonly #modules = new Map<number, Promise<Map<string, WebAssembly.Module>>>();
   constructor(digest: string, folder: string, prefixes: string[]) {
     this.digest = digest;
+    this.exports = new Set(JSON.parse(readFileSync(join(folder, "exports.json"), "utf8")) as string[]);
     this.#folder = folder;
     this.#prefixes = prefixes;
   }

@@ -80,6 +80,8 @@ export interface Instance {
 
 export interface Component {
   readonly digest: string;
+  /** The interfaces it exports: "capstan:plugin/filter-hooks@1.0.0". */
+  readonly exports: ReadonlySet<string>;
   instantiate(options: InstanceOptions): Promise<Instance>;
 }
 

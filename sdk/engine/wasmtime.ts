@@ -31,10 +31,12 @@ export function createWasmtimeEngine(options: EngineOptions): Engine {
 
 class WasmtimeComponent implements Component {
   readonly digest: string;
+  readonly exports: ReadonlySet<string>;
   readonly #native: NativeComponent;
   readonly #counted: boolean;
   constructor(digest: string, native: NativeComponent, counted: boolean) {
     this.digest = digest;
+    this.exports = new Set(native.exports);
     this.#native = native;
     this.#counted = counted;
   }

@@ -67,17 +67,27 @@ const worldExports: Record<World, [hooks: string, exported: string][]> = {
   panel: [["panelHooks", "panel"]],
 };
 
+/** What components in TypeScript export beside: the hooks again, made of others. Name in the guest, interface, made by (in texts.ts), of. */
+const textExports: Partial<Record<World, { hooks: string; face: string; make: string; of: string }>> = {
+  admission: { hooks: "admissionTexts", face: "admission-texts", make: "admissionTexts", of: "admission" },
+};
+const textsOf = (worlds: readonly World[]) => worlds.flatMap((world) => textExports[world] ?? []);
+
 /** One text with the whole package and a world `component` of what this plugin is and may import. */
-export function witText(manifest: Pick<Manifest, "witVersion" | "worlds" | "capabilities">): string {
+export function witText(
+  manifest: Pick<Manifest, "witVersion" | "worlds" | "capabilities">,
+  language: Language = "ts",
+): string {
   const bodies = witFiles(manifest.witVersion);
   const packageLine = bodies[0]?.match(/^package .*;$/m)?.[0] ?? "";
   const includes = manifest.worlds.map((world) => `  include ${world};`);
   const imports = manifest.capabilities.map((capability) => `  import ${capability.name};`);
+  const texts = language === "ts" ? textsOf(manifest.worlds).map(({ face }) => `  export ${face};`) : [];
   return [
     packageLine,
     // What is said of an interface is no part of it: a component stays the same when its contract is explained better.
     ...bodies.map((body) => body.replace(/^package .*;$/m, "").replace(/^\s*\/\/\/.*\n/gm, "")),
-    `world component {\n${[...includes, ...imports].join("\n")}\n}`,
+    `world component {\n${[...includes, ...imports, ...texts].join("\n")}\n}`,
   ].join("\n");
 }
 
@@ -85,7 +95,14 @@ export function witText(manifest: Pick<Manifest, "witVersion" | "worlds" | "capa
 function entryText(manifest: Manifest, source: string): string {
   const exports = new Map(manifest.worlds.flatMap((world) => worldExports[world]));
   const names = [...exports].map(([hooks, exported]) => `${exported} as ${hooks}`);
-  return `import ${JSON.stringify(join(here, "prelude.ts"))};\nexport { ${names.join(", ")} } from ${JSON.stringify(source)};\n`;
+  const from = JSON.stringify(source);
+  const made = textsOf(manifest.worlds).flatMap(({ hooks, make, of }) => [
+    `import { ${of} as ${make}Of } from ${from};`,
+    `import { ${make} as make_${make} } from ${JSON.stringify(join(here, "texts.ts"))};`,
+    `export const ${hooks} = make_${make}(${make}Of);`,
+  ]);
+  const prelude = `import ${JSON.stringify(join(here, "prelude.ts"))};`;
+  return [prelude, `export { ${names.join(", ")} } from ${from};`, ...made, ""].join("\n");
 }
 
 /** The bundle, and its source map for who reads a stack. */
@@ -145,8 +162,8 @@ interface Prepared {
 }
 
 async function prepare(dir: string, manifest: Manifest, interpreter: Interpreter): Promise<Prepared> {
-  const wit = witText(manifest);
   const language = languageOf(dir);
+  const wit = witText(manifest, language);
   if (language === "ts") {
     const { source, map } = await bundle(dir, manifest);
     if (interpreter === "starlingmonkey") {

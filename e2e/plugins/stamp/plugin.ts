@@ -1,10 +1,7 @@
 /** An admission component that labels what it is shown. */
 import { defineAdmission } from "#sdk/plugin/define.ts";
+import { mergePatch } from "#sdk/plugin/patch.ts";
 
-export const admission = defineAdmission({
-  mutate({ object }) {
-    const { metadata = {} } = JSON.parse(object) as { metadata?: { labels?: Record<string, string> } };
-    const value = { ...metadata.labels, stamped: "yes" };
-    return { patch: JSON.stringify([{ op: "add", path: "/metadata/labels", value }]), warnings: [] };
-  },
-});
+const STAMP = mergePatch({ metadata: { labels: { stamped: "yes" } } });
+
+export const admission = defineAdmission({ mutate: () => STAMP });

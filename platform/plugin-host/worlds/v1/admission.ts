@@ -10,14 +10,19 @@ import { type MatchRule, PLUGINS, type PluginSpec } from "#sdk/plugin/manifest.t
 import type { Mutation, Review } from "#sdk/plugin/types.ts";
 import { PluginCallError } from "../../errors.ts";
 import type { LoadedPlugin, PluginHost } from "../../host.ts";
-import { applyJsonPatch, parseJsonPatch } from "../../json-patch.ts";
+import { applyPatch, checkPatch, parsePatch } from "../../json-patch.ts";
 import { projector } from "../../projection.ts";
+import { type Answer, nameOf, readAnswer, requestText, userOf } from "./admission-texts.ts";
 import { type ContextReader, contextsOf } from "./context.ts";
 
 /** As much as a request's body may have (limitRequestBody of the API server): nothing larger could be stored. */
 const PATCH_CHARACTERS_MAX = 3 * 1024 * 1024;
 /** Of one review. The response's own limit comes on top. */
 const WARNINGS_MAX = 64;
+
+type Hook = "mutate" | "validate";
+/** Asked for where a component has it: an interpreter reads texts many times faster than records. */
+const TEXTS = "admission-texts";
 
 /** The part of a request's attributes that admission is about; the API server's own type has more. */
 export interface AdmissionRequest {
@@ -114,40 +119,44 @@ function hookOf(plugin: LoadedPlugin, { context, check, log }: AdmissionOptions)
   const text = projector(spec.projection["object"]);
   const offered = spec.hooks.admission ?? ["mutate", "validate"];
 
-  async function review(request: AdmissionRequest): Promise<Review | undefined> {
-    const contexts = await contextsOf(spec, request, context);
+  const review = (request: AdmissionRequest, contexts: string): Review => ({
+    operation: request.operation,
+    ...request.kind,
+    resource: request.resource.resource,
+    subresource: request.subresource,
+    namespace: request.namespace,
+    name: nameOf(request),
+    dryRun: request.dryRun,
+    user: JSON.stringify(userOf(request)),
+    object: text(request.object),
+    oldObject: text(request.oldObject),
+    context: contexts,
+  });
+
+  /** Undefined: what the plugin is about is not there. */
+  async function called(hook: Hook, request: AdmissionRequest): Promise<Answer | undefined> {
+    const contexts = spec.context.length === 0 ? {} : await contextsOf(spec, request, context);
     if (!contexts) return undefined;
-    return {
-      operation: request.operation,
-      ...request.kind,
-      resource: request.resource.resource,
-      subresource: request.subresource,
-      namespace: request.namespace,
-      name: request.name || (request.object?.metadata.name ?? ""),
-      dryRun: request.dryRun,
-      user: JSON.stringify({
-        name: request.user.name,
-        uid: request.user.uid,
-        groups: request.user.groups,
-        extra: request.user.extra,
-      }),
-      object: text(request.object),
-      oldObject: text(request.oldObject),
-      context: JSON.stringify(contexts),
-    };
+    const { tenantName: tenant } = request;
+    const crossing = JSON.stringify(contexts);
+    if (plugin.offers(TEXTS)) {
+      const args = [requestText(request), text(request.object), text(request.oldObject), crossing];
+      const answer = await plugin.call(TEXTS, hook, args, { tenant });
+      const read = usable(hook, () => readText(answer as string));
+      if (read.failure) throw plugin.failed(hook, read.failure);
+      return read;
+    }
+    const answer = await plugin.call("admission-hooks", hook, [review(request, crossing)], { tenant });
+    if (hook === "validate") return { warnings: answer as string[] };
+    const { patch, warnings } = answer as Mutation;
+    return usable(hook, () => ({ ...(patch ? { patch: parsePatch(bounded(patch)) } : {}), warnings }));
   }
 
   /** Undefined: nothing to say, or failed and ignored. `read` throws where the answer cannot be used. */
-  async function ask<A, T>(
-    hook: "mutate" | "validate",
-    request: AdmissionRequest,
-    read: (answer: A) => T,
-  ): Promise<T | undefined> {
+  async function ask<T>(hook: Hook, request: AdmissionRequest, read: (answer: Answer) => T): Promise<T | undefined> {
     try {
-      const asked = await review(request);
-      if (!asked) return undefined;
-      const answer = (await plugin.call("admission-hooks", hook, [asked], { tenant: request.tenantName })) as A;
-      return usable(hook, () => read(answer));
+      const answer = await called(hook, request);
+      return answer && usable(hook, () => read(answer));
     } catch (error) {
       if (error instanceof PluginCallError && error.kind === "failure" && error.reason !== "InternalError") {
         const details = detailsOf(error.details);
@@ -172,12 +181,10 @@ function hookOf(plugin: LoadedPlugin, { context, check, log }: AdmissionOptions)
     }
   }
 
-  function mutated({ patch, warnings }: Mutation, request: AdmissionRequest) {
+  function mutated({ patch, warnings }: Answer, request: AdmissionRequest) {
     const shown = warned(warnings, request);
-    if (!patch || !request.object) return { warnings: shown };
-    if (patch.length > PATCH_CHARACTERS_MAX)
-      throw new Error(`a patch of ${patch.length} characters, of at most ${PATCH_CHARACTERS_MAX}`);
-    return { object: check(request, applyJsonPatch(request.object, parseJsonPatch(patch))), warnings: shown };
+    if (patch === undefined || !request.object) return { warnings: shown };
+    return { object: check(request, applyPatch(request.object, checkPatch(patch))), warnings: shown };
   }
 
   return {
@@ -185,18 +192,25 @@ function hookOf(plugin: LoadedPlugin, { context, check, log }: AdmissionOptions)
     ...(offered.includes("mutate")
       ? {
           mutate: async (request: AdmissionRequest) =>
-            (await ask("mutate", request, (answer: Mutation) => mutated(answer, request))) ?? { warnings: [] },
+            (await ask("mutate", request, (answer) => mutated(answer, request))) ?? { warnings: [] },
         }
       : {}),
     ...(offered.includes("validate")
       ? {
           validate: async (request: AdmissionRequest) => ({
-            warnings: (await ask("validate", request, (answer: string[]) => warned(answer, request))) ?? [],
+            warnings: (await ask("validate", request, ({ warnings }) => warned(warnings, request))) ?? [],
           }),
         }
       : {}),
   };
 }
+
+function bounded(text: string): string {
+  if (text.length <= PATCH_CHARACTERS_MAX) return text;
+  throw new Error(`a patch of ${text.length} characters, of at most ${PATCH_CHARACTERS_MAX}`);
+}
+
+const readText = (text: string): Answer => readAnswer(bounded(text));
 
 /** What is a warning of what a plugin answers; the rest are audit annotations, and noted as such. */
 function warned(answer: readonly string[], request: AdmissionRequest): string[] {
@@ -218,7 +232,7 @@ function annotateAll(request: AdmissionRequest, annotations: unknown): void {
 /** A plugin's refusal as the API's user sees it. */
 function denial(error: PluginCallError, request: AdmissionRequest, details: object): StatusError {
   const { resource } = request;
-  const name = request.name || (request.object?.metadata.name ?? "");
+  const name = nameOf(request);
   if (error.reason === "Forbidden") return forbidden(resource, name, error.message);
   const code = error.code >= 400 && error.code < 600 ? error.code : 403;
   return new StatusError(code, error.reason, error.message, {

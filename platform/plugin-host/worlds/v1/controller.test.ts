@@ -36,7 +36,9 @@ function fakeHost(reconcile: (request: ReconcileRequest, tenant: string | undefi
       }
       return reconcile(args[0] as ReconcileRequest, o?.tenant);
     },
+    offers: () => false,
     broadcast: async () => undefined,
+    failed: (_hook, { message }) => new Error(message),
     refused: () => undefined,
   };
   const listeners: (() => void)[] = [];

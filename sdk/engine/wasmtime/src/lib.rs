@@ -126,6 +126,16 @@ impl NativeComponent {
         self.runtime.pooled
     }
 
+    /// The interfaces it exports.
+    #[napi(getter)]
+    pub fn exports(&self) -> Vec<String> {
+        let ty = self.component.component_type();
+        ty.exports(&self.runtime.engine)
+            .filter(|(_, export)| matches!(export.ty, ComponentItem::ComponentInstance(_)))
+            .map(|(name, _)| name.to_owned())
+            .collect()
+    }
+
     #[napi]
     pub async fn instantiate(&self, memory_bytes_max: f64, deadline_ms: u32, host: HostCall) -> Result<NativeInstance> {
         let limits = Limits::new(memory_bytes_max as usize, Duration::from_millis(deadline_ms.into()));
