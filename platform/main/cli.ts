@@ -1,14 +1,7 @@
 /** The command line: `npx capstan COMMAND`. One list of commands; each is a file in commands/, read when it is called for. */
-import { type Options, optionHelp, parseOptions } from "./settings.ts";
+import type { Command } from "./command.ts";
+import { optionHelp, parseOptions } from "./settings.ts";
 import { reportFailure, UserError } from "./steps.ts";
-
-export interface Command {
-  usage: string;
-  help: string;
-  /** Not for people: started by other commands. */
-  internal?: boolean;
-  run(options: Options, positionals: string[]): Promise<number>;
-}
 
 const commands: Record<string, () => Promise<Command>> = {
   up: async () => (await import("./commands/up.ts")).up,

@@ -3,7 +3,7 @@ import { existsSync } from "node:fs";
 import { resolve } from "node:path";
 import { messageOf } from "#platform/base/log.ts";
 import { countObjects, type Rows, restore as read, backup as write } from "#platform/store/postgres/backup.ts";
-import type { Command } from "../cli.ts";
+import type { Command } from "../command.ts";
 import { paths, readConfig } from "../config.ts";
 import type { Options } from "../settings.ts";
 import { step, UserError } from "../steps.ts";

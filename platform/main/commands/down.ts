@@ -1,5 +1,5 @@
 import { delay } from "#platform/base/clock.ts";
-import type { Command } from "../cli.ts";
+import type { Command } from "../command.ts";
 import { paths } from "../config.ts";
 import { isAlive, launch, readIdentity } from "../processes.ts";
 import type { Options } from "../settings.ts";

@@ -1,5 +1,5 @@
 import { existsSync } from "node:fs";
-import type { Command } from "../cli.ts";
+import type { Command } from "../command.ts";
 import { readConfig } from "../config.ts";
 import { imageLoad } from "../images.ts";
 import { componentLoad, imageBuild } from "../images-wasm.ts";

@@ -1,6 +1,6 @@
 /** Brings the database's schema to this version's. */
 import { migrate } from "#db/migrate.ts";
-import type { Command } from "../cli.ts";
+import type { Command } from "../command.ts";
 import { paths, readConfig } from "../config.ts";
 import { markReady } from "../processes.ts";
 

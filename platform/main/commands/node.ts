@@ -9,7 +9,7 @@ import { createClient } from "#sdk/client/client.ts";
 import { loadKubeconfig } from "#sdk/client/kubeconfig.ts";
 import type { Client } from "#sdk/client/port.ts";
 import { prepareArtifacts, prepareEngine } from "../artifacts.ts";
-import type { Command } from "../cli.ts";
+import type { Command } from "../command.ts";
 import { type Config, paths, readConfig } from "../config.ts";
 import { checkSocketPaths } from "../containerd.ts";
 import { checkDisk, checkPort, installPackages, missingPackages, nodeImpossible } from "../host.ts";

@@ -2,7 +2,7 @@
 import { parseArgs } from "node:util";
 import { messageOf } from "#platform/base/log.ts";
 import { StatusError } from "#sdk/api/status.ts";
-import type { Command } from "../cli.ts";
+import type { Command } from "../command.ts";
 import { UserError } from "../steps.ts";
 import { type PluginOptions, pluginOptions } from "./plugin/options.ts";
 

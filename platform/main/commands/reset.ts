@@ -1,6 +1,6 @@
 import { existsSync, rmSync } from "node:fs";
 import { createInterface } from "node:readline/promises";
-import type { Command } from "../cli.ts";
+import type { Command } from "../command.ts";
 import { paths, readConfig } from "../config.ts";
 import { undoHost } from "../host-changes.ts";
 import { step } from "../steps.ts";

@@ -1,7 +1,7 @@
 /** Runs one role in this process until it is told to stop. */
 import { enableCompileCache, flushCompileCache } from "node:module";
 import { createLog, messageOf } from "#platform/base/log.ts";
-import type { Command } from "../cli.ts";
+import type { Command } from "../command.ts";
 import { paths, readConfig } from "../config.ts";
 import { markReady } from "../processes.ts";
 import type { StartRole } from "../role.ts";

@@ -2,7 +2,7 @@
 import { createLog } from "#platform/base/log.ts";
 import { createClient } from "#sdk/client/client.ts";
 import { loadKubeconfig } from "#sdk/client/kubeconfig.ts";
-import type { Command } from "../cli.ts";
+import type { Command } from "../command.ts";
 import { paths, readConfig } from "../config.ts";
 import { startSimulator } from "../simulation/simulator.ts";
 

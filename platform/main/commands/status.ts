@@ -1,4 +1,4 @@
-import type { Command } from "../cli.ts";
+import type { Command } from "../command.ts";
 import { paths } from "../config.ts";
 import { isAlive, readIdentity } from "../processes.ts";
 import { readReport } from "../supervisor.ts";

@@ -3,7 +3,7 @@ import { createLog } from "#platform/base/log.ts";
 import { sealingOf } from "#platform/store/encryption/file.ts";
 import type { StoredObject } from "#platform/store/port.ts";
 import { verify } from "#platform/store/postgres/verify.ts";
-import type { Command } from "../cli.ts";
+import type { Command } from "../command.ts";
 import { UserError } from "../steps.ts";
 import { databaseOf, encryptionOf } from "./backup.ts";
 

@@ -2,7 +2,7 @@
 import { createLog, messageOf } from "#platform/base/log.ts";
 import { stopBalancers } from "#platform/network/host/balancer.ts";
 import { stopComponents } from "#platform/node/wasm/runtime.ts";
-import type { Command } from "../cli.ts";
+import type { Command } from "../command.ts";
 import { paths, readConfig } from "../config.ts";
 import { releaseHostPorts } from "../host-changes.ts";
 import { stopPods } from "../pods.ts";

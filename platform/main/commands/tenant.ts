@@ -5,7 +5,7 @@ import { isReason, StatusError } from "#sdk/api/status.ts";
 import { createClient } from "#sdk/client/client.ts";
 import { loadKubeconfig } from "#sdk/client/kubeconfig.ts";
 import type { Client } from "#sdk/client/port.ts";
-import type { Command } from "../cli.ts";
+import type { Command } from "../command.ts";
 import { paths, readConfig } from "../config.ts";
 import { tenantKubeconfig } from "../pki.ts";
 import { UserError } from "../steps.ts";

@@ -1,5 +1,5 @@
 import { existsSync } from "node:fs";
-import type { Command } from "../cli.ts";
+import type { Command } from "../command.ts";
 import { paths, readConfig } from "../config.ts";
 import { addedPackages } from "../host.ts";
 import { undoHost } from "../host-changes.ts";

@@ -3,7 +3,7 @@ import { accessSync, constants, existsSync, mkdirSync } from "node:fs";
 import { messageOf } from "#platform/base/log.ts";
 import { rangeFamily } from "#platform/rules/ranges.ts";
 import { prepareArtifacts, prepareEngine } from "../artifacts.ts";
-import type { Command } from "../cli.ts";
+import type { Command } from "../command.ts";
 import { type Config, paths, readConfig } from "../config.ts";
 import { checkSocketPaths } from "../containerd.ts";
 import { prepareDatabase, refuseNewerSchema } from "../database.ts";

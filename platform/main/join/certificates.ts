@@ -29,16 +29,16 @@ const LOOK_MS = 500;
 /** A certificate is renewed when less than this share of its life is left. */
 const RENEW_SHARE = 0.3;
 
-/** `address`: in the serving certificate, beside the name. Throws an Error with what was refused, or that nobody decided in time. */
+/** `addresses`: in the serving certificate, beside the name. Throws an Error with what was refused, or that nobody decided in time. */
 export async function requestCertificate(
   client: Client,
   purpose: Purpose,
-  node: { name: string; address: string },
+  node: { name: string; addresses: readonly string[] },
 ): Promise<Credential> {
   const keys = (await crypto.subtle.generateKey(KEY, true, ["sign", "verify"])) as CryptoKeyPair;
   const names = [
     { type: "dns" as const, value: node.name },
-    { type: "ip" as const, value: node.address },
+    ...node.addresses.map((value) => ({ type: "ip" as const, value })),
   ];
   const request = await x509.Pkcs10CertificateRequestGenerator.create({
     name: [{ O: ["system:nodes"] }, { CN: [`system:node:${node.name}`] }],

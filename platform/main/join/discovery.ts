@@ -21,6 +21,7 @@ const kubeconfig = z.object({
 const facts = z.object({
   podCIDR: z.string(),
   serviceCIDR: z.string(),
+  secondary: z.object({ podCIDR: z.string(), serviceCIDR: z.string() }).exactOptional(),
   dns: z.object({ domain: z.string(), address: z.string() }),
 });
 

@@ -18,6 +18,8 @@ export const NETWORK_KEY = "capstan-network";
 export interface NetworkFacts {
   podCIDR: string;
   serviceCIDR: string;
+  /** Of the second family, in an instance that has two. */
+  secondary?: { podCIDR: string; serviceCIDR: string };
   dns: { domain: string; address: string };
 }
 
@@ -40,8 +42,8 @@ export const authorityHash = (ca: string): string =>
 const group = (name: string) => ({ apiGroup: RBAC, kind: "Group", name });
 
 function objects(config: Config, server: string, ca: string): [GroupVersionResource, KubeObject][] {
-  const { podCIDR, serviceCIDR, dns } = config;
-  const facts: NetworkFacts = { podCIDR, serviceCIDR, dns };
+  const { podCIDR, serviceCIDR, secondary, dns } = config;
+  const facts: NetworkFacts = { podCIDR, serviceCIDR, ...(secondary ? { secondary } : {}), dns };
   const cluster = { server, "certificate-authority-data": Buffer.from(ca).toString("base64") };
   const kubeconfig = { apiVersion: "v1", kind: "Config", clusters: [{ name: "", cluster }] };
   const binding = (name: string, role: string, to: string): [GroupVersionResource, KubeObject] => [

@@ -2,6 +2,7 @@
 import { mkdirSync, readFileSync } from "node:fs";
 import { connect } from "node:net";
 import { join } from "node:path";
+import { type Family, familyOf, rangeFamily } from "#platform/rules/ranges.ts";
 import type { Node } from "#sdk/api/generated/types.ts";
 import type { GroupVersionResource } from "#sdk/api/object.ts";
 import { isReason } from "#sdk/api/status.ts";
@@ -10,10 +11,11 @@ import { loadKubeconfig } from "#sdk/client/kubeconfig.ts";
 import type { Client } from "#sdk/client/port.ts";
 import { type Config, type Engine, type NodeConfig, paths } from "../config.ts";
 import { clientKubeconfig, writePrivate } from "../pki.ts";
-import { instanceOf, writeConfig } from "../settings.ts";
+import { hostAddressOf, instanceOf, writeConfig } from "../settings.ts";
 import { UserError } from "../steps.ts";
 import { type Credential, isDue, requestCertificate } from "./certificates.ts";
 import type { Discovered } from "./discovery.ts";
+import type { NetworkFacts } from "./invitation.ts";
 
 const NODES: GroupVersionResource = { group: "", version: "v1", resource: "nodes" };
 const RANGE_MS_MAX = 60_000;
@@ -55,21 +57,38 @@ export function ownAddress(server: string): Promise<string> {
   });
 }
 
+/** The address of the cluster's default family first, then that of the other one, where the machine has it. */
+export function ordered(own: string, other: string | undefined, defaultFamily: Family | undefined): string[] {
+  if (other === undefined) return [own];
+  return familyOf(own) === defaultFamily ? [own, other] : [other, own];
+}
+
+/** Of each of the cluster's families that this machine has: where other nodes reach it. */
+async function ownAddresses(server: string, { podCIDR, secondary }: NetworkFacts): Promise<string[]> {
+  const own = await ownAddress(server);
+  const other = secondary && hostAddressOf(familyOf(own) === "IPv4" ? "IPv6" : "IPv4");
+  return ordered(own, other, rangeFamily(podCIDR));
+}
+
 /** Asks for the node's identity by the token, makes the Node, and writes down what `up` needs here. */
 export async function enroll(request: JoinRequest, { ca, network }: Discovered): Promise<Config> {
   const { dataDir, server, token, nodeName } = request;
-  const address = await ownAddress(server);
+  const addresses = await ownAddresses(server, network);
+  const [address = "", otherAddress] = addresses;
   const files = nodeFiles(dataDir, nodeName);
   mkdirSync(paths(dataDir).pki, { recursive: true, mode: 0o700 });
   writePrivate(files.ca, ca);
   const guest = createClient({ server, ca, token });
-  const identity = await requestCertificate(guest, "client", { name: nodeName, address }).finally(() => guest.close());
+  const identity = await requestCertificate(guest, "client", { name: nodeName, addresses }).finally(() =>
+    guest.close(),
+  );
   writePrivate(files.kubeconfig, clientKubeconfig(server, ca, `system:node:${nodeName}`, identity));
   const client = createClient(loadKubeconfig(files.kubeconfig));
   try {
-    await makeNode(client, nodeName, address);
-    const serving = await requestCertificate(client, "serving", { name: nodeName, address });
+    await makeNode(client, nodeName, addresses);
+    const serving = await requestCertificate(client, "serving", { name: nodeName, addresses });
     writeServing(dataDir, nodeName, serving);
+    const [podCIDR = "", otherCIDR] = await rangesOf(client, nodeName, network.secondary === undefined ? 1 : 2);
     const config: Config = {
       dataDir,
       instance: instanceOf(dataDir),
@@ -83,7 +102,10 @@ export async function enroll(request: JoinRequest, { ca, network }: Discovered):
           name: nodeName,
           address,
           kubeletPort: request.kubeletPort,
-          podCIDR: await rangeOf(client, nodeName),
+          podCIDR,
+          ...(otherCIDR === undefined
+            ? {}
+            : { secondary: { podCIDR: otherCIDR, ...(otherAddress === undefined ? {} : { address: otherAddress }) } }),
           containerdSocket: join(paths(dataDir).node(nodeName), "containerd", "containerd.sock"),
         },
       ],
@@ -102,12 +124,9 @@ function writeServing(dataDir: string, nodeName: string, { cert, key }: Credenti
   writePrivate(files.cert, cert);
 }
 
-/** The Node says its address before its serving certificate is asked for: who approves that compares. */
-async function makeNode(client: Client, name: string, address: string): Promise<void> {
-  const addresses = [
-    { type: "InternalIP", address },
-    { type: "Hostname", address: name },
-  ];
+/** The Node says its addresses before its serving certificate is asked for: who approves that compares. */
+async function makeNode(client: Client, name: string, own: readonly string[]): Promise<void> {
+  const addresses = [...own.map((address) => ({ type: "InternalIP", address })), { type: "Hostname", address: name }];
   const node: Node = { apiVersion: "v1", kind: "Node", metadata: { name }, spec: {}, status: { addresses } };
   try {
     await client.create<Node>(NODES, node);
@@ -122,10 +141,11 @@ async function makeNode(client: Client, name: string, address: string): Promise<
   }
 }
 
-async function rangeOf(client: Client, name: string): Promise<string> {
+/** A Node of this name that was there before may have one range only, and keeps it. */
+async function rangesOf(client: Client, name: string, count: number): Promise<string[]> {
   for (const end = Date.now() + RANGE_MS_MAX; ; ) {
     const { spec } = await client.get<Node>(NODES, { name });
-    if (spec?.podCIDR) return spec.podCIDR;
+    if (spec?.podCIDR) return (spec.podCIDRs ?? [spec.podCIDR]).slice(0, count);
     if (Date.now() > end)
       throw new UserError("the cluster has no range of pod addresses left for this node", "kubectl describe nodes");
     await new Promise((resolve) => setTimeout(resolve, LOOK_MS));
@@ -149,7 +169,8 @@ export async function renewCertificates(
   if (!client && !serving) return false;
   const connection = createClient({ server, ca, cert, ...(key ? { key } : {}) });
   try {
-    const who = { name: node.name, address: node.address };
+    const second = node.secondary?.address;
+    const who = { name: node.name, addresses: [node.address, ...(second === undefined ? [] : [second])] };
     if (client) {
       const identity = await requestCertificate(connection, "client", who);
       writePrivate(files.kubeconfig, clientKubeconfig(server, ca, `system:node:${node.name}`, identity));
