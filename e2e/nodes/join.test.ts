@@ -12,6 +12,8 @@ import { eventually, type Instance, skipWithoutNode, startInstance } from "../su
 const cli = resolve(import.meta.dirname, "../../platform/main/cli.ts");
 const NAME = "second";
 const PORT = "10250";
+/** Two families, apart from what other instances take by themselves. */
+const RANGES = ["--pod-cidr", "10.219.0.0/16,fd00:10:219::/56", "--service-cidr", "10.119.0.0/16,fd00:10:119::/112"];
 
 describe("a machine that joins", { skip: skipWithoutNode }, () => {
   const id = process.pid.toString(36);
@@ -35,18 +37,21 @@ describe("a machine that joins", { skip: skipWithoutNode }, () => {
     writeFileSync(path, JSON.stringify({ apiVersion: "v1", kind: "Pod", metadata: { name }, spec }));
     return path;
   };
-  const address = async (name: string) => (await get<Pod>("pod", name)).status?.podIP ?? "";
+  const addresses = async (name: string) =>
+    (await get<Pod>("pod", name)).status?.podIPs?.map(({ ip: one }) => one) ?? [];
 
   before(async () => {
     await ip("netns", "add", namespace);
     await ip("link", "add", cable, "type", "veth", "peer", "name", "eth0", "netns", namespace);
     await ip("address", "add", "198.18.77.1/24", "dev", cable);
+    await ip("address", "add", "fd00:198:18:77::1/64", "dev", cable, "nodad");
     await ip("link", "set", cable, "up");
-    for (const args of ["link set lo up", "address add 198.18.77.2/24 dev eth0", "link set eth0 up"])
-      await inside("ip", ...args.split(" "));
-    await inside("ip", "route", "add", "default", "via", "198.18.77.1");
-    // The first machine is known by the address of the cable.
-    capstan = await startInstance();
+    const own = ["address add 198.18.77.2/24 dev eth0", "address add fd00:198:18:77::2/64 dev eth0 nodad"];
+    for (const args of ["link set lo up", ...own, "link set eth0 up"]) await inside("ip", ...args.split(" "));
+    for (const gateway of ["198.18.77.1", "fd00:198:18:77::1"])
+      await inside("ip", "route", "add", "default", "via", gateway);
+    // The first machine is known by the addresses of the cable.
+    capstan = await startInstance({ args: RANGES });
   });
   after(async () => {
     await second("uninstall", "--yes");
@@ -80,21 +85,25 @@ describe("a machine that joins", { skip: skipWithoutNode }, () => {
     });
     const first = await get<Node>("node", "node-1");
     assert.ok(node.spec?.podCIDR && node.spec.podCIDR !== first.spec?.podCIDR);
-    assert.equal(node.status?.addresses?.find((a) => a.type === "InternalIP")?.address, "198.18.77.2");
+    const own = node.status?.addresses?.filter((a) => a.type === "InternalIP").map((a) => a.address);
+    assert.deepEqual(own, ["198.18.77.2", "fd00:198:18:77::2"]);
+    assert.equal(node.spec.podCIDRs?.length, 2);
   });
 
-  it("pods of both machines reach each other and names; logs and exec find the agent", async () => {
+  it("pods of both machines reach each other by both families, and names; logs and exec find the agent", async () => {
     await capstan.kubectl("apply", "-f", pod("here", "node-1"), "-f", pod("there", NAME));
     await capstan.kubectl("wait", "--for=condition=Ready", "--timeout=60s", "pod/here", "pod/there");
     for (const [from, to] of [
       ["here", "there"],
       ["there", "here"],
     ] as const) {
-      const at = await address(to);
-      await eventually(`${from} reaches ${to}`, async () => {
-        const said = await capstan.kubectl("exec", from, "--", "sh", "-c", `nc -w 2 ${at} 8080 </dev/null && echo yes`);
-        return said.includes("yes");
-      });
+      const all = await addresses(to);
+      assert.equal(all.length, 2);
+      for (const at of all)
+        await eventually(`${from} reaches ${to} by ${at}`, async () => {
+          const script = `nc -w 2 ${at} 8080 </dev/null && echo yes`;
+          return (await capstan.kubectl("exec", from, "--", "sh", "-c", script)).includes("yes");
+        });
     }
     const script =
       "nslookup kubernetes.default.svc.cluster.local && nc -w 2 kubernetes.default 443 </dev/null && echo yes || echo no";

@@ -10,6 +10,7 @@ import { createFakeApi } from "#sdk/testing/fake-api.ts";
 import { isDue } from "./certificates.ts";
 import { verifiedAuthority } from "./discovery.ts";
 import { drainNode } from "./drain.ts";
+import { ordered } from "./joined.ts";
 
 const TOKEN = "abcdef.0123456789abcdef";
 const kubeconfig = stringify({
@@ -28,6 +29,12 @@ test("an authority is believed when the token's secret signed it, refused when a
   assert.equal(verifiedAuthority({ kubeconfig }, TOKEN), undefined);
   const changed = { ...signed("0123456789abcdef"), kubeconfig: `${kubeconfig}\n# another` };
   assert.throws(() => verifiedAuthority(changed, TOKEN), /another secret/);
+});
+
+test("a machine that joins is known by the address of the cluster's default family first, and by what it has of the other", () => {
+  assert.deepEqual(ordered("192.0.2.1", "fd00::1", "IPv4"), ["192.0.2.1", "fd00::1"]);
+  assert.deepEqual(ordered("192.0.2.1", "fd00::1", "IPv6"), ["fd00::1", "192.0.2.1"]);
+  assert.deepEqual(ordered("192.0.2.1", undefined, "IPv6"), ["192.0.2.1"]);
 });
 
 test("a certificate is due when three tenths of its life are left", async () => {
