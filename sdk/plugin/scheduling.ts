@@ -33,16 +33,15 @@ export interface Changes {
 
 /** What nodes have left, by their ids: the interpreter reads numbers of an array several times faster than those of objects. */
 export interface Room {
+  /** -Infinity where there is no room for one more pod, or no such node. */
   readonly cpuMilli: number[];
   readonly memory: number[];
-  /** 0 where there is no such node. */
-  readonly pods: number[];
 }
 
 /** T: what is kept of a node, G: what is kept of a group of pods. */
 export class NodeTable<T, G = undefined> {
   readonly groups = new Map<number, G>();
-  readonly room: Room = { cpuMilli: [], memory: [], pods: [] };
+  readonly room: Room = { cpuMilli: [], memory: [] };
   readonly #rows: (NodeRow<T> | undefined)[] = [];
   readonly #parse: (object: string) => T;
   readonly #parseGroup: ((object: string) => G) | undefined;
@@ -61,7 +60,7 @@ export class NodeTable<T, G = undefined> {
     }
     for (const id of delta.removed) {
       this.#rows[id] = undefined;
-      this.room.pods[id] = 0;
+      this.room.cpuMilli[id] = Number.NEGATIVE_INFINITY;
     }
     for (const { id, name, allocatable, podsMax, object } of delta.nodes) {
       const facts = this.#parse(object);
@@ -85,9 +84,9 @@ export class NodeTable<T, G = undefined> {
   #measure(id: number): void {
     const row = this.#rows[id];
     if (!row) return;
-    this.room.cpuMilli[id] = row.allocatable.cpuMilli - row.requested.cpuMilli;
+    const isFull = row.pods >= row.podsMax;
+    this.room.cpuMilli[id] = isFull ? Number.NEGATIVE_INFINITY : row.allocatable.cpuMilli - row.requested.cpuMilli;
     this.room.memory[id] = row.allocatable.memory - row.requested.memory;
-    this.room.pods[id] = row.podsMax - row.pods;
   }
 
   #place(delta: NodeDelta): PodChange[] {
@@ -175,18 +174,16 @@ export function verdictsOfRoom<T, G>(
   nodes: ArrayLike<number>,
   judge: (row: NodeRow<T>) => Outcome | undefined,
 ): Verdicts {
-  const { cpuMilli: cpus, memory: memories, pods } = table.room;
+  const { cpuMilli: cpus, memory: memories } = table.room;
   // What asks for nothing of something fits where that is used up.
-  const cpuWanted = cpuMilli > 0 ? cpuMilli : Number.NEGATIVE_INFINITY;
-  const memoryWanted = memory > 0 ? memory : Number.NEGATIVE_INFINITY;
+  const cpuWanted = cpuMilli > 0 ? cpuMilli : -Number.MAX_VALUE;
+  const memoryWanted = memory > 0 ? memory : -Number.MAX_VALUE;
   const outcomes: Outcome[] = [];
   const count = nodes.length;
   const codes = new Uint16Array(count);
   for (let i = 0; i < count; i++) {
     const id = nodes[i] as number;
-    if ((pods[id] as number) > 0 && cpuWanted <= (cpus[id] as number) && memoryWanted <= (memories[id] as number)) {
-      continue;
-    }
+    if (cpuWanted <= (cpus[id] as number) && memoryWanted <= (memories[id] as number)) continue;
     const row = table.row(id);
     const verdict = row ? judge(row) : GONE;
     codes[i] = verdict ? outcomes.indexOf(verdict) + 1 || outcomes.push(verdict) : 0;
