@@ -85,6 +85,11 @@ describe("claims and a driver of theirs", {
     ];
     driver = spawn(join(binDir(defaultBuildDir()), draDriverBinary.name), args, { stdio: ["ignore", out, out] });
   };
+  const published = () =>
+    eventually("the driver's devices are published", async () => {
+      const names = await says("resourceslices", "", ".items[*].spec.devices[*].name");
+      return names === "device-00 device-01";
+    });
   const stopDriver = async () => {
     if (driver === undefined || driver.exitCode !== null || driver.signalCode !== null) return;
     const ended = once(driver, "exit");
@@ -116,10 +121,7 @@ describe("claims and a driver of theirs", {
       },
     );
     startDriver();
-    await eventually("the driver's devices are published", async () => {
-      const names = await says("resourceslices", "", ".items[*].spec.devices[*].name");
-      return names === "device-00 device-01";
-    });
+    await published();
   });
   after(async () => {
     await stopDriver();
@@ -169,6 +171,8 @@ describe("claims and a driver of theirs", {
   });
 
   it("a pod waits for a driver that is not there, and says so", async () => {
+    // The new agent took the slices away; the driver notices within half a minute.
+    await published();
     await stopDriver();
     // The scheduler knows the devices for a while longer.
     await apply(claimed("waits", "true"));

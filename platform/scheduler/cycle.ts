@@ -7,15 +7,16 @@ import type { Recorder } from "#sdk/client/recorder.ts";
 import type { Asker } from "./answers.ts";
 import { questionOf, type Refusal, type Search } from "./decide.ts";
 import type { Demand, PodFacts, SchedulingPlugins } from "./framework.ts";
+import { createGangCycle } from "./gang-cycle.ts";
 import { type Gang, type Gangs, isComplete } from "./gangs.ts";
 import type { GroupDecision } from "./group-status.ts";
 import { fitMessage, NO_NODES, preemptionMessage } from "./messages.ts";
 import type { SchedulerTable } from "./node-table.ts";
 import { PermitRefused } from "./permits.ts";
-import { type Candidate, cannotBeToldApart, createPlacer, type Placed } from "./place.ts";
+import { type Candidate, cannotBeToldApart, createPlacer, type Keeper } from "./place.ts";
 import type { Preemptor } from "./preempt.ts";
 import { ALL_EVENTS, type QueuedPod, type SchedulingEvent, type SchedulingQueue } from "./queue.ts";
-import type { Attempts, Traces } from "./traces.ts";
+import { type Attempts, noTraces, type Traces } from "./traces.ts";
 
 export const SCHEDULER_NAME = "default-scheduler";
 export const schedulerOf = (pod: Pod): string => pod.spec?.schedulerName ?? SCHEDULER_NAME;
@@ -23,15 +24,6 @@ export const schedulerOf = (pod: Pod): string => pod.spec?.schedulerName ?? SCHE
 const PODS = { group: "", version: "v1", resource: "pods" };
 /** Bindings under way at once; the next decision waits for a place. */
 const BINDINGS_MAX = 128;
-/** A gang with those of its pods that are to be decided about. */
-interface Gathered {
-  gang: Gang;
-  members: Candidate[];
-}
-
-/** Gangs that are decided about at once have so many pods together. */
-const GANG_PODS_MAX = 64;
-
 export interface CycleOptions {
   client: Client;
   /** By the name of the scheduler that a pod asks for. */
@@ -83,10 +75,11 @@ export function createCycle(options: CycleOptions): Cycle {
   const { client, table, queue, recorder, log, reservations } = options;
   const bindings = new Set<Promise<void>>();
   const held = new Set<Promise<void>>();
-  const placer = createPlacer(table, options.traces, {
+  const keeper: Keeper = {
     reserve: ({ item, pod }, node) => reservations.reserve(item.key, pod, node),
     giveUp: ({ item, pod }) => giveUp(item.key, pod),
-  });
+  };
+  const placer = createPlacer(table, options.traces, keeper);
   const attempts: Attempts = { scheduled: 0, unschedulable: 0, error: 0, conflict: 0 };
 
   const candidateOf = (item: QueuedPod): Candidate | undefined => {
@@ -145,111 +138,6 @@ export function createCycle(options: CycleOptions): Cycle {
     }
   };
 
-  /** A gang's pods that wait, out of the queue. */
-  const gather = (gang: Gang, first: Candidate): Gathered => {
-    const members = [first];
-    for (const key of gang.waiting) {
-      const item = key === first.item.key ? undefined : queue.takeKey(key);
-      const member = item && candidateOf(item);
-      if (member) members.push(member);
-      else if (item) queue.done(item.key);
-    }
-    return { gang, members };
-  };
-
-  /** The gangs that come next in the queue, as long as their pods cannot be told apart from these. */
-  const gangsLike = ({ members }: Gathered): Gathered[] => {
-    const found: Gathered[] = [];
-    const [first] = members;
-    const isLike = (other: Candidate) => cannotBeToldApart(other, first!);
-    const most = Math.min(GANG_PODS_MAX, placer.size(first!.question));
-    let count = members.length;
-    while (members.every(isLike)) {
-      let like: Candidate | undefined;
-      const item = queue.takeIf((next) => {
-        const gang = options.gangs.of(next.key);
-        if (!gang || !isComplete(gang) || count + gang.waiting.size > most) return false;
-        like = candidateOf({ ...next });
-        return like !== undefined && isLike(like);
-      });
-      const gang = item && options.gangs.of(item.key);
-      if (!item || !gang || !like) break;
-      const next = gather(gang, { ...like, item });
-      if (!next.members.every(isLike)) {
-        giveBack(next);
-        break;
-      }
-      found.push(next);
-      count += next.members.length;
-    }
-    return found;
-  };
-  const giveBack = ({ members }: Gathered) => {
-    for (const { item } of members) queue.giveBack(item);
-  };
-
-  /** Several gangs in one go; those that do not fit whole are tried one by one. */
-  const scheduleGangs = async (first: Gathered): Promise<void> => {
-    const gangs = [first, ...gangsLike(first)];
-    if (gangs.length === 1) return await scheduleGang(first);
-    const whole: Placed["placed"] = [];
-    const rest: Gathered[] = [];
-    try {
-      const { placed } = await placer.place(gangs.flatMap(({ members }) => members));
-      for (const gathered of gangs) {
-        const { gang, members } = gathered;
-        const own = placed.splice(0, members.length);
-        if (own.length === members.length && own.length + gang.placed.size >= gang.minCount) {
-          options.tellGang(gang, "Scheduled", "");
-          whole.push(...own);
-        } else {
-          for (const [{ item, pod }] of own) giveUp(item.key, pod);
-          rest.push(gathered);
-        }
-      }
-    } catch (error) {
-      for (const { item, pod } of gangs.flatMap(({ members }) => members)) {
-        await refuse(item, pod, "SchedulerError", messageOf(error));
-      }
-      return;
-    }
-    for (const gathered of rest) if (gathered !== first) giveBack(gathered);
-    for (const [{ item, pod }, node] of whole) await bind(item, pod, node);
-    if (rest[0] === first) await scheduleGang(first);
-  };
-
-  /** All who wait, as many as the gang needs, or none: nothing is bound before enough have a place. */
-  const scheduleGang = async ({ gang, members }: Gathered): Promise<void> => {
-    const left = members.toSorted((a, b) => (a.question.signature < b.question.signature ? -1 : 1));
-    const placed: Placed["placed"] = [];
-    try {
-      let refusal: Refusal | undefined;
-      while (left.length > 0 && !refusal) {
-        const same = left.filter((other) => cannotBeToldApart(other, left[0]!));
-        const step = await placer.place(same);
-        refusal = step.refusal;
-        placed.push(...step.placed);
-        for (const [candidate] of step.placed) left.splice(left.indexOf(candidate), 1);
-      }
-      const why = refusal ? fitMessage(table.ids().length, refusal.failures.values()) : "";
-      const until = refusal?.until ?? [];
-      if (placed.length + gang.placed.size < gang.minCount) {
-        for (const [{ item, pod }] of placed) giveUp(item.key, pod);
-        const text = `gang "${gang.name}": ${placed.length + gang.placed.size} of ${gang.minCount} pods fit: ${why}`;
-        options.tellGang(gang, "Unschedulable", text);
-        for (const { item, pod } of members) await refuse(item, pod, "Unschedulable", text, until);
-        return;
-      }
-      options.tellGang(gang, "Scheduled", "");
-      for (const { item, pod } of left) await refuse(item, pod, "Unschedulable", why, until);
-      for (const [{ item, pod }, node] of placed.splice(0)) await bind(item, pod, node);
-    } catch (error) {
-      for (const [{ item, pod }] of placed) giveUp(item.key, pod);
-      options.tellGang(gang, "SchedulerError", messageOf(error));
-      for (const { item, pod } of members) await refuse(item, pod, "SchedulerError", messageOf(error));
-    }
-  };
-
   const schedule = async (item: QueuedPod): Promise<void> => {
     let first: Candidate | undefined;
     try {
@@ -262,7 +150,7 @@ export function createCycle(options: CycleOptions): Cycle {
     if (!gang) return await scheduleAlone(first);
     // Some were lost since it was queued: it is queued again when enough are there.
     if (!isComplete(gang)) return queue.done(item.key);
-    await scheduleGangs(gather(gang, first));
+    await scheduleGang(gang, first);
   };
 
   const fail = async (
@@ -372,6 +260,15 @@ export function createCycle(options: CycleOptions): Cycle {
     await bind({ key, pod, attempts: 1, arrived: 0 }, pod, name);
     return undefined;
   };
+
+  const scheduleGang = createGangCycle(options, {
+    placer,
+    trials: createPlacer(table, noTraces, keeper),
+    candidateOf,
+    giveUp,
+    bind,
+    refuse,
+  });
 
   return {
     schedule,

@@ -29,6 +29,8 @@ export interface Gangs {
   /** It is gone, or has ended. */
   lose(key: string): void;
   of(key: string): Gang | undefined;
+  /** The pods that would be too few of their gang without this one, itself among them; itself alone where the others can do without. */
+  wholeOf(key: string): readonly string[];
 }
 
 interface Membership {
@@ -110,6 +112,11 @@ export function createGangs(groupOf: (key: string) => PodGroup | undefined = () 
     },
     lose,
     of: (key) => byPod.get(key),
+    wholeOf(key) {
+      const gang = byPod.get(key);
+      const goesWhole = gang !== undefined && !gang.ofGroup && gang.placed.has(key);
+      return goesWhole && gang.placed.size <= gang.minCount ? [...gang.placed] : [key];
+    },
   };
 }
 

@@ -60,6 +60,9 @@ export interface SchedulerTable extends NodeTable {
   /** What is known about these pods beside their objects changed. */
   refresh(test: (pod: PodFacts) => boolean): void;
   podsOn(id: number): PlacedPod[];
+  /** As if these pods were gone, until `show`; what is told of them meanwhile counts from then on. */
+  hide(keys: Iterable<string>): void;
+  show(): void;
   /** The nodes named as they would be without these pods; empty sets: as they are. */
   without(removed: ReadonlyMap<number, ReadonlySet<string>>): NodeDelta;
   idOf(name: string): number | undefined;
@@ -93,6 +96,7 @@ export function createNodeTable(facts: (pod: Pod) => PodFacts = (pod) => factsOf
   const entries = new Map<number, NodeEntry>();
   const free: number[] = [];
   const placed = new Map<string, Placed>();
+  const hidden = new Map<string, Placed>();
   const places = new Map<string, Place>();
   const counts = new Map<(pod: PodFacts) => boolean, number>();
   let order: number[] | undefined;
@@ -118,20 +122,20 @@ export function createNodeTable(facts: (pod: Pod) => PodFacts = (pod) => factsOf
   const recount = (pod: PodFacts, by: number) => {
     for (const [test, count] of counts) if (test(pod)) counts.set(test, count + by);
   };
+  const known = (key: string) => placed.get(key) ?? hidden.get(key);
   const place = (key: string, pod: Pod, node: string, state: Placed["state"]) => {
-    const old = placed.get(key);
+    const old = known(key);
     if (old?.node === node && sameForScheduling(old.pod, pod)) {
       old.state = state;
       return;
     }
     unplace(key);
-    const next: Placed = {
-      ...measure(pod),
-      priority: pod.spec?.priority ?? 0,
-      node,
-      pod: facts(pod),
-      state,
-    };
+    const next = { ...measure(pod), priority: pod.spec?.priority ?? 0, node, pod: facts(pod), state };
+    if (hidden.has(key)) hidden.set(key, next);
+    else put(key, next);
+  };
+  const put = (key: string, next: Placed) => {
+    const { node } = next;
     placed.set(key, next);
     let at = places.get(node);
     if (!at) {
@@ -153,6 +157,10 @@ export function createNodeTable(facts: (pod: Pod) => PodFacts = (pod) => factsOf
     else if (at) addTo(at, old, -1);
     recount(old.pod, -1);
     touch(old.node);
+  };
+  const remove = (key: string) => {
+    hidden.delete(key);
+    unplace(key);
   };
   const placeOf = (id: number): Place | undefined => places.get(entries.get(id)?.name ?? "");
   const factsOn = (id: number, without = NONE): PodFacts[] => {
@@ -211,23 +219,23 @@ export function createNodeTable(facts: (pod: Pod) => PodFacts = (pod) => factsOf
       record(id, true);
     },
     putPod(key, pod) {
-      const isNew = placed.get(key)?.state !== "seen";
+      const isNew = known(key)?.state !== "seen";
       place(key, pod, pod.spec?.nodeName ?? "", "seen");
       return isNew;
     },
-    removePod: unplace,
+    removePod: remove,
     assume: (key, pod, node) => place(key, pod, node, "assumed"),
     nominate: (key, pod, node) => place(key, pod, node, "nominated"),
     nominatedNode(key) {
-      const present = placed.get(key);
+      const present = known(key);
       return present?.state === "nominated" ? present.node : undefined;
     },
     forget(key) {
-      const state = placed.get(key)?.state;
-      if (state === "assumed" || state === "nominated") unplace(key);
+      const state = known(key)?.state;
+      if (state === "assumed" || state === "nominated") remove(key);
     },
     isPlaced(key) {
-      const state = placed.get(key)?.state;
+      const state = known(key)?.state;
       return state === "seen" || state === "assumed";
     },
     refresh(test) {
@@ -238,6 +246,20 @@ export function createNodeTable(facts: (pod: Pod) => PodFacts = (pod) => factsOf
         recount(present.pod, 1);
         touch(present.node);
       }
+      for (const one of hidden.values()) if (test(one.pod)) one.pod = facts(one.pod);
+    },
+    hide(keys) {
+      for (const key of keys) {
+        const present = placed.get(key);
+        if (!present) continue;
+        unplace(key);
+        hidden.set(key, present);
+      }
+    },
+    show() {
+      const all = [...hidden];
+      hidden.clear();
+      for (const [key, present] of all) put(key, present);
     },
     podsOn: (id) => [...(placeOf(id)?.pods ?? [])].map(([key, { pod }]) => ({ key, pod })),
     without: (gone) => ({

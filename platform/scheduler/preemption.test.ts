@@ -22,6 +22,7 @@ const find = async (
   const failures = new Map(Object.keys(nodes).map((id) => [Number(id), full]));
   const found = await findVictims(podOf("new", 100, needs), failures, budgets, {
     podsOn: (node) => nodes[node]!.map(placed),
+    wholeOf: (one) => [one],
     async fitsWithout(removed) {
       const fits = [...removed].filter(([node, gone]) => {
         const used = nodes[node]!.filter((pod) => !gone.has(pod.metadata.name ?? "")).reduce(

@@ -18,6 +18,8 @@ export interface PlacedPod {
 
 export interface Trial {
   podsOn(node: number): PlacedPod[];
+  /** The pods that would have to go with it, wherever they are, itself among them: a gang does not run in part. */
+  wholeOf(pod: PlacedPod): readonly PlacedPod[];
   /** Those of the nodes where the pod fits when the pods named are gone. */
   fitsWithout(removed: ReadonlyMap<number, ReadonlySet<string>>): Promise<ReadonlySet<number>>;
 }
@@ -32,11 +34,11 @@ export const priorityOf = (pod: Pod): number => pod.spec?.priority ?? 0;
 const startOf = (pod: Pod): number =>
   Date.parse(pod.status?.startTime ?? pod.metadata.creationTimestamp ?? "") || Number.MAX_SAFE_INTEGER;
 /** Most important first: higher priority, then longer running. */
-const byImportance = (a: PlacedPod, b: PlacedPod): number =>
+export const byImportance = (a: PlacedPod, b: PlacedPod): number =>
   priorityOf(b.pod) - priorityOf(a.pod) || startOf(a.pod) - startOf(b.pod);
 
 /** Pods whose eviction some budget does not allow, given that those before them go too. */
-function violating(pods: readonly PlacedPod[], budgets: readonly PodDisruptionBudget[]): Set<string> {
+export function violating(pods: readonly PlacedPod[], budgets: readonly PodDisruptionBudget[]): Set<string> {
   const left = new Map(budgets.map((budget) => [budget, budget.status?.disruptionsAllowed ?? 0]));
   const violations = new Set<string>();
   for (const { key, pod } of pods) {
@@ -62,7 +64,8 @@ export async function findVictims(
   const lower = new Map<number, PlacedPod[]>();
   for (const [node, { unresolvable }] of failures) {
     if (unresolvable || lower.size >= CANDIDATES_MAX) continue;
-    const pods = trial.podsOn(node).filter((other) => priorityOf(other.pod) < priorityOf(pod));
+    const mayGo = (other: PlacedPod) => trial.wholeOf(other).every((one) => priorityOf(one.pod) < priorityOf(pod));
+    const pods = trial.podsOn(node).filter(mayGo);
     if (pods.length > 0) lower.set(node, pods.toSorted(byImportance));
   }
   const removed = new Map([...lower].map(([node, pods]) => [node, new Set(pods.map(({ key }) => key))]));
@@ -71,12 +74,20 @@ export async function findVictims(
   for (const node of removed.keys()) if (!fitting.has(node)) removed.delete(node);
   const violations = new Map([...removed.keys()].map((node) => [node, violating(lower.get(node)!, budgets)]));
   await reprieve(lower, removed, violations, trial);
-  const all = [...removed].map(([node, keys]) => ({
-    node,
-    victims: lower.get(node)!.filter(({ key }) => keys.has(key)),
-    violations: [...violations.get(node)!].filter((key) => keys.has(key)).length,
-  }));
+  const all = [...removed].map(([node, keys]) => {
+    const here = lower.get(node)!.filter(({ key }) => keys.has(key));
+    const victims = withWholes(here, trial.wholeOf);
+    const elsewhere = violating(victims.slice(here.length), budgets).size;
+    return { node, victims, violations: [...violations.get(node)!].filter((key) => keys.has(key)).length + elsewhere };
+  });
   return pickNode(all);
+}
+
+/** These, and then the others who would have to go with one of them. */
+function withWholes(pods: readonly PlacedPod[], wholeOf: Trial["wholeOf"]): PlacedPod[] {
+  const keys = new Set(pods.map(({ key }) => key));
+  const others = pods.flatMap((pod) => wholeOf(pod)).filter(({ key }) => !keys.has(key));
+  return [...pods, ...new Map(others.map((other) => [other.key, other])).values()];
 }
 
 /** Pods come back one a step on every node: first those whose budget their eviction would violate. */

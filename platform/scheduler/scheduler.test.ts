@@ -254,6 +254,63 @@ test("of many gangs that are alike, which are decided about together, each is bo
   );
 });
 
+const makeImportant = (api: FakeApi, name: string, of: string, minCount: number, priority = 100) =>
+  api.client.create<Pod>(PODS, {
+    apiVersion: "v1",
+    kind: "Pod",
+    metadata: { name, namespace: "default", ...gang(of, minCount) },
+    spec: { containers: [{ name: "c", resources: { requests: { cpu: "1" } } }], priority },
+  });
+const isThere = async (api: FakeApi, name: string) =>
+  (await api.client.list<Pod>(PODS)).items.some(({ metadata }) => metadata.name === name);
+
+test("a gang makes room as a whole, by no more than it needs of what matters least", async (t) => {
+  const api = createFakeApi();
+  for (const name of ["n1", "n2"]) await makeNode(api, name, "2");
+  for (const [name, node, priority] of [
+    ["keep", "n1", 50],
+    ["low-0", "n1", 1],
+    ["low-1", "n2", 1],
+    ["low-2", "n2", 2],
+  ] as const)
+    await makePod(api, name, "1", { nodeName: node, priority });
+  await setUp(t, api, withFilter(cpuFilter()));
+  for (let i = 0; i < 3; i++) await makeImportant(api, `g${i}`, "g", 3);
+  await until(async () => (await boundOf(api, "g")) === 3);
+  deepEqual(await Promise.all(["keep", "low-0", "low-1", "low-2"].map((name) => isThere(api, name))), [
+    true,
+    false,
+    false,
+    false,
+  ]);
+  for (let i = 0; i < 3; i++) ok((await getPod(api, `g${i}`)).spec?.nodeName);
+});
+
+test("a gang that would not fit even then evicts nobody and keeps nothing", async (t) => {
+  const api = createFakeApi();
+  await makeNode(api, "n1", "2");
+  await makePod(api, "low", "1", { nodeName: "n1", priority: 1 });
+  await makePod(api, "high", "1", { nodeName: "n1", priority: 1000 });
+  await setUp(t, api, withFilter(cpuFilter()));
+  for (let i = 0; i < 2; i++) await makeImportant(api, `g${i}`, "g", 2);
+  await until(async () => (await getPod(api, "g1")).status?.conditions !== undefined);
+  ok(await isThere(api, "low"));
+  equal((await getPod(api, "g0")).status?.nominatedNodeName, undefined);
+});
+
+test("of a gang with nobody to spare all are evicted, or none", async (t) => {
+  const api = createFakeApi();
+  for (const name of ["n1", "n2", "n3"]) await makeNode(api, name, "1");
+  await setUp(t, api, withFilter(cpuFilter()));
+  for (let i = 0; i < 2; i++) await makeMember(api, `a${i}`, "a", 2);
+  await until(async () => (await boundOf(api, "a")) === 2);
+  await makePod(api, "single", "1", { priority: 5 });
+  await until(async () => (await boundOf(api, "single")) === 1);
+  await makePod(api, "first", "1", { priority: 3 });
+  await until(async () => (await boundOf(api, "first")) === 1);
+  deepEqual(await Promise.all(["a0", "a1", "single"].map((name) => isThere(api, name))), [false, false, true]);
+});
+
 test("a framework's pods go where it takes room, and only where the filters let them", async (t) => {
   const api = createFakeApi();
   await makeNode(api, "small", "1");

@@ -21,6 +21,7 @@ import { createNodeTable, demandOf, factsOf } from "./node-table.ts";
 import { createOffers, type Frameworks } from "./offers.ts";
 import { createPermits, groupOf, noPermits, type PermitPlugins } from "./permits.ts";
 import { createPreemptor } from "./preempt.ts";
+import type { PlacedPod } from "./preemption.ts";
 import { createSchedulingQueue, type QueueOptions } from "./queue.ts";
 import { createTraces, exposition, type Trace } from "./traces.ts";
 import { createVolumes } from "./volumes.ts";
@@ -139,7 +140,12 @@ export function startScheduler(options: SchedulerOptions): Scheduler {
     ]),
   );
   const isWaiting = (pod: Pod) => waitsForNode(pod) && profiles.has(schedulerOf(pod)) && claimsAreMade(pod);
-  const preemptor = createPreemptor({ client, table, asker, recorder, budgets: budgets.list });
+  const wholeOf = (one: PlacedPod): readonly PlacedPod[] =>
+    gangs.wholeOf(one.key).flatMap((key) => {
+      const pod = key === one.key ? one.pod : pods.get(key);
+      return pod ? [{ key, pod }] : [];
+    });
+  const preemptor = createPreemptor({ client, table, asker, recorder, budgets: budgets.list, wholeOf });
   const traces = createTraces();
   const cycle = createCycle({
     gangs,

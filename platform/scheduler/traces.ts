@@ -25,6 +25,9 @@ export interface Traces {
   list(pod?: string): Trace[];
 }
 
+/** Of what was only tried. */
+export const noTraces: Traces = { placed: () => undefined, refused: () => undefined, list: () => [] };
+
 export function createTraces(): Traces {
   const traces: Trace[] = [];
   const add = (trace: Trace) => {
