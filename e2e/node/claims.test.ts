@@ -153,6 +153,20 @@ describe("claims and a driver of theirs", {
     await capstan.kubectl("delete", "pod", "too-many", "--wait=false");
   });
 
+  it("a pod waits for a driver that is not there, and says so", async () => {
+    await stopDriver();
+    // The scheduler knows the devices for a while longer.
+    await apply(claimed("waits", "true"));
+    await eventually("it says why it waits", async () => {
+      const said = await capstan.kubectl("get", "events", "-o", "jsonpath={.items[*].message}");
+      return said.includes(
+        `Failed to prepare dynamic resources: prepare dynamic resources: DRA driver ${DRIVER} is not registered`,
+      );
+    });
+    startDriver();
+    await until("pod", "waits", ".status.phase", "Succeeded");
+  });
+
   it("a new agent has what an earlier one had prepared unprepared", async () => {
     await apply(claimed("holds", "sleep 1000"));
     await until("pod", "holds", ".status.phase", "Running");
@@ -168,21 +182,5 @@ describe("claims and a driver of theirs", {
     });
     await capstan.kubectl("delete", "pod", "holds");
     await unprepared(uid);
-  });
-
-  it("a pod waits for a driver that is not there, and says so", async () => {
-    // The new agent took the slices away; the driver notices within half a minute.
-    await published();
-    await stopDriver();
-    // The scheduler knows the devices for a while longer.
-    await apply(claimed("waits", "true"));
-    await eventually("it says why it waits", async () => {
-      const said = await capstan.kubectl("get", "events", "-o", "jsonpath={.items[*].message}");
-      return said.includes(
-        `Failed to prepare dynamic resources: prepare dynamic resources: DRA driver ${DRIVER} is not registered`,
-      );
-    });
-    startDriver();
-    await until("pod", "waits", ".status.phase", "Succeeded");
   });
 });

@@ -5,7 +5,10 @@
 import type { Log } from "#platform/base/log.ts";
 import { classOf, fittingVolumes } from "#platform/rules/volume-match.ts";
 import type {
+  CSIDriver,
   CSINode,
+  CSIStorageCapacity,
+  LabelSelector,
   NodeSelector,
   PersistentVolume,
   PersistentVolumeClaim,
@@ -13,12 +16,15 @@ import type {
   StorageClass,
   TopologySelectorTerm,
 } from "#sdk/api/generated/types.ts";
+import { parseQuantity } from "#sdk/api/quantity.ts";
 import { createInformer } from "#sdk/client/informer.ts";
 import { type Client, tenantOf } from "#sdk/client/port.ts";
 
 const CLAIMS = { group: "", version: "v1", resource: "persistentvolumeclaims" };
 const VOLUMES = { group: "", version: "v1", resource: "persistentvolumes" };
 const CLASSES = { group: "storage.k8s.io", version: "v1", resource: "storageclasses" };
+const CAPACITIES = { group: "storage.k8s.io", version: "v1", resource: "csistoragecapacities" };
+const CSI_DRIVERS = { group: "storage.k8s.io", version: "v1", resource: "csidrivers" };
 const CSI_NODES = { group: "storage.k8s.io", version: "v1", resource: "csinodes" };
 const SELECTED_NODE = "volume.kubernetes.io/selected-node";
 const NO_PROVISIONER = "kubernetes.io/no-provisioner";
@@ -35,6 +41,7 @@ export interface ClaimFact {
   attach?: { driver: string; handle: string };
   choices?: { name: string; affinity?: NodeSelector }[];
   provision?: TopologySelectorTerm[];
+  room?: LabelSelector[];
 }
 
 export interface Volumes {
@@ -56,9 +63,29 @@ export function createVolumes(client: Client, log: Log): Volumes {
   const volumes = createInformer<PersistentVolume>(wildcard, VOLUMES, { log, indexes: { class: byClass } });
   const classes = createInformer<StorageClass>(wildcard, CLASSES, { log });
   const csiNodes = createInformer<CSINode>(wildcard, CSI_NODES, { log });
+  // Drivers are root's, and so is what they say of their room.
+  const drivers = createInformer<CSIDriver>(client, CSI_DRIVERS, { log });
+  const capacities = createInformer<CSIStorageCapacity>(client, CAPACITIES, {
+    log,
+    indexes: { class: ({ storageClassName }) => [storageClassName] },
+  });
   const waiters = new Set<() => void>();
   let stopped = false;
   let telling = false;
+
+  /** Where its driver can make a volume as large as is asked for; undefined: it does not say. */
+  const roomFor = (
+    claim: PersistentVolumeClaim,
+    { metadata, provisioner }: StorageClass,
+  ): LabelSelector[] | undefined => {
+    const asked = claim.spec?.resources?.requests?.["storage"];
+    if (asked === undefined || drivers.get(`root//${provisioner}`)?.spec.storageCapacity !== true) return undefined;
+    const { nano: least } = parseQuantity(asked);
+    return capacities.byIndex("class", metadata.name ?? "").flatMap(({ capacity, maximumVolumeSize, nodeTopology }) => {
+      const most = maximumVolumeSize ?? capacity;
+      return nodeTopology && most !== undefined && parseQuantity(most).nano >= least ? [nodeTopology] : [];
+    });
+  };
 
   const claimFact = (pod: Pod, name: string, ephemeral: boolean): ClaimFact => {
     const tenant = tenantOf(pod);
@@ -97,7 +124,8 @@ export function createVolumes(client: Client, log: Log): Volumes {
       .map(({ metadata, spec }) => ({ name: metadata.name ?? "", affinity: spec?.nodeAffinity?.required }));
     if (storageClass.provisioner === NO_PROVISIONER) return { choices };
     const attach = { driver: storageClass.provisioner, handle: `${claim.metadata.namespace}/${claim.metadata.name}` };
-    return { choices, provision: storageClass.allowedTopologies ?? [], attach };
+    const room = roomFor(claim, storageClass);
+    return { choices, provision: storageClass.allowedTopologies ?? [], attach, ...(room ? { room } : {}) };
   };
 
   const claimsOf = (pod: Pod): [name: string, ephemeral: boolean][] =>
@@ -105,8 +133,9 @@ export function createVolumes(client: Client, log: Log): Volumes {
       if (persistentVolumeClaim) return [[persistentVolumeClaim.claimName, false]];
       return ephemeral ? [[`${pod.metadata.name}-${name}`, true]] : [];
     });
-  const isBound = (pod: Pod, name: string) =>
-    claims.get(`${tenantOf(pod)}/${pod.metadata.namespace}/${name}`)?.status?.phase === "Bound";
+  const claimOf = (pod: Pod, name: string) => claims.get(`${tenantOf(pod)}/${pod.metadata.namespace}/${name}`);
+  const isBound = (pod: Pod, name: string) => claimOf(pod, name)?.status?.phase === "Bound";
+  const selectedNode = (pod: Pod, name: string) => claimOf(pod, name)?.metadata.annotations?.[SELECTED_NODE];
 
   const select = async (pod: Pod, name: string, node: string | null) => {
     const body = { metadata: { annotations: { [SELECTED_NODE]: node } } };
@@ -117,7 +146,8 @@ export function createVolumes(client: Client, log: Log): Volumes {
 
   return {
     async start(signal) {
-      await Promise.all([claims, volumes, classes, csiNodes].map((informer) => informer.start(signal)));
+      const followed = [claims, volumes, classes, csiNodes, drivers, capacities];
+      await Promise.all(followed.map((informer) => informer.start(signal)));
       const end = () => {
         stopped = true;
         for (const wake of [...waiters]) wake();
@@ -142,9 +172,19 @@ export function createVolumes(client: Client, log: Log): Volumes {
       if (open.length === 0) return;
       for (const name of open) await select(pod, name, node);
       const bound = () => open.every((name) => isBound(pod, name));
-      await eventually(() => stopped || bound(), waiters);
+      const told = new Set<string>();
+      /** Its provisioner takes the node back where it cannot make the volume there. */
+      const refused = (): string | undefined =>
+        open.find((name) => {
+          const isSelected = selectedNode(pod, name) === node;
+          if (isSelected) told.add(name);
+          return !isSelected && told.has(name) && !isBound(pod, name);
+        });
+      await eventually(() => stopped || bound() || refused() !== undefined, waiters);
       if (bound()) return;
+      const without = refused();
       for (const name of open) if (!isBound(pod, name)) await select(pod, name, null);
+      if (without !== undefined) throw new Error(`binding volumes: provisioning failed for PVC "${without}"`);
       throw new Error(`binding volumes: timed out waiting for the claims ${open.join(", ")}`);
     },
     on(changed) {
@@ -161,6 +201,8 @@ export function createVolumes(client: Client, log: Log): Volumes {
       claims.on({ added: tell, updated: tell, deleted: tell });
       volumes.on({ added: tell, updated: tell, deleted: tell });
       classes.on({ added: tell, updated: tell });
+      drivers.on({ added: tell, updated: tell, deleted: tell });
+      capacities.on({ added: tell, updated: tell, deleted: tell });
       const limits = (object: CSINode) => changed.limits(object.metadata.name ?? "");
       csiNodes.on({ added: limits, updated: limits, deleted: limits });
     },

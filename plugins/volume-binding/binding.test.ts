@@ -42,3 +42,11 @@ test("or a provisioner that is allowed to make one there", () => {
   assert.equal(judge([{ name: "a", provision: zone("a") }], node), undefined);
   assert.equal(judge([{ name: "a", provision: zone("b") }], node)?.unresolvable, true);
 });
+
+test("… and has room there for one as large", () => {
+  const room = (zone: string) => [{ matchLabels: { zone } }];
+  const reasons = ["node(s) did not have enough free storage"];
+  assert.equal(judge([{ name: "a", provision: [], room: [...room("b"), ...room("a")] }], node), undefined);
+  assert.deepEqual(judge([{ name: "a", provision: [], room: room("b") }], node)?.reasons, reasons);
+  assert.deepEqual(judge([{ name: "a", provision: [], room: [] }], node)?.reasons, reasons);
+});

@@ -1,11 +1,13 @@
 /** VolumeBinding's filter as kube-scheduler has it. */
 import type { NodeSelector, TopologySelectorTerm } from "#sdk/api/generated/types.ts";
+import { selectsLabels } from "#sdk/api/labels.ts";
 import { outcome } from "#sdk/plugin/scheduling.ts";
 import type { Outcome } from "#sdk/plugin/types.ts";
 import { matchesTerm, type NodeLabels } from "../node-affinity/affinity.ts";
 import type { ClaimFact } from "./claims.ts";
 
 const NOT_REACHED = "node(s) didn't match PersistentVolume's node affinity";
+const NO_ROOM = "node(s) did not have enough free storage";
 const NONE_FREE = "node(s) didn't find available persistent volumes to bind";
 
 const reaches = (affinity: NodeSelector | undefined, node: NodeLabels): boolean =>
@@ -20,14 +22,16 @@ const allowed = (topologies: readonly TopologySelectorTerm[], { labels }: NodeLa
     }),
   );
 
-/** A claim that is not bound yet takes the best volume that is left, or waits for one to be made. */
-function canBind(claims: readonly ClaimFact[], node: NodeLabels): boolean {
+/** A claim that is not bound yet takes the best volume that is left, or waits for one to be made. Why not all of them can be bound. */
+function unbound(claims: readonly ClaimFact[], node: NodeLabels): string | undefined {
   const taken = new Set<string>();
-  return claims.every(({ choices = [], provision }) => {
+  for (const { choices = [], provision, room } of claims) {
     const choice = choices.find(({ name, affinity }) => !taken.has(name) && reaches(affinity, node));
     if (choice) taken.add(choice.name);
-    return choice !== undefined || (provision !== undefined && allowed(provision, node));
-  });
+    else if (provision === undefined || !allowed(provision, node)) return NONE_FREE;
+    else if (room?.some((topology) => selectsLabels(topology, node.labels)) === false) return NO_ROOM;
+  }
+  return undefined;
 }
 
 /** Undefined where the pod may go. */
@@ -38,6 +42,7 @@ export function judge(claims: readonly ClaimFact[], node: NodeLabels): Outcome |
   const reasons: string[] = [];
   if (!claims.every(({ volume }) => !volume || reaches(volume.affinity, node))) reasons.push(NOT_REACHED);
   const open = claims.filter(({ volume }) => !volume);
-  if (!canBind(open, node)) reasons.push(NONE_FREE);
+  const why = unbound(open, node);
+  if (why) reasons.push(why);
   return reasons.length > 0 ? outcome(reasons, true) : undefined;
 }

@@ -1,5 +1,5 @@
 /** A pod's claims as the scheduler tells of them (platform/scheduler/volumes.ts): field `claims` of the pod's projection. */
-import type { NodeSelector, TopologySelectorTerm } from "#sdk/api/generated/types.ts";
+import type { LabelSelector, NodeSelector, TopologySelectorTerm } from "#sdk/api/generated/types.ts";
 
 export interface ClaimFact {
   name: string;
@@ -15,6 +15,8 @@ export interface ClaimFact {
   choices?: { name: string; affinity?: NodeSelector }[];
   /** A volume can be made for it: anywhere, or in these topologies. */
   provision?: TopologySelectorTerm[];
+  /** Of nodes to which its driver can give a volume of this size; undefined: it does not say where it has room. */
+  room?: LabelSelector[];
 }
 
 export const claimsOf = (object: string): ClaimFact[] => (JSON.parse(object) as { claims?: ClaimFact[] }).claims ?? [];
