@@ -1,5 +1,7 @@
 /** HAProxy's configuration: a global file, and one file for each service (HAProxy reads a folder in order). Pure. */
 
+import { type Family, familyOf, isAddress, isRange } from "./ranges.ts";
+
 export interface ServicePort {
   name?: string;
   protocol?: string;
@@ -20,6 +22,7 @@ export interface Service {
   spec?: {
     type?: string;
     ports?: ServicePort[];
+    ipFamilies?: string[];
     loadBalancerClass?: string;
     loadBalancerIP?: string;
     loadBalancerSourceRanges?: string[];
@@ -43,24 +46,25 @@ export interface EndpointSlice {
     | null;
 }
 
-const ADDRESS = /^(\d{1,3}\.){3}\d{1,3}$/;
-const RANGE = /^(\d{1,3}\.){3}\d{1,3}\/\d{1,2}$/;
+/** As HAProxy and people write an address with a port. */
+const withPort = (address: string, port: number): string =>
+  familyOf(address) === "IPv4" ? `${address}:${port}` : `[${address}]:${port}`;
 
-/** A backend is "address:port"; ready endpoints, or, when there are none, those that end but still serve. Sorted. */
-export function backendsOf(port: ServicePort, slices: readonly EndpointSlice[]): string[] {
+/** A backend is "address:port", of one family; ready endpoints, or, when there are none, those that end but still serve. Sorted. */
+export function backendsOf(port: ServicePort, slices: readonly EndpointSlice[], family: Family): string[] {
   const ready = new Set<string>();
   const ending = new Set<string>();
   for (const slice of slices) {
-    if (slice.addressType !== "IPv4") continue;
+    if (slice.addressType !== family) continue;
     const ports = (slice.ports ?? []).filter(
       (p) => (p.name ?? "") === (port.name ?? "") && (p.protocol ?? "TCP") === "TCP",
     );
     for (const { port: number } of ports)
       for (const { addresses, conditions = {} } of slice.endpoints ?? []) {
         const [address] = addresses;
-        if (number === undefined || address === undefined || !ADDRESS.test(address)) continue;
-        if (conditions.ready ?? true) ready.add(`${address}:${number}`);
-        else if (conditions.serving && conditions.terminating) ending.add(`${address}:${number}`);
+        if (number === undefined || address === undefined || !isAddress(address, family)) continue;
+        if (conditions.ready ?? true) ready.add(withPort(address, number));
+        else if (conditions.serving && conditions.terminating) ending.add(withPort(address, number));
       }
   }
   return [...(ready.size > 0 ? ready : ending)].sort();
@@ -70,25 +74,45 @@ export function backendsOf(port: ServicePort, slices: readonly EndpointSlice[]):
 export const carried = (service: Service): ServicePort[] =>
   (service.spec?.ports ?? []).filter((port) => (port.protocol ?? "TCP") === "TCP");
 
-/** The file of one service. `key` is "tenant:namespace:name". */
-export function serviceFile(key: string, service: Service, address: string, slices: readonly EndpointSlice[]): string {
-  const ranges = (service.spec?.loadBalancerSourceRanges ?? []).map((r) => r.trim()).filter((r) => RANGE.test(r));
+/** Whom a service lets in by an address of this family; undefined: everybody. */
+function rejection({ spec }: Service, family: Family): string | undefined {
+  const ranges = (spec?.loadBalancerSourceRanges ?? []).map((range) => range.trim());
+  const [mine, others] = [family, family === "IPv4" ? "IPv6" : "IPv4"].map((one) =>
+    ranges.filter((range) => isRange(range, one as Family)),
+  );
+  if (mine?.length) return `  tcp-request connection reject unless { src ${mine.join(" ")} }`;
+  return others?.length ? "  tcp-request connection reject" : undefined;
+}
+
+/** HAProxy takes a server's name without brackets. */
+const nameOf = (backend: string): string => backend.replace(/[[\]]/g, "");
+
+/** The file of one service, which has an address of each of its families. `key` is "tenant:namespace:name". */
+export function serviceFile(
+  key: string,
+  service: Service,
+  addresses: readonly string[],
+  slices: readonly EndpointSlice[],
+): string {
   const sticky = service.spec?.sessionAffinity === "ClientIP";
+  const section = (address: string, port: ServicePort): string => {
+    const family = familyOf(address);
+    const name = `${key}:${port.port}${family === "IPv4" ? "" : ":6"}`;
+    const rejected = rejection(service, family);
+    return [
+      `frontend ${name}`,
+      `  bind ${withPort(address, port.port)}`,
+      ...(rejected === undefined ? [] : [rejected]),
+      `  default_backend ${name}`,
+      `backend ${name}`,
+      // A client's endpoint follows from its address: no table that a reload would lose.
+      ...(sticky ? ["  balance source", "  hash-type consistent"] : ["  balance roundrobin"]),
+      ...backendsOf(port, slices, family).map((backend) => `  server ${nameOf(backend)} ${backend}`),
+      "",
+    ].join("\n");
+  };
   return carried(service)
-    .map((port) => {
-      const name = `${key}:${port.port}`;
-      return [
-        `frontend ${name}`,
-        `  bind ${address}:${port.port}`,
-        ...(ranges.length > 0 ? [`  tcp-request connection reject unless { src ${ranges.join(" ")} }`] : []),
-        `  default_backend ${name}`,
-        `backend ${name}`,
-        // A client's endpoint follows from its address: no table that a reload would lose.
-        ...(sticky ? ["  balance source", "  hash-type consistent"] : ["  balance roundrobin"]),
-        ...backendsOf(port, slices).map((backend) => `  server ${backend} ${backend}`),
-        "",
-      ].join("\n");
-    })
+    .flatMap((port) => addresses.map((address) => section(address, port)))
     .join("\n");
 }
 

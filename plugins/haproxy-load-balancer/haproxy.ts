@@ -7,6 +7,7 @@ import { PluginFailure } from "#sdk/plugin/failure.ts";
 import { globalFile, MASTER_SOCKET, STATS_SOCKET } from "./configuration.ts";
 import type { Host } from "./host.ts";
 import { assigned } from "./pool.ts";
+import { familyOf } from "./ranges.ts";
 
 const FOLDER = "haproxy.d";
 const GLOBAL = "00-global.cfg";
@@ -37,13 +38,18 @@ export function ensureAddress(host: Host, address: string): void {
   const ip = (...args: string[]) => host.run("ip", { args });
   if (ip("link", "show", "dev", link).exitCode !== 0)
     must(ip("link", "add", link, "type", "bridge"), `make the interface ${link}`);
-  must(ip("address", "replace", `${address}/32`, "dev", link), `put ${address} on ${link}`);
+  must(ip("address", "replace", ...ofHost(address), "dev", link), `put ${address} on ${link}`);
   must(ip("link", "set", "dev", link, "up"), `set ${link} up`);
 }
 
 export function removeAddress(host: Host, address: string): void {
-  host.run("ip", { args: ["address", "delete", `${address}/32`, "dev", host.settings().link] });
+  const [alone = ""] = ofHost(address);
+  host.run("ip", { args: ["address", "delete", alone, "dev", host.settings().link] });
 }
+
+/** Nobody else is on the interface: there is nobody to ask whether an IPv6 address is taken. */
+const ofHost = (address: string): string[] =>
+  familyOf(address) === "IPv4" ? [`${address}/32`] : [`${address}/128`, "nodad"];
 
 function must({ exitCode, stderr }: { exitCode: number; stderr: string }, what: string): void {
   if (exitCode !== 0) throw new PluginFailure("ServiceUnavailable", `could not ${what}: ${stderr.trim()}`, 503);

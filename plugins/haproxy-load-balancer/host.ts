@@ -3,7 +3,7 @@ import type { GroupVersionResource, JsonObject, KubeList, KubeObject } from "#sd
 import type { Output, RunOptions } from "#sdk/plugin/exec.ts";
 
 export interface Settings {
-  /** IPv4 range, or "" for one that is free. */
+  /** A range, or one of each family separated by a comma; "" for those that are free. */
   pool: string;
   /** Interface that carries the addresses. */
   link: string;

@@ -1,49 +1,54 @@
-/** Addresses of load balancers: which range, which service has which. Kept as files: addresses/A.B.C.D holds the owner. */
+/** Addresses of load balancers: which ranges, which service has which. Kept as files: addresses/ADDRESS holds the owner. */
 import { PluginFailure } from "#sdk/plugin/failure.ts";
 import type { Host } from "./host.ts";
+import { addressesIn, type Family, familyOf } from "./ranges.ts";
 
 const FOLDER = "addresses";
 const POOL_FOLDER = "pool";
-const POOL_FILE = "range";
-const PREFIX_MIN = 16;
-
-const toNumber = (address: string) => address.split(".").reduce((sum, part) => sum * 256 + Number(part), 0);
-const toText = (n: number) => [24, 16, 8, 0].map((shift) => Math.floor(n / 2 ** shift) % 256).join(".");
+/** Where the range is kept that was chosen because none is configured. */
+const POOL_FILES: Record<Family, string> = { IPv4: "range", IPv6: "range6" };
+/** Those that are looked at, with a number from 240 to 255 in them. */
+const CHOICES: Record<Family, (number: number) => string> = {
+  IPv4: (number) => `172.31.${number}.0/28`,
+  IPv6: (number) => `fd00:172:31:${number}::/124`,
+};
 
 /** All addresses of a range, without its first and last where it has more than two. */
 export function addressesOf(range: string): string[] {
-  const [, address = "", prefixText = ""] = /^(\d{1,3}(?:\.\d{1,3}){3})\/(\d{1,2})$/.exec(range) ?? [];
-  const prefix = Number(prefixText);
-  if (address === "" || prefix < PREFIX_MIN || prefix > 32 || address.split(".").some((part) => Number(part) > 255))
+  const all = addressesIn(range);
+  if (all === undefined)
     throw new PluginFailure(
       "Invalid",
-      `config.pool: ${JSON.stringify(range)} is not an IPv4 range from /${PREFIX_MIN} to /32, such as 203.0.113.0/28`,
+      `config.pool: ${JSON.stringify(range)} is not a range of at most 65536 addresses, such as 203.0.113.0/28 or fd00:203::/124`,
       422,
     );
-  const size = 2 ** (32 - prefix);
-  const base = toNumber(address) - (toNumber(address) % size);
-  const all = Array.from({ length: size }, (_, i) => toText(base + i));
-  return size > 2 ? all.slice(1, -1) : all;
+  return all;
 }
 
-/** The range in use: the configured one, or one that was free when it was first needed. */
-export function poolOf(host: Host): string[] {
+/** The range in use: the configured one, or one that was free when it was first needed. Empty where only the other family's is configured. */
+export function poolOf(host: Host, family: Family): string[] {
   const { pool, link } = host.settings();
-  if (pool !== "") return addressesOf(pool);
-  const chosen = host.files.list("state", POOL_FOLDER).includes(POOL_FILE)
-    ? host.files.read("state", `${POOL_FOLDER}/${POOL_FILE}`).trim()
+  if (pool !== "")
+    return pool
+      .split(",")
+      .map((range) => range.trim())
+      .filter((range) => familyOf(range) === family)
+      .flatMap(addressesOf);
+  const file = POOL_FILES[family];
+  const chosen = host.files.list("state", POOL_FOLDER).includes(file)
+    ? host.files.read("state", `${POOL_FOLDER}/${file}`).trim()
     : "";
   if (chosen !== "") return addressesOf(chosen);
-  for (let third = 240; third < 256; third++) {
-    const range = `172.31.${third}.0/28`;
+  for (let number = 240; number < 256; number++) {
+    const range = CHOICES[family](number);
     if (!isTaken(host, addressesOf(range)[0]!, link)) {
-      host.files.write("state", `${POOL_FOLDER}/${POOL_FILE}`, `${range}\n`);
+      host.files.write("state", `${POOL_FOLDER}/${file}`, `${range}\n`);
       return addressesOf(range);
     }
   }
   throw new PluginFailure(
     "ServiceUnavailable",
-    "172.31.240.0/20 is in use on this host: set config.pool of the plugin to a free range",
+    `${CHOICES[family](240)} and those after it are in use on this host: set config.pool of the plugin to a free range`,
     503,
   );
 }
@@ -51,27 +56,28 @@ export function poolOf(host: Host): string[] {
 /** Whether the host has a route to this address that is neither the default route nor ours. */
 function isTaken(host: Host, address: string, link: string): boolean {
   const { exitCode, stdout, stderr } = host.run("ip", {
-    args: ["-j", "-4", "route", "show", "table", "all", "match", address],
+    args: ["-j", familyOf(address) === "IPv4" ? "-4" : "-6", "route", "show", "table", "all", "match", address],
   });
   if (exitCode !== 0) throw new PluginFailure("InternalError", `ip route show: ${stderr.trim()}`, 500);
   const routes = JSON.parse(stdout.trim() === "" ? "[]" : stdout) as { dst?: string; dev?: string }[];
-  return routes.some((route) => route.dst !== "default" && route.dev !== link);
+  return routes.some(({ dst = "", dev }) => dst !== "default" && dst !== "::/0" && dev !== link);
 }
 
 /** Address → owner ("tenant:namespace:name"). */
 export function assigned(host: Host): Map<string, string> {
-  const names = host.files.list("state", FOLDER).filter((name) => /^[0-9.]+$/.test(name));
+  const names = host.files.list("state", FOLDER).filter((name) => /^[0-9.]+$|^[0-9a-f:]*:[0-9a-f:]*$/.test(name));
   return new Map(names.map((address) => [address, host.files.read("state", `${FOLDER}/${address}`).trim()]));
 }
 
-export const addressOf = (host: Host, owner: string): string | undefined =>
-  [...assigned(host)].find(([, who]) => who === owner)?.[0];
+/** The owner's, of both families. */
+export const addressesOfOwner = (host: Host, owner: string): string[] =>
+  [...assigned(host)].flatMap(([address, who]) => (who === owner ? [address] : []));
 
-/** The owner's address: the one it has, the one it wishes (spec.loadBalancerIP), or the first that is free. */
-export function allocate(host: Host, owner: string, wish: string | undefined): string {
+/** The owner's address of a family: the one it has, the one it wishes (spec.loadBalancerIP), or the first that is free. */
+export function allocate(host: Host, owner: string, family: Family, wish: string | undefined): string {
   const taken = assigned(host);
-  const pool = poolOf(host);
-  const has = addressOf(host, owner);
+  const pool = poolOf(host, family);
+  const has = addressesOfOwner(host, owner).find((one) => familyOf(one) === family);
   if (has !== undefined && pool.includes(has) && (!wish || wish === has)) return has;
   if (wish && !pool.includes(wish))
     throw new PluginFailure(

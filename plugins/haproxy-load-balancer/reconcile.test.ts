@@ -92,7 +92,7 @@ const host: Host = {
         : [],
   },
   now: Date.now,
-  settings: () => ({ pool: "203.0.113.0/29", link: "captestl", directory }),
+  settings: () => ({ pool: "203.0.113.0/29,fd00:203::/125", link: "captestl", directory }),
 };
 
 describe("load balancers", { skip }, () => {
@@ -228,6 +228,39 @@ describe("load balancers", { skip }, () => {
     assert.throws(() => reconcile("other"), failure);
     assert.equal(memory.events.filter((e) => e.reason === "SyncLoadBalancerFailed").length, 1);
     assert.match(get("http://203.0.113.1/").stdout, /^pod/);
+  });
+
+  test("a service of two families has an address of each before its endpoints of that family, and gives back one that it has no more", async () => {
+    await script(`
+      const { createServer } = require("node:http");
+      createServer((q, a) => a.end("six")).listen(9000, "::1", () => console.log("ready"));`);
+    memory.put("services", service("both", { ipFamilies: ["IPv4", "IPv6"], ports: [{ name: "http", port: 82 }] }));
+    memory.put("endpointslices", slice("both", [1]));
+    memory.objects.set("endpointslices/both-6", {
+      ...slice("both", []),
+      ...{ addressType: "IPv6", endpoints: [{ addresses: ["::1"], conditions: { ready: true } }] },
+    });
+    reconcile("both");
+    const ips = () => memory.service("both").status?.loadBalancer?.ingress?.map(({ ip }) => ip);
+    assert.deepEqual(ips(), ["203.0.113.2", "fd00:203::1"]);
+    assert.equal(get("http://203.0.113.2:82/").stdout, "pod1");
+    assert.equal(get("http://[fd00:203::1]:82/").stdout, "six");
+    memory.put("services", {
+      ...memory.service("both"),
+      ...{ spec: { ...memory.service("both").spec, loadBalancerSourceRanges: ["203.0.113.0/24"] } },
+    });
+    reconcile("both");
+    until("the other family is refused", () => get("http://[fd00:203::1]:82/").exitCode !== 0);
+    assert.equal(get("http://203.0.113.2:82/").stdout, "pod1");
+    memory.put("services", {
+      ...memory.service("both"),
+      ...{ spec: { ...memory.service("both").spec, ipFamilies: ["IPv4"] } },
+    });
+    reconcile("both");
+    assert.deepEqual(ips(), ["203.0.113.2"]);
+    assert.doesNotMatch(inside("ip", ["-6", "address", "show", "dev", "captestl"]).stdout, /fd00:203/);
+    memory.remove("services", "both");
+    reconcile("both");
   });
 
   test("another class, and a service without TCP, are left alone or told", () => {

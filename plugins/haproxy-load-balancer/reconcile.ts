@@ -9,7 +9,8 @@ import type { ReconcileRequest } from "#sdk/plugin/types.ts";
 import { carried, type EndpointSlice, type Ingress, type Service, serviceFile } from "./configuration.ts";
 import { apply, ensureAddress, removeAddress } from "./haproxy.ts";
 import type { Host } from "./host.ts";
-import { addressOf, allocate, release } from "./pool.ts";
+import { addressesOfOwner, allocate, poolOf, release } from "./pool.ts";
+import { familyOf } from "./ranges.ts";
 
 export const FINALIZER = "service.kubernetes.io/load-balancer-cleanup";
 /** spec.loadBalancerClass that is ours, besides none at all. */
@@ -65,31 +66,44 @@ function bringUp(host: Host, key: string, service: Service, request: ReconcileRe
   const ports = carried(service);
   if (ports.length === 0)
     throw new PluginFailure("Invalid", "HAProxy carries TCP only, and this service has no TCP port", 422);
-  const before = addressOf(host, key);
-  const isNew = before === undefined || !service.status?.loadBalancer?.ingress?.length;
+  const before = addressesOfOwner(host, key);
+  const isNew = before.length === 0 || !service.status?.loadBalancer?.ingress?.length;
   if (isNew) record(host, service, "Normal", "EnsuringLoadBalancer", "Ensuring load balancer");
   // The finalizer stands before anything is made that a deletion would have to take back.
   if (!service.metadata.finalizers?.includes(FINALIZER))
     setFinalizers(host, service, [...(service.metadata.finalizers ?? []), FINALIZER]);
-  const address = allocate(host, key, service.spec?.loadBalancerIP);
-  ensureAddress(host, address);
+  const addresses = addressesFor(host, key, service);
+  for (const address of addresses) ensureAddress(host, address);
   const found = host.api.list<EndpointSlice>(slices, {
     namespace: request.namespace,
     labelSelector: `${SERVICE_NAME}=${request.name}`,
   });
-  const changed = apply(host, key, serviceFile(key, service, address, found.items));
-  if (before !== undefined && before !== address) giveBack(host, before);
-  setStatus(host, service, [
-    { ip: address, ipMode: "Proxy", ports: ports.map((p) => ({ port: p.port, protocol: p.protocol ?? "TCP" })) },
-  ]);
+  const changed = apply(host, key, serviceFile(key, service, addresses, found.items));
+  for (const address of before) if (!addresses.includes(address)) giveBack(host, address);
+  const told = ports.map((p) => ({ port: p.port, protocol: p.protocol ?? "TCP" }));
+  setStatus(
+    host,
+    service,
+    addresses.map((ip) => ({ ip, ipMode: "Proxy", ports: told })),
+  );
   if (isNew) record(host, service, "Normal", "EnsuredLoadBalancer", "Ensured load balancer");
   else if (changed) record(host, service, "Normal", "UpdatedLoadBalancer", "Updated load balancer with new hosts");
   return { requeueMs: LOOK_AGAIN_MS };
 }
 
+/** One of each family that the service has; of two families, one without a configured pool is left out. */
+function addressesFor(host: Host, key: string, { spec }: Service): string[] {
+  const wish = spec?.loadBalancerIP;
+  const families = (spec?.ipFamilies ?? ["IPv4"]).filter((one) => one === "IPv4" || one === "IPv6");
+  const served = families.filter((family) => poolOf(host, family).length > 0);
+  if (served.length === 0)
+    throw new PluginFailure("Invalid", `config.pool of the plugin has no range of ${families.join(" or ")}`, 422);
+  return served.map((family) => allocate(host, key, family, wish && familyOf(wish) === family ? wish : undefined));
+}
+
 /** A service that is being deleted, or is no load balancer of ours (any more). */
 function letGo(host: Host, key: string, service: Service): undefined {
-  const had = addressOf(host, key) !== undefined;
+  const had = addressesOfOwner(host, key).length > 0;
   const held = service.metadata.finalizers?.includes(FINALIZER) === true;
   const anotherClass = service.spec?.type === "LoadBalancer" && !service.metadata.deletionTimestamp;
   if (!had && (!held || anotherClass)) return undefined;
@@ -107,9 +121,9 @@ function letGo(host: Host, key: string, service: Service): undefined {
 }
 
 function takeDown(host: Host, key: string): void {
-  const address = addressOf(host, key);
+  const addresses = addressesOfOwner(host, key);
   apply(host, key, undefined);
-  if (address !== undefined) giveBack(host, address);
+  for (const address of addresses) giveBack(host, address);
 }
 
 function giveBack(host: Host, address: string): void {
