@@ -24,7 +24,7 @@ const STOPS_UNTIL_QUARANTINE = 8;
 /** Making an instance (with its first synchronization) may take so long at least. */
 const START_MS_MIN = 10_000;
 const REASON_CHARACTERS_MAX = 500;
-/** A pure call stands on the caller's thread: one that takes longer is stopped, and this plugin's calls go elsewhere from then on. */
+/** A pure call stands on the caller's thread: one that computes longer is stopped, and this plugin's calls go elsewhere from then on. */
 const PURE_MS = 50;
 
 /** What a call is for: capability calls inside it are decided and addressed by this. */
@@ -156,15 +156,16 @@ export class Pool {
     const left = Math.max(1, deadlineMs - queuedMilliseconds);
     const { tenant, user } = call;
     slot.context = { tenant, hook, deadlineAt: this.#o.clock.now() + left, ...(user ? { user } : {}) };
-    const within = slot.instance.pure ? Math.min(left, this.#o.pureMsMax ?? PURE_MS) : left;
+    const running = slot.instance.pure ? (this.#o.pureMsMax ?? PURE_MS) : undefined;
     let isMoved = false;
     try {
-      const value = await slot.instance.call(call.interfaceName, hook, call.args, within);
+      const value = await slot.instance.call(call.interfaceName, hook, call.args, left, running);
       this.#stopsInARow = 0;
       this.#release(slot, call.background !== true);
       return value;
     } catch (error) {
-      if (within < left && error instanceof EngineError && error.kind === "deadline") {
+      const isOver = performance.now() - started >= deadlineMs;
+      if (running !== undefined && !isOver && error instanceof EngineError && error.kind === "deadline") {
         isMoved = true;
         return await this.#again(slot, call, started);
       }

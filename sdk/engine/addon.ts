@@ -30,7 +30,7 @@ export interface NativePureInstance {
   /** The number by which `call` knows an exported function; throws where there is none. */
   find(interfaceName: string, functionName: string): number;
   /** The value, or the message of what went wrong: the shared `outcome` tells which. */
-  call(exported: number, args: unknown[], deadlineMs: number, fuelMax?: number): unknown;
+  call(exported: number, args: unknown[], deadlineMs: number, runningMsMax?: number, fuelMax?: number): unknown;
   /** What the guest logged since this was asked last. */
   lines(): [level: string, message: string][];
   discard(): void;

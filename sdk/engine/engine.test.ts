@@ -188,11 +188,14 @@ for (const name of ["jco", "wasmtime"] as const) {
       assert.ok(instance.cost.micros > 0 && instance.cost.memoryBytes > 1 * MiB);
       await assert.rejects(status(instance, { do: "loop" }, 50), kindOf("deadline"));
       await assert.rejects(status(instance, { do: "count" }), kindOf("trap", /ended/));
-      const [other, third] = [await make(), await make()];
+      const [other, third, fourth] = [await make(), await make(), await make()];
+      // A quarter of an hour is left: it is what the guest computes that counts.
+      if (fourth.pure)
+        await assert.rejects(fourth.call(RUNTIME, "status", ['{"do":"loop"}'], 900_000, 20), kindOf("deadline"));
       await assert.rejects(status(other, { do: "bomb" }, 60_000), kindOf("memory", /cap/));
       if (third.pure)
         await assert.rejects(status(third, { do: "get", name: "x" }), kindOf("trap", /api get is not granted/));
-      await Promise.all([instance, other, third].map((each) => each.discard()));
+      await Promise.all([instance, other, third, fourth].map((each) => each.discard()));
     });
 
     test("a call's cost is counted", () =>

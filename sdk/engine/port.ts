@@ -67,9 +67,16 @@ export interface Cost {
 export interface Instance {
   /**
    * Calls `functionName` of the exported interface ("capstan:plugin/filter-hooks@1.0.0"); one call at a time. The deadline covers
-   * everything, host calls included. Throws EngineError.
+   * everything, host calls included. `runningMsMax`: so long a pure instance may compute, while a machine that is busy otherwise takes none of it;
+   * more ends it as the deadline does. Throws EngineError.
    */
-  call(interfaceName: string, functionName: string, args: unknown[], deadlineMs: number): Promise<unknown>;
+  call(
+    interfaceName: string,
+    functionName: string,
+    args: unknown[],
+    deadlineMs: number,
+    runningMsMax?: number,
+  ): Promise<unknown>;
   /** It is entered on the caller's thread: `call` has done its work when it returns its promise. */
   readonly pure: boolean;
   /** Of the last call. */

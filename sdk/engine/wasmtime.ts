@@ -135,9 +135,15 @@ class PureInstance implements Instance {
     return { micros, memoryBytes, ...(this.#counted ? { fuel } : {}) };
   }
 
-  async call(interfaceName: string, functionName: string, args: unknown[], deadlineMs: number): Promise<unknown> {
+  async call(
+    interfaceName: string,
+    functionName: string,
+    args: unknown[],
+    deadlineMs: number,
+    runningMsMax?: number,
+  ): Promise<unknown> {
     const exported = this.#find(interfaceName, functionName);
-    const value = this.#native.call(exported, args, wholeMs(deadlineMs), this.#fuelMax);
+    const value = this.#native.call(exported, args, wholeMs(deadlineMs), runningMsMax, this.#fuelMax);
     const [tag = 3, , , lines = 0] = this.#outcome;
     if (lines > 0) for (const line of this.#native.lines()) void this.#host("capstan:plugin/log", "write", line);
     return answerOf(functionName, PURE_TAGS[tag], value);

@@ -8,7 +8,7 @@ mod value;
 use napi::bindgen_prelude::*;
 use napi::threadsafe_function::ThreadsafeFunction;
 use napi_derive::napi;
-use runtime::{Runtime, runtime};
+use runtime::{Runtime, TICK, runtime};
 use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
@@ -28,6 +28,8 @@ const EPOCHS_BETWEEN_CHECKS: u64 = 2;
 /// What holds for one call, and which of it ended the call.
 struct Limits {
     deadline: Instant,
+    /// How often the guest may yet be looked at. A guest that did not run in between, since others had the processor, is not looked at.
+    looks_left: u32,
     memory_bytes: usize,
     memory_bytes_max: usize,
     /// Which limit ended the call, when one did.
@@ -36,15 +38,19 @@ struct Limits {
 
 impl Limits {
     fn new(memory_bytes_max: usize, within: Duration) -> Limits {
-        Limits { deadline: Instant::now() + within, memory_bytes: 0, memory_bytes_max, stopped: None }
+        Limits { deadline: Instant::now() + within, looks_left: u32::MAX, memory_bytes: 0, memory_bytes_max, stopped: None }
     }
 
-    fn begin(&mut self, deadline: Instant) {
+    /// `running`: so long it may compute, however much of the time until the deadline it has the processor.
+    fn begin(&mut self, deadline: Instant, running: Option<Duration>) {
         (self.deadline, self.stopped) = (deadline, None);
+        let looks = running.map(|time| time.as_millis() / (TICK.as_millis() * u128::from(EPOCHS_BETWEEN_CHECKS)));
+        self.looks_left = looks.and_then(|looks| u32::try_from(looks).ok()).unwrap_or(u32::MAX);
     }
 
     fn check(&mut self) -> wasmtime::Result<()> {
-        if Instant::now() < self.deadline {
+        if Instant::now() < self.deadline && self.looks_left > 0 {
+            self.looks_left -= 1;
             return Ok(());
         }
         self.stopped = Some("deadline");
@@ -282,7 +288,7 @@ impl NativeInstance {
         let started = Instant::now();
         let deadline = started + Duration::from_millis(deadline_ms.into());
         let state = live.store.data_mut();
-        state.limits.begin(deadline);
+        state.limits.begin(deadline, None);
         state.waited = Duration::ZERO;
         live.store.set_epoch_deadline(EPOCHS_BETWEEN_CHECKS);
         let filled = refuel(self.runtime, &mut live.store, fuel)?;

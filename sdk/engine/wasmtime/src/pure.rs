@@ -162,12 +162,20 @@ impl PureInstance {
         Ok(live.exports.len() as u32 - 1)
     }
 
-    /// The value, or the message of what went wrong; which of them, and what it took, stands in `outcome`.
+    /// The value, or the message of what went wrong; which of them, and what it took, stands in `outcome`. `running_ms`: so long it may compute.
     #[napi]
-    pub fn call(&mut self, number: u32, args: Js, deadline_ms: u32, fuel: Option<f64>) -> Js {
+    pub fn call(
+        &mut self,
+        number: u32,
+        args: Js,
+        deadline_ms: u32,
+        running_ms: Option<u32>,
+        fuel: Option<f64>,
+    ) -> Js {
         let started = Instant::now();
         let deadline = started + Duration::from_millis(deadline_ms.into());
-        let Entered { tag, value, memory, burnt } = self.enter(number, args, deadline, fuel);
+        let running = running_ms.map(|ms| Duration::from_millis(ms.into()));
+        let Entered { tag, value, memory, burnt } = self.enter(number, args, (deadline, running), fuel);
         let micros = started.elapsed().as_nanos() as f64 / 1000.0;
         let code = TAGS.iter().position(|name| *name == tag).unwrap_or(3);
         let lines = self.lines.len();
@@ -177,7 +185,7 @@ impl PureInstance {
         value
     }
 
-    fn enter(&mut self, number: u32, args: Js, deadline: Instant, fuel: Option<f64>) -> Entered {
+    fn enter(&mut self, number: u32, args: Js, within: (Instant, Option<Duration>), fuel: Option<f64>) -> Entered {
         let Some(live) = self.live.as_mut() else {
             return Entered::not("trap", "the instance has ended".into());
         };
@@ -192,7 +200,7 @@ impl PureInstance {
             Ok(filled) => filled,
             Err(error) => return Entered::not("invalid", error.reason.clone()),
         };
-        live.store.data_mut().limits.begin(deadline);
+        live.store.data_mut().limits.begin(within.0, within.1);
         live.store.set_epoch_deadline(EPOCHS_BETWEEN_CHECKS);
         let mut results = [Val::Bool(false)];
         let count = usize::from(export.result.is_some());

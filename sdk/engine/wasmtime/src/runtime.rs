@@ -10,7 +10,7 @@ use wasmtime::component::Component;
 use wasmtime::{Config, Engine, InstanceAllocationStrategy, PoolingAllocationConfig, Result};
 
 /// How often a running guest is asked whether its time is up.
-const TICK: Duration = Duration::from_millis(1);
+pub const TICK: Duration = Duration::from_millis(1);
 /// The ticker goes on for so long after the last call, so that frequent short calls don't wake it each time.
 const LINGER: Duration = Duration::from_millis(50);
 /// Live instances in the process; a call more than this waits in the host's queue or fails to start.
