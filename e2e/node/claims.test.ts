@@ -172,6 +172,11 @@ describe("claims and a driver of theirs", {
     await until("pod", "holds", ".status.phase", "Running");
     const { uid } = await claimOf("holds");
     assert.ok(isPrepared(uid));
+    // This driver tells of no device how it is.
+    const health = ".status.containerStatuses[0].allocatedResourcesStatus[0]";
+    assert.equal(await says("pod", "holds", `${health}.name`), "claim:device");
+    assert.equal(await says("pod", "holds", `${health}.resources[0].resourceID`), `${DRIVER}/test=claim-${uid}-device`);
+    assert.equal(await says("pod", "holds", `${health}.resources[0].health`), "Unknown");
     const role = `node-${nodeName}`;
     const identity = () => readIdentity(join(capstan.dataDir, "run"), role);
     const { pid } = identity()!;

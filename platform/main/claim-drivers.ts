@@ -25,10 +25,17 @@ export function createClaimDrivers(options: Omit<PluginHostOptions, "worlds">): 
     return createDeviceCalls(plugin);
   };
   return {
-    add: (driver, socket, service) => adapters.add(driver, socket, { draDriverService: service }),
+    add: (driver, socket, { service, health }) =>
+      adapters.add(driver, socket, { draDriverService: service, draDriverHealth: health }),
     remove: adapters.remove,
     prepare: async (driver, claim) => await found(driver).prepare(claim),
     unprepare: async (driver, claim) => await found(driver).unprepare(claim),
+    async health(driver) {
+      const { pools } = await found(driver).inventory();
+      return pools.flatMap(({ resourceName: pool, devices }) =>
+        devices.map(({ id: device, healthy }) => ({ pool, device, healthy })),
+      );
+    },
     close: adapters.close,
   };
 }

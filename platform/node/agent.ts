@@ -115,7 +115,10 @@ export function startAgent(options: AgentOptions): Agent {
       })
     : NO_DEVICES;
   const claims = options.claimDrivers
-    ? createClaims(context, options.claimDrivers, () => (pods.synced() ? present() : undefined))
+    ? createClaims(context, options.claimDrivers, {
+        active: () => (pods.synced() ? present() : undefined),
+        wake: (uid) => workers.get(uid)?.wake(),
+      })
     : NO_CLAIMS;
   const prober = createProber(context);
   const workers = new Map<string, PodWorker>();
@@ -127,6 +130,11 @@ export function startAgent(options: AgentOptions): Agent {
       .filter((one) => one.state() === "running" || one.state() === "terminating")
       .map((one) => one.pod());
   const present = () => new Set([...activePods().map(({ metadata }) => metadata.uid), ...observer.uids()]);
+  const healthOf = (uid: string, name: string) => {
+    const pod = workers.get(uid)?.pod();
+    const container = pod?.spec.containers.find((one) => one.name === name);
+    return [...devices.health(uid, name), ...(pod && container ? claims.health(pod, container) : [])];
+  };
   const reference = nodeReference(settings.name);
   const images = createImageCollection({ context, node: reference });
   let shuttingDown = false;
@@ -146,7 +154,7 @@ export function startAgent(options: AgentOptions): Agent {
     observer,
     containers: createContainers(context, references, editsOf(devices, claims)),
     volumes,
-    devices,
+    devices: { health: healthOf },
     claims,
     prober,
     admit: async (pod: NodePod) => {

@@ -11,15 +11,31 @@ import { hostPathOf } from "../volumes/host.ts";
 
 /** World device (plugins/dra-drivers); rejects with an Error that says what the driver said. */
 export interface ClaimDrivers {
-  /** Makes the driver behind a socket callable under its name, in place of what had the name. `service`: "v1.DRAPlugin". */
-  add(driver: string, socket: string, service: string): Promise<void>;
+  /** Makes the driver behind a socket callable under its name, in place of what had the name. */
+  add(driver: string, socket: string, services: DriverServices): Promise<void>;
   remove(driver: string): void;
   prepare(driver: string, claim: ResourceClaim): Promise<PreparedDevice[]>;
   unprepare(driver: string, claim: { uid: string; namespace: string; name: string }): Promise<void>;
+  /** Devices of which the driver said lately how they are. Costs it no call. */
+  health(driver: string): Promise<KnownHealth[]>;
+}
+
+export interface DriverServices {
+  /** "v1.DRAPlugin". */
+  service: string;
+  /** It tells of its devices' health. */
+  health: boolean;
+}
+
+export interface KnownHealth {
+  pool: string;
+  device: string;
+  healthy: boolean;
 }
 
 /** The newest that both know is spoken. */
 const SERVICES = ["v1.DRAPlugin", "v1beta1.DRAPlugin"];
+const HEALTH = "v1alpha1.DRAResourceHealth";
 const SLICES: GroupVersionResource = { group: "resource.k8s.io", version: "v1", resource: "resourceslices" };
 /** A driver that is replaced comes back within this time (upstream: its wiping delay). */
 const GONE_MS = 30_000;
@@ -28,6 +44,8 @@ const CONNECT_MS = 2_000;
 
 export interface RegisteredDrivers {
   has(driver: string): boolean;
+  /** Those that tell of their devices' health. */
+  telling(): string[];
   registrations: { added(plugin: Registered): Promise<void>; removed(plugin: Registered): void };
   /** Until the signal: devices of drivers that are gone are taken from the cluster. */
   start(signal: AbortSignal): Promise<void>;
@@ -35,6 +53,7 @@ export interface RegisteredDrivers {
 
 interface Driver {
   socket: string;
+  health: boolean;
   /** Milliseconds since the epoch; undefined: it answers. */
   goneAt: number | undefined;
 }
@@ -73,6 +92,7 @@ export function createRegisteredDrivers(
 
   return {
     has: (driver) => drivers.has(driver),
+    telling: () => [...drivers].filter(([, { health }]) => health).map(([name]) => name),
     registrations: {
       async added({ name, endpoint, supportedVersions }) {
         const service = SERVICES.find((one) => supportedVersions.includes(one));
@@ -87,8 +107,9 @@ export function createRegisteredDrivers(
           );
         }
         const socket = hostPathOf(endpoint, settings.directory);
-        await calls.add(name, socket, service);
-        drivers.set(name, { socket, goneAt: undefined });
+        const health = supportedVersions.includes(HEALTH);
+        await calls.add(name, socket, { service, health });
+        drivers.set(name, { socket, health, goneAt: undefined });
         left.delete(name);
         log.info("a driver of claims is ready", { driver: name, service });
       },

@@ -10,6 +10,7 @@ import type { PreparedDevice } from "#sdk/plugin/types.ts";
 import { until } from "#sdk/testing/until.ts";
 import type { NodePod, NodeSettings } from "../context.ts";
 import { createFakeApi } from "../testing/fake-api.ts";
+import type { KnownHealth } from "./drivers.ts";
 import { type ClaimManager, createClaims } from "./manager.ts";
 
 const DRIVER = "gpu.example.com";
@@ -43,6 +44,8 @@ class Bench {
   readonly directory = mkdtempSync(join(scratch, "n"));
   readonly calls: string[] = [];
   readonly wiped: (string | undefined)[] = [];
+  readonly woken: string[] = [];
+  healthy: KnownHealth[] = [];
   readonly api = createFakeApi();
   now = 1_000_000;
   refuses = false;
@@ -75,7 +78,8 @@ class Bench {
         },
       },
       {
-        add: async (driver, _, service) => void this.calls.push(`add ${driver} ${service}`),
+        add: async (driver, _, { service }) => void this.calls.push(`add ${driver} ${service}`),
+        health: async () => this.healthy,
         remove: (driver) => void this.calls.push(`remove ${driver}`),
         prepare: async (driver, { metadata }) => {
           this.calls.push(`prepare ${driver} ${metadata.name}`);
@@ -87,7 +91,7 @@ class Bench {
           if (this.refuses) throw new Error("busy");
         },
       },
-      () => this.active && new Set(this.active),
+      { active: () => this.active && new Set(this.active), wake: (uid) => void this.woken.push(uid) },
     );
     this.#done = this.claims.start(this.#ending.signal);
   }
@@ -188,6 +192,34 @@ describe("claims on a node", () => {
     await until(() => !bench.claims.holds("uid-p"));
     assert.deepEqual(bench.asked("unprepare"), [`unprepare ${DRIVER} c uid-of-c`]);
     assert.deepEqual(bench.claims.devicesOf(pod("q", "d"), container()).length, 3);
+  });
+
+  it("the health of devices is told as their driver tells it, and what it does not speak of is unknown", async (t) => {
+    const bench = new Bench(t);
+    bench.healthy = [
+      { pool: "n1", device: "a", healthy: true },
+      { pool: "n1", device: "b", healthy: false },
+    ];
+    await bench.register(["v1.DRAPlugin", "v1alpha1.DRAResourceHealth"]);
+    bench.put(claim("c", ["p"]));
+    const p = pod("p", "c");
+    await bench.claims.prepare(p);
+    const said = (one: ReturnType<typeof container>) =>
+      bench.claims
+        .health(p, one)
+        .map(({ name, resources = [] }) => [
+          name,
+          ...resources.map(({ resourceID, health }) => `${resourceID} ${health}`),
+        ]);
+    const id = (name: string) => `${DRIVER}/gpu=${name}`;
+    const all = ["claim:gpu", `${id("a")} Healthy`, `${id("b")} Unhealthy`, `${id("c")} Unknown`];
+    await until(() => said(container())[0]?.join() === all.join());
+    const one = ["claim:gpu/r0", `${id("a")} Healthy`, `${id("c")} Unknown`];
+    assert.deepEqual(said(container([{ name: "gpu", request: "r0" }])), [one]);
+    bench.woken.splice(0);
+    bench.healthy = [];
+    await until(() => bench.woken.includes("uid-p"));
+    assert.deepEqual(said(container([{ name: "gpu", request: "r0" }]))[0]?.[1], `${id("a")} Unknown`);
   });
 
   it("a driver without a service that the node knows is refused with upstream's words", async (t) => {

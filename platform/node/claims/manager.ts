@@ -5,11 +5,12 @@
 import { join } from "node:path";
 import { delay } from "#platform/base/clock.ts";
 import { messageOf } from "#platform/base/log.ts";
-import type { Container, Pod, PodResourceClaim, ResourceClaim } from "#sdk/api/generated/types.ts";
+import type { Container, Pod, PodResourceClaim, ResourceClaim, ResourceStatus } from "#sdk/api/generated/types.ts";
 import type { GroupVersionResource } from "#sdk/api/object.ts";
 import { tenantOf } from "#sdk/client/port.ts";
 import type { NodeContext, NodePod } from "../context.ts";
 import { type ClaimDrivers, createRegisteredDrivers, type RegisteredDrivers } from "./drivers.ts";
+import { createDeviceHealth } from "./health.ts";
 import { claimKey, type PreparedClaim, PreparedClaims } from "./prepared.ts";
 
 const CLAIMS: GroupVersionResource = { group: "resource.k8s.io", version: "v1", resource: "resourceclaims" };
@@ -21,6 +22,8 @@ export interface ClaimManager {
   prepare(pod: NodePod): Promise<void>;
   /** Names of the Container Device Interface that a container is given. Throws where its claims are not prepared. */
   devicesOf(pod: NodePod, container: Container): string[];
+  /** `allocatedResourcesStatus` of a container's status. */
+  health(pod: NodePod, container: Container): ResourceStatus[];
   /** The pod has claims that are, or may be, prepared. */
   holds(podUid: string): boolean;
   /** Nothing of the pod runs any more. Rejects where a driver could not unprepare what nobody else uses. */
@@ -29,15 +32,24 @@ export interface ClaimManager {
   start(signal: AbortSignal): Promise<void>;
 }
 
-/** `active`: uids of pods that have, or may have, something running here; undefined: not known yet. */
+export interface ClaimParts {
+  /** Uids of pods that have, or may have, something running here; undefined: not known yet. */
+  active(): ReadonlySet<string> | undefined;
+  /** The pod's status is another now. */
+  wake(podUid: string): void;
+}
+
 export function createClaims(
   context: Pick<NodeContext, "settings" | "clock" | "log" | "client">,
   calls: ClaimDrivers,
-  active: () => ReadonlySet<string> | undefined,
+  parts: ClaimParts,
 ): ClaimManager {
   const { settings, log, client } = context;
   const prepared = new PreparedClaims(join(settings.directory, "claims.json"));
   const drivers = createRegisteredDrivers(context, calls);
+  const health = createDeviceHealth(calls, drivers.telling, (driver) => {
+    for (const uid of prepared.podsWith(driver)) parts.wake(uid);
+  });
   /** One thing at a time about each claim: several pods may use it. */
   const turns = new Map<string, Promise<unknown>>();
   const inTurn = async <T>(key: string, work: () => Promise<T>): Promise<T> => {
@@ -115,7 +127,7 @@ export function createClaims(
   };
 
   const reconcile = async (): Promise<void> => {
-    const known = active();
+    const known = parts.active();
     if (known === undefined) return;
     for (const uid of prepared.pods()) {
       if (known.has(uid)) continue;
@@ -150,10 +162,14 @@ export function createClaims(
           const { namespace } = pod.metadata;
           throw new Error(`unable to get claim info for ResourceClaim ${name} in namespace ${namespace}`);
         }
-        const own = devices.filter(
-          ({ requests }) => request === undefined || requests.length === 0 || requests.includes(request),
-        );
-        return own.flatMap(({ cdiDevices }) => cdiDevices);
+        return devicesFor(devices, request).flatMap(({ cdiDevices }) => cdiDevices);
+      }),
+    health: (pod, container) =>
+      (container.resources?.claims ?? []).flatMap(({ name, request }) => {
+        const claim = pod.spec.resourceClaims?.find((one) => one.name === name);
+        const { devices } = (claim && stateOf(pod, nameOf(pod, claim) ?? "")) ?? {};
+        const resources = health.of(devicesFor(devices ?? [], request));
+        return resources.length > 0 ? [{ name: `claim:${name}${request ? `/${request}` : ""}`, resources }] : [];
       }),
     holds: (podUid) => prepared.of(podUid).length > 0,
     release,
@@ -172,7 +188,7 @@ export function createClaims(
           await delay(RECONCILE_MS, signal);
         }
       };
-      await Promise.all([drivers.start(signal), reconciling()]);
+      await Promise.all([drivers.start(signal), reconciling(), health.follow(signal)]);
     },
   };
 }
@@ -180,6 +196,12 @@ export function createClaims(
 const driversOf = ({ status }: ResourceClaim): string[] => [
   ...new Set((status?.allocation?.devices?.results ?? []).map(({ driver }) => driver)),
 ];
+
+type Devices = NonNullable<PreparedClaim["devices"]>;
+
+/** Those for one request of the claim, or all. */
+const devicesFor = (devices: Devices, request: string | undefined): Devices =>
+  devices.filter(({ requests }) => !request || requests.length === 0 || requests.includes(request));
 
 interface NamedClaim {
   name: string;
@@ -218,6 +240,7 @@ export const NO_CLAIMS: ClaimManager = {
     if (claimsOf(pod).length > 0) throw new Error("prepare dynamic resources: this node takes no drivers of claims");
   },
   devicesOf: () => [],
+  health: () => [],
   holds: () => false,
   release: async () => undefined,
   registrations: {

@@ -44,6 +44,11 @@ export class PreparedClaims {
   pods(): Set<string> {
     return new Set([...this.#claims.values()].flatMap(({ pods }) => pods));
   }
+  /** Pods that use devices of this driver. */
+  podsWith(driver: string): Set<string> {
+    const of = [...this.#claims.values()].filter(({ drivers }) => drivers.includes(driver));
+    return new Set(of.flatMap(({ pods }) => pods));
+  }
   /** Returns when it is on the disk. */
   put(claim: PreparedClaim): void {
     this.#claims.set(claimKey(claim), claim);
