@@ -35,7 +35,7 @@ export async function transact(
   }
   decided(decision, newest, transaction);
   const flight: Promise<unknown>[] = [];
-  if (decision.accepted.length > 0) flight.push(session.query(sql.APPLY, applyValues(decision)));
+  if (decision.accepted.length > 0) flight.push(session.query(sql.applyOf(kindsOf(decision)), applyValues(decision)));
   flight.push(...ledgerFlight(session, state, decision));
   const commit = session.run({ text: "COMMIT" });
   const settled = await Promise.allSettled([...flight, commit]);
@@ -117,14 +117,14 @@ async function attachCurrent(session: Session, writes: readonly Write[], decisio
   });
 }
 
-const KIND_NUMBERS = { create: 0, update: 1, delete: 2 } as const;
+const kindsOf = ({ accepted }: Decision): ReadonlySet<sql.Kind> => new Set(accepted.map((a) => a.operation.type));
 
-/** $1…$14 of APPLY and APPLY_KNOWN. */
+/** $1…$14 of what applies a decision. */
 function applyValues({ accepted }: Decision): unknown[] {
   const column = <T>(of: (entry: (typeof accepted)[number]) => T): T[] => accepted.map(of);
   return [
     bigints(column((a) => a.revision)),
-    smallints(column((a) => KIND_NUMBERS[a.operation.type])),
+    smallints(column((a) => sql.KINDS.indexOf(a.operation.type))),
     bigints(column((a) => a.operation.key.tenant)),
     texts(column((a) => a.operation.key.resource)),
     texts(column((a) => a.operation.key.namespace)),
@@ -209,13 +209,14 @@ export async function transactKnown(
   const moved = decision.ledgers.size > 0 ? ledgerRows(state, decision) : undefined;
   const newest = known.counter + decision.accepted.length;
   decided(decision, newest, { mark });
+  const kinds = kindsOf(decision);
   const [answer] = moved
-    ? await session.query<{ taken: number }>(sql.APPLY_KNOWN_WITH_LEDGERS, [
+    ? await session.query<{ taken: number }>(sql.applyKnownWithLedgersOf(kinds), [
         ...values,
         ...storeColumns(moved.stored),
         ...placeColumns(moved.dropped),
       ])
-    : await session.query<{ taken: number }>(sql.APPLY_KNOWN, values);
+    : await session.query<{ taken: number }>(sql.applyKnownOf(kinds), values);
   if (answer?.taken !== 1) {
     known.missed();
     return undefined;

@@ -8,7 +8,7 @@ import { StatusError } from "#sdk/api/status.ts";
 import { create, key, put } from "../testing.ts";
 import { tend } from "./maintenance.ts";
 import { Session } from "./session.ts";
-import { COUNTER_ROW, LOOKUPS, TAKE_REVISIONS } from "./statements.ts";
+import { COUNTER_ROW, LOCK_COUNTER, LOOKUPS, TAKE_REVISIONS } from "./statements.ts";
 import { PostgresStore } from "./store.ts";
 
 async function opened(context: TestContext, options: TestDatabaseOptions & { partitionRevisions?: number } = {}) {
@@ -103,8 +103,12 @@ describe("a slow disk", () => {
   it("makes writes wait together: many are one flush, and reads wait for none", async (context) => {
     // PostgreSQL itself waits this long (in microseconds) before each flush.
     const settings = { commit_delay: "100000", commit_siblings: "0" };
-    const { store } = await opened(context, { durable: true, settings });
+    const { db, store } = await opened(context, { durable: true, settings });
     await put(store, create(key("first")));
+    // The first flush lasts until the read is answered, however busy the machine is.
+    const first = await Session.open(db.url, "test");
+    await first.query({ text: "BEGIN" });
+    await first.query(LOCK_COUNTER);
     const transactions = () => {
       const metric = store.metrics().find(({ name }) => name === "capstan_store_commit_writes");
       assert.ok(metric && "values" in metric);
@@ -118,9 +122,10 @@ describe("a slow disk", () => {
         waiting--;
       }),
     );
-    await new Promise((resolve) => setImmediate(resolve));
     await store.position();
-    assert.equal(waiting, 200, "a read was answered before the first flush");
+    assert.equal(waiting, 200, "a write was answered while another transaction held the counter");
+    await first.query({ text: "COMMIT" });
+    await first.close();
     await writes;
     assert.ok(transactions() - before <= 4, `${transactions() - before} transactions`);
   });
