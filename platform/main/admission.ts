@@ -55,6 +55,8 @@ export interface AdmissionParts {
   /** Asked for after all is put together: the strategies it is made of come later. */
   catalog(): Catalog;
   switches: AdmissionSwitches;
+  /** PodGroups have priorities. */
+  groupPreemption: boolean;
   log: Log;
 }
 
@@ -74,6 +76,7 @@ export function serverAdmission({
   authorizer,
   catalog,
   switches,
+  groupPreemption,
   log,
 }: AdmissionParts): ServerAdmission {
   const { promise: loaded, resolve: pluginsLoaded } = Promise.withResolvers<void>();
@@ -100,7 +103,7 @@ export function serverAdmission({
     ...rule("NamespaceExists", namespaceExists(store)),
     ...rule("ServiceAccount", serviceAccounts(store)),
     ...rule("TaintNodesByCondition", notReadyTaint),
-    ...rule("Priority", priorities(store)),
+    ...rule("Priority", priorities(store, groupPreemption)),
     ...rule("DefaultTolerationSeconds", defaultTolerations),
     ...rule("StorageObjectInUseProtection", storageProtection),
     ...rule("OwnerReferencesPermissionEnforcement", ownerReferences(authorizer, catalog)),

@@ -182,7 +182,7 @@ export function createGangCycle({ table, queue, gangs, preemptor, tellGang }: Op
     };
     const nodes = new Map([...nominated].map(([{ item }, node]) => [item.key, node]));
     const pods = members.map(({ item, pod }) => ({ key: item.key, pod }));
-    return await preemptor.preemptGang(pods, failures, nodes, tryWithout);
+    return await preemptor.preemptGang({ pods, priority: gang.priority }, failures, nodes, tryWithout);
   };
 
   return async (gang, first) => {

@@ -16,6 +16,10 @@ export interface Gang {
   minCount: number;
   /** Of a PodGroup, which has the same key. */
   ofGroup: boolean;
+  /** Whoever evicts one of its pods evicts all: always, only where the others would be too few, or never. */
+  goesWhole: "always" | "tooFew" | "never";
+  /** Of its own, beside those of its pods. */
+  priority: number | undefined;
   waiting: Set<string>;
   /** Decided about, or on a node. */
   placed: Set<string>;
@@ -29,13 +33,11 @@ export interface Gangs {
   /** It is gone, or has ended. */
   lose(key: string): void;
   of(key: string): Gang | undefined;
-  /** The pods that would be too few of their gang without this one, itself among them; itself alone where the others can do without. */
+  /** The pods that have to be evicted with this one, itself among them; itself alone where the others of its gang can do without. */
   wholeOf(key: string): readonly string[];
 }
 
-interface Membership {
-  name: string;
-  ofGroup: boolean;
+interface Membership extends Pick<Gang, "name" | "ofGroup" | "goesWhole" | "priority"> {
   /** Undefined: its PodGroup is not there. */
   minCount: number | undefined;
 }
@@ -53,15 +55,19 @@ export function createGangs(groupOf: (key: string) => PodGroup | undefined = () 
     const group = pod.spec?.schedulingGroup?.podGroupName;
     if (group) {
       const found = groupOf(`${tenantOf(pod)}/${namespace}/${group}`);
-      if (!found) return { name: group, ofGroup: true, minCount: undefined };
+      const { disruptionMode, priority } = found?.spec ?? {};
+      const goesWhole = disruptionMode === "PodGroup" ? "always" : "never";
+      const of = { name: group, ofGroup: true, goesWhole, priority } as const;
+      if (!found) return { ...of, minCount: undefined };
       // Another policy places pods one by one.
       const gang = found.spec?.schedulingPolicy?.gang;
-      return gang ? { name: group, ofGroup: true, minCount: gang.minCount } : undefined;
+      return gang ? { ...of, minCount: gang.minCount } : undefined;
     }
     const name = annotations[GANG_ANNOTATION];
     if (!name) return undefined;
     const minCount = Number(annotations[GANG_MIN_ANNOTATION] ?? "1");
-    return { name, ofGroup: false, minCount: Number.isInteger(minCount) && minCount > 0 ? minCount : 1 };
+    const least = Number.isInteger(minCount) && minCount > 0 ? minCount : 1;
+    return { name, ofGroup: false, goesWhole: "tooFew", priority: undefined, minCount: least };
   };
 
   const join = (key: string, pod: Pod): Gang | undefined => {
@@ -79,12 +85,16 @@ export function createGangs(groupOf: (key: string) => PodGroup | undefined = () 
         name: member.name,
         minCount: 1,
         ofGroup: member.ofGroup,
+        goesWhole: member.goesWhole,
+        priority: member.priority,
         waiting: new Set(),
         placed: new Set(),
       };
       gangs.set(gangKey, gang);
     }
     gang.minCount = member.minCount ?? UNKNOWN_MIN;
+    gang.goesWhole = member.goesWhole;
+    gang.priority = member.priority;
     byPod.set(key, gang);
     return gang;
   };
@@ -114,8 +124,9 @@ export function createGangs(groupOf: (key: string) => PodGroup | undefined = () 
     of: (key) => byPod.get(key),
     wholeOf(key) {
       const gang = byPod.get(key);
-      const goesWhole = gang !== undefined && !gang.ofGroup && gang.placed.has(key);
-      return goesWhole && gang.placed.size <= gang.minCount ? [...gang.placed] : [key];
+      if (!gang?.placed.has(key)) return [key];
+      const tooFew = gang.goesWhole === "tooFew" && gang.placed.size <= gang.minCount;
+      return tooFew || gang.goesWhole === "always" ? [...gang.placed] : [key];
     },
   };
 }

@@ -25,7 +25,7 @@ export interface Preemptor {
   ): Promise<boolean>;
   /** The same for all pods of a gang that wait, `nominated` by their keys. Where no room can be made, nothing is kept for any of them. */
   preemptGang(
-    members: readonly PlacedPod[],
+    gang: { pods: readonly PlacedPod[]; priority: number | undefined },
     failures: ReadonlyMap<number, FilterOutcome>,
     nominated: ReadonlyMap<string, string>,
     tryWithout: TryWithout,
@@ -94,8 +94,8 @@ export function createPreemptor(options: PreemptorOptions): Preemptor {
       await nominate(client, pod, node);
       return true;
     },
-    async preemptGang(members, failures, nominated, tryWithout) {
-      const priority = Math.min(...members.map(({ pod }) => priorityOf(pod)));
+    async preemptGang({ pods: members, priority: own }, failures, nominated, tryWithout) {
+      const priority = own ?? Math.min(...members.map(({ pod }) => priorityOf(pod)));
       const mayNot = members.some(({ pod }) => pod.spec?.preemptionPolicy === "Never");
       const places = new Map(nominated);
       let waits = [...places.values()].some((node) => isBeingMade(node, priority));

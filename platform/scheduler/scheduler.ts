@@ -140,11 +140,16 @@ export function startScheduler(options: SchedulerOptions): Scheduler {
     ]),
   );
   const isWaiting = (pod: Pod) => waitsForNode(pod) && profiles.has(schedulerOf(pod)) && claimsAreMade(pod);
-  const wholeOf = (one: PlacedPod): readonly PlacedPod[] =>
-    gangs.wholeOf(one.key).flatMap((key) => {
+  const wholeOf = (one: PlacedPod): readonly PlacedPod[] => {
+    const gang = gangs.of(one.key);
+    // What goes as one counts by its own priority, whatever its pods say.
+    const priority = gang?.goesWhole === "always" ? gang.priority : undefined;
+    return gangs.wholeOf(one.key).flatMap((key) => {
       const pod = key === one.key ? one.pod : pods.get(key);
-      return pod ? [{ key, pod }] : [];
+      if (!pod?.spec) return [];
+      return [{ key, pod: priority === undefined ? pod : { ...pod, spec: { ...pod.spec, priority } } }];
     });
+  };
   const preemptor = createPreemptor({ client, table, asker, recorder, budgets: budgets.list, wholeOf });
   const traces = createTraces();
   const cycle = createCycle({

@@ -49,3 +49,19 @@ test("an update that leaves a pod's priority out keeps it", async () => {
   deepEqual(await admitted("UPDATE", {}, got), got);
   equal(((await admitted("UPDATE", { priority: 8 }, got)) as PodSpec).priority, 8); // for validation to refuse
 });
+
+test("a PodGroup gets its class's priority where groups have priorities", async () => {
+  const group = async (spec: object, groups = true) => {
+    const object = { metadata: { name: "g" }, spec: { ...spec } } as unknown as DynamicObject;
+    const resource = { group: "scheduling.k8s.io", version: "v1alpha2", resource: "podgroups" };
+    const attributes = { operation: "CREATE", resource, subresource: "", object };
+    const rule = priorities(store, groups);
+    await rule.mutate?.(attributes as unknown as AdmissionAttributes & { object: DynamicObject });
+    return object["spec"];
+  };
+  deepEqual(await group({ priorityClassName: "high" }), { priorityClassName: "high", priority: 7 });
+  deepEqual(await group({}), { priority: 0 });
+  deepEqual(await group({ priorityClassName: "none" }, false), { priorityClassName: "none" });
+  await rejects(group({ priorityClassName: "none" }), /podgroups.*no PriorityClass with name none/);
+  await rejects(group({ priorityClassName: "high", priority: 8 }), /priority set in the pod group \(8\) must match/);
+});

@@ -5,6 +5,7 @@ import type {
   Container,
   Node,
   Pod,
+  PodGroup,
   PodSpec,
   PriorityClass,
   ServiceAccount,
@@ -111,19 +112,38 @@ function keepPriority({ operation, resource, subresource, object, oldObject }: A
   if (old.preemptionPolicy !== undefined) spec.preemptionPolicy ??= old.preemptionPolicy;
 }
 
-export function priorities(store: Store): AdmissionRule {
+const POD_GROUPS = { group: "scheduling.k8s.io", resource: "podgroups" };
+
+/** `groups`: PodGroups have priorities, too (WorkloadAwarePreemption). */
+export function priorities(store: Store, groups = false): AdmissionRule {
+  const classOf = async (of: typeof PODS, { tenant, object }: AdmissionAttributes, name: string | undefined) => {
+    if (!name) return await defaultClass(store, tenant);
+    const stored = await read(store, tenant, "priorityclasses.scheduling.k8s.io", "", name);
+    if (!stored) throw forbidden(of, object?.metadata.name ?? "", `no PriorityClass with name ${name} was found`);
+    return JSON.parse(stored.document) as PriorityClass;
+  };
+  const admitGroup = async (attributes: AdmissionAttributes): Promise<void> => {
+    const { spec, metadata } = attributes.object as unknown as PodGroup;
+    if (!spec) return;
+    const found = await classOf(POD_GROUPS, attributes, spec.priorityClassName);
+    const priority = found?.value ?? 0;
+    if (spec.priority !== undefined && spec.priority !== priority) {
+      const why = `priority set in the pod group (${spec.priority}) must match the priority computed (${priority}) based on the priority class set in the spec`;
+      throw forbidden(POD_GROUPS, metadata.name ?? "", why);
+    }
+    if (found?.metadata.name) spec.priorityClassName = found.metadata.name;
+    spec.priority = priority;
+  };
   return {
     async mutate(attributes) {
       keepPriority(attributes);
+      const { operation, resource, subresource } = attributes;
+      const isGroup = resource.group === POD_GROUPS.group && resource.resource === POD_GROUPS.resource;
+      if (groups && isGroup && operation === "CREATE" && subresource === "") return await admitGroup(attributes);
       if (!isPodCreate(attributes)) return;
       const { metadata, spec } = podOf(attributes.object);
       const name = spec.priorityClassName;
-      let found: PriorityClass | undefined;
-      if (name) {
-        const stored = await read(store, attributes.tenant, "priorityclasses.scheduling.k8s.io", "", name);
-        if (!stored) throw forbidden(PODS, metadata.name ?? "", `no PriorityClass with name ${name} was found`);
-        found = JSON.parse(stored.document) as PriorityClass;
-      } else found = await defaultClass(store, attributes.tenant);
+      const found = await classOf(PODS, attributes, name);
       const priority = found?.value ?? 0;
       if (spec.priority !== undefined && spec.priority !== priority) {
         const why = `the integer value of priority (${spec.priority}) must not be provided in pod spec; priority admission controller computed ${priority} from the given PriorityClass name`;

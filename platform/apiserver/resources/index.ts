@@ -64,6 +64,8 @@ export interface ResourceConfig extends ParamReaders {
   tenants: TenantMaker;
   /** Pods may name the group that they are scheduled with. */
   schedulingGroups: boolean;
+  /** Such groups have a priority, and may be disrupted as one. */
+  groupPreemption: boolean;
 }
 
 type StrategyMaker = (facts: ResourceFacts) => Strategy;
@@ -131,8 +133,8 @@ function makers(c: ResourceConfig): Record<string, StrategyMaker> {
     "resourceclaimtemplates.resource.k8s.io": resourceClaimTemplateStrategy,
     "resourceslices.resource.k8s.io": resourceSliceStrategy,
     "priorityclasses.scheduling.k8s.io": priorityClassStrategy,
-    "podgroups.scheduling.k8s.io": podGroupStrategy,
-    "workloads.scheduling.k8s.io": workloadStrategy,
+    "podgroups.scheduling.k8s.io": podGroupStrategy(c.groupPreemption),
+    "workloads.scheduling.k8s.io": workloadStrategy(c.groupPreemption),
     "csidrivers.storage.k8s.io": csiDriverStrategy,
     "csinodes.storage.k8s.io": csiNodeStrategy,
     "csistoragecapacities.storage.k8s.io": csiStorageCapacityStrategy,

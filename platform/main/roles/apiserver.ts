@@ -236,6 +236,7 @@ export const start: StartRole = async ({ config, log }) => {
     authorizer,
     catalog: () => catalog,
     switches,
+    groupPreemption: features.enabled("WorkloadAwarePreemption"),
     log,
   });
   const address = advertised(config);
@@ -266,6 +267,7 @@ export const start: StartRole = async ({ config, log }) => {
     paramKinds: (tenant, kind) => catalogParamKinds(() => catalog)(tenant, kind),
     tenants: maker,
     schedulingGroups: features.enabled("GenericWorkload"),
+    groupPreemption: features.enabled("WorkloadAwarePreemption"),
   });
   const builtIn = [...resources(), ...enabledResources(parseRuntimeConfig(serverOptions.runtimeConfig), features)];
   const catalog = new Catalog(builtIn, strategyFor);

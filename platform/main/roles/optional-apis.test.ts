@@ -59,7 +59,10 @@ describe("what is off until it is asked for", () => {
   before(async () => {
     db = await withTestDatabase();
     const config = await testConfig("optional", db.url, {
-      server: { runtimeConfig: "api/alpha=true,api/beta=true", featureGates: "GenericWorkload=true" },
+      server: {
+        runtimeConfig: "api/alpha=true,api/beta=true",
+        featureGates: "GenericWorkload=true,WorkloadAwarePreemption=true",
+      },
     });
     dataDir = config.dataDir;
     server = await startApiserver({ config, log: silentLog });
@@ -110,14 +113,18 @@ describe("what is off until it is asked for", () => {
 
   it("lets Workloads and PodGroups say how pods are scheduled, and refuses what says nothing", async () => {
     const metadata = { name: "training", namespace: "default" };
-    const template = { name: "workers", schedulingPolicy: { gang: { minCount: 2 } }, priority: 5 };
-    const made = await create(WORKLOADS, "Workload", { metadata, spec: { podGroupTemplates: [template] } });
-    const { priority: _, ...kept } = template;
-    const templates = [{ ...kept, schedulingConstraints: null }];
+    const claims = { resourceClaims: [{ name: "c", resourceClaimName: "c" }] };
+    const template = { name: "workers", schedulingPolicy: { gang: { minCount: 2 } }, disruptionMode: "PodGroup" };
+    const podGroupTemplates = [{ ...template, ...claims }];
+    const made = await create(WORKLOADS, "Workload", { metadata, spec: { podGroupTemplates } });
+    // Groups' claims are not there.
+    const templates = [{ ...template, schedulingConstraints: null }];
     assert.deepEqual((made as unknown as { spec: object }).spec, { podGroupTemplates: templates });
     const refused = (spec: object) =>
       create(GROUPS, "PodGroup", { metadata: { name: "x", namespace: "default" }, spec });
     await assert.rejects(refused({ schedulingPolicy: {} }), (error) => isReason(error, "Invalid"));
+    const whole = { schedulingPolicy: { basic: {} }, disruptionMode: "Whole" };
+    await assert.rejects(refused(whole), (error) => isReason(error, "Invalid"));
     await assert.rejects(refused({ schedulingPolicy: { gang: { minCount: 0 } } }), (e) => isReason(e, "Invalid"));
     await assert.rejects(
       client.update(WORKLOADS, { ...made, spec: { podGroupTemplates: [] } } as KubeObject),
@@ -127,7 +134,11 @@ describe("what is off until it is asked for", () => {
 
   it("binds a group's pods when enough of them are there; templates keep the group's name", async () => {
     const spec = { schedulingPolicy: { gang: { minCount: 3 } } };
-    await create<PodGroup>(GROUPS, "PodGroup", { metadata: { name: "workers", namespace: "default" }, spec });
+    const group = await create<PodGroup>(GROUPS, "PodGroup", {
+      metadata: { name: "workers", namespace: "default" },
+      spec,
+    });
+    assert.deepEqual([group.spec?.disruptionMode, group.spec?.priority], ["Pod", 0]);
     const schedulingGroup = { podGroupName: "workers" };
     const containers = [{ name: "c", image: "x" }];
     const member = (name: string) =>

@@ -1,11 +1,11 @@
 /**
  * Workloads and PodGroups (scheduling.k8s.io/v1alpha2, KEP-4671), served where GenericWorkload is on. Fields of features that are not built (topology
- * constraints, groups' claims, preemption of groups) are dropped, as upstream drops those of features that are off.
+ * constraints, groups' claims) are dropped, as those of features that are off are: preemption of groups (KEP-5710).
  */
 import type { PodGroup, PodGroupSchedulingPolicy, PodGroupTemplate, Workload } from "#sdk/api/generated/types.ts";
 import { isDNS1123Label, isDNS1123Subdomain } from "#sdk/api/names.ts";
 import type { ResourceFacts } from "#sdk/api/schema.ts";
-import { type Causes, duplicate, invalidValue, required, tooMany } from "../../registry/causes.ts";
+import { type Causes, duplicate, invalidValue, notSupported, required, tooMany } from "../../registry/causes.ts";
 import { genericStrategy, statusView } from "../../registry/generic.ts";
 import type { Strategy } from "../../registry/strategy.ts";
 import { as } from "../as.ts";
@@ -13,16 +13,34 @@ import { each, same } from "../checks.ts";
 import { validateConditions } from "../conditions.ts";
 
 const TEMPLATES_MAX = 8;
-const NOT_BUILT = [
-  "schedulingConstraints",
-  "resourceClaims",
+const NOT_BUILT = ["schedulingConstraints", "resourceClaims"] as const satisfies readonly (keyof PodGroupTemplate)[];
+/** Of WorkloadAwarePreemption. */
+const PREEMPTION = [
   "disruptionMode",
   "priorityClassName",
   "priority",
 ] as const satisfies readonly (keyof PodGroupTemplate)[];
+const DISRUPTION_MODES = ["Pod", "PodGroup"];
 
-function dropNotBuilt(spec: Partial<PodGroupTemplate> | undefined): void {
-  for (const field of NOT_BUILT) if (spec) delete spec[field];
+type Spec = Partial<PodGroupTemplate>;
+
+const dropping =
+  (preemption: boolean) =>
+  (spec: Spec | undefined): void => {
+    if (!spec) return;
+    for (const field of preemption ? NOT_BUILT : [...NOT_BUILT, ...PREEMPTION]) delete spec[field];
+    if (preemption) spec.disruptionMode ??= "Pod";
+  };
+
+function validatePreemption({ disruptionMode, priorityClassName }: Spec, at: string): Causes {
+  return [
+    ...(disruptionMode === undefined || DISRUPTION_MODES.includes(disruptionMode)
+      ? []
+      : [notSupported(`${at}.disruptionMode`, disruptionMode, DISRUPTION_MODES)]),
+    ...(priorityClassName
+      ? each(isDNS1123Subdomain(priorityClassName), `${at}.priorityClassName`, priorityClassName)
+      : []),
+  ];
 }
 
 function validatePolicy(policy: PodGroupSchedulingPolicy | undefined, at: string): Causes {
@@ -57,28 +75,32 @@ function validateTemplates({ spec }: Workload): Causes {
   const at = "spec.podGroupTemplates";
   if (templates.length === 0) return [required(at)];
   if (templates.length > TEMPLATES_MAX) return [tooMany(at, templates.length, TEMPLATES_MAX)];
-  return templates.flatMap(({ name, schedulingPolicy }, i) => [
+  return templates.flatMap(({ name, schedulingPolicy, ...more }, i) => [
     ...(name ? each(isDNS1123Label(name), `${at}[${i}].name`, name) : [required(`${at}[${i}].name`)]),
     ...(templates.findIndex((other) => other.name === name) < i ? [duplicate(`${at}[${i}]`, { name })] : []),
     ...validatePolicy(schedulingPolicy, `${at}[${i}].schedulingPolicy`),
+    ...validatePreemption(more, `${at}[${i}]`),
   ]);
 }
 
-export const workloadStrategy = (facts: ResourceFacts): Strategy =>
-  genericStrategy(facts, {
-    validateName: (name) => isDNS1123Subdomain(name),
-    prepareForCreate: (object) => as<Workload>(object).spec?.podGroupTemplates?.forEach(dropNotBuilt),
-    prepareForUpdate: (next) => as<Workload>(next).spec?.podGroupTemplates?.forEach(dropNotBuilt),
-    validate: (object) => [...validateReference(as<Workload>(object)), ...validateTemplates(as<Workload>(object))],
-    validateUpdate(next, old) {
-      const [after, before] = [as<Workload>(next).spec, as<Workload>(old).spec];
-      // Who controls it may be told later, once.
-      return [
-        ...(before?.controllerRef ? immutable(after?.controllerRef, before.controllerRef, "spec.controllerRef") : []),
-        ...immutable(after?.podGroupTemplates, before?.podGroupTemplates, "spec.podGroupTemplates"),
-      ];
-    },
-  });
+/** `preemption`: WorkloadAwarePreemption is on. */
+export const workloadStrategy =
+  (preemption: boolean) =>
+  (facts: ResourceFacts): Strategy =>
+    genericStrategy(facts, {
+      validateName: (name) => isDNS1123Subdomain(name),
+      prepareForCreate: (object) => as<Workload>(object).spec?.podGroupTemplates?.forEach(dropping(preemption)),
+      prepareForUpdate: (next) => as<Workload>(next).spec?.podGroupTemplates?.forEach(dropping(preemption)),
+      validate: (object) => [...validateReference(as<Workload>(object)), ...validateTemplates(as<Workload>(object))],
+      validateUpdate(next, old) {
+        const [after, before] = [as<Workload>(next).spec, as<Workload>(old).spec];
+        // Who controls it may be told later, once.
+        return [
+          ...(before?.controllerRef ? immutable(after?.controllerRef, before.controllerRef, "spec.controllerRef") : []),
+          ...immutable(after?.podGroupTemplates, before?.podGroupTemplates, "spec.podGroupTemplates"),
+        ];
+      },
+    });
 
 function validateGroup({ spec }: PodGroup): Causes {
   const at = "spec.podGroupTemplateRef";
@@ -97,26 +119,34 @@ function validateGroup({ spec }: PodGroup): Causes {
         : [required(`${at}.workload.podGroupTemplateName`)]),
     );
   }
-  return [...reference, ...validatePolicy(spec?.schedulingPolicy, "spec.schedulingPolicy")];
+  return [
+    ...reference,
+    ...validatePolicy(spec?.schedulingPolicy, "spec.schedulingPolicy"),
+    ...validatePreemption(spec ?? {}, "spec"),
+  ];
 }
 
-export const podGroupStrategy = (facts: ResourceFacts): Strategy =>
-  genericStrategy(facts, {
-    validateName: (name) => isDNS1123Subdomain(name),
-    prepareForCreate: (object) => dropNotBuilt(as<PodGroup>(object).spec),
-    prepareForUpdate: (next) => dropNotBuilt(as<PodGroup>(next).spec),
-    validate: (object) => validateGroup(as<PodGroup>(object)),
-    validateUpdate(next, old) {
-      const [after, before] = [as<PodGroup>(next).spec, as<PodGroup>(old).spec];
-      return [
-        ...immutable(after?.podGroupTemplateRef, before?.podGroupTemplateRef, "spec.podGroupTemplateRef"),
-        ...immutable(after?.schedulingPolicy, before?.schedulingPolicy, "spec.schedulingPolicy"),
-      ];
-    },
-    views: {
-      status: {
-        ...statusView,
-        validateUpdate: (next) => validateConditions(as<PodGroup>(next).status?.conditions, "status.conditions"),
+/** `preemption`: WorkloadAwarePreemption is on. */
+export const podGroupStrategy =
+  (preemption: boolean) =>
+  (facts: ResourceFacts): Strategy =>
+    genericStrategy(facts, {
+      validateName: (name) => isDNS1123Subdomain(name),
+      prepareForCreate: (object) => dropping(preemption)(as<PodGroup>(object).spec),
+      prepareForUpdate: (next) => dropping(preemption)(as<PodGroup>(next).spec),
+      validate: (object) => validateGroup(as<PodGroup>(object)),
+      validateUpdate(next, old) {
+        const [after, before] = [as<PodGroup>(next).spec, as<PodGroup>(old).spec];
+        return [
+          ...immutable(after?.podGroupTemplateRef, before?.podGroupTemplateRef, "spec.podGroupTemplateRef"),
+          ...immutable(after?.schedulingPolicy, before?.schedulingPolicy, "spec.schedulingPolicy"),
+          ...PREEMPTION.flatMap((field) => immutable(after?.[field], before?.[field], `spec.${field}`)),
+        ];
       },
-    },
-  });
+      views: {
+        status: {
+          ...statusView,
+          validateUpdate: (next) => validateConditions(as<PodGroup>(next).status?.conditions, "status.conditions"),
+        },
+      },
+    });
