@@ -1,6 +1,6 @@
 /** Our table in the kernel: what is in it, transactions on it, its removal. */
 import { messageOf } from "#platform/base/log.ts";
-import type { RunProgram } from "../host/program.ts";
+import type { ProgramResult, RunProgram } from "../host/program.ts";
 import { type ExistingNames, type Ruleset, rebuild, resync } from "./ruleset.ts";
 
 interface NftList {
@@ -30,12 +30,51 @@ export const PRESENCE = "present";
 /** Ten thousand services from nothing take most of a minute on a busy small machine. */
 const TRANSACTION_MS_MAX = 180_000;
 
+interface Waiting {
+  script: string;
+  done(result: ProgramResult | Promise<ProgramResult>): void;
+}
+
+/** What the tables of one machine are to be told in this turn of the loop. */
+const waiting = new WeakMap<RunProgram, Waiting[]>();
+/** What is longer goes alone: nobody else is to wait for it. */
+const TOGETHER_CHARACTERS_MAX = 65_536;
+
+const apply = (run: RunProgram, script: string): Promise<ProgramResult> =>
+  run("nft", ["-f", "-"], { input: script, timeout_ms: TRANSACTION_MS_MAX });
+
+/**
+ * Small changes of several tables at the same moment (a pod that comes is one of three) are one transaction: most of what one costs is
+ * nft's start and its look at what there is. When it is refused, each is tried alone.
+ */
+function applyTogether(run: RunProgram, script: string): Promise<ProgramResult> {
+  if (script.length > TOGETHER_CHARACTERS_MAX) return apply(run, script);
+  return new Promise((done) => {
+    const all = waiting.get(run) ?? [];
+    all.push({ script, done });
+    waiting.set(run, all);
+    if (all.length > 1) return;
+    setImmediate(() => {
+      waiting.delete(run);
+      const alone = () => {
+        for (const one of all) one.done(apply(run, one.script));
+      };
+      if (all.length === 1) alone();
+      else
+        apply(run, all.map((one) => one.script).join("\n")).then((result) => {
+          if (result.code !== 0) alone();
+          else for (const one of all) one.done(result);
+        }, alone);
+    });
+  });
+}
+
 /** `table` with its family: "ip NAME". */
 export function createNftTable(table: string, run: RunProgram): NftTable {
   const [family = "", name = ""] = table.split(" ");
   const transact = async (script: string) => {
     if (script === "") return;
-    const result = await run("nft", ["-f", "-"], { input: script, timeout_ms: TRANSACTION_MS_MAX });
+    const result = await applyTogether(run, script);
     if (result.code !== 0) throw new Error(`nft refused the rules of table ${table}: ${shorten(result.stderr)}`);
   };
   const listed = async (what: "chains" | "sets" | "maps") => {
