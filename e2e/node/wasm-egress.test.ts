@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { createServer } from "node:http";
-import type { AddressInfo } from "node:net";
+import { type AddressInfo, createConnection, createServer as createTcpServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, describe, it } from "node:test";
@@ -13,15 +13,19 @@ import { selfSigned } from "../support/certificate.ts";
 import { eventually } from "../support/instance.ts";
 
 const IMAGE = "docker.io/library/program:1";
+const SOCKETS = "docker.io/library/sockets:1";
 const ACCOUNT = "/var/run/secrets/kubernetes.io/serviceaccount";
 const HTTP = 8090;
 const HTTPS = 8443;
+const TCP = 8091;
+const LISTENING = 8092;
 
 describe("what pods that are components ask of others", { skip: (await cannotRunLab()) ?? false }, () => {
   const lab: Lab = createLab();
   let directory = "";
   let netns = "";
   let component: Uint8Array;
+  let sockets: Uint8Array;
   const runtimes: WasmRuntime[] = [];
 
   const start = (name: string, namespaces?: WasmRuntimeOptions["namespaces"]): WasmRuntime => {
@@ -32,12 +36,21 @@ describe("what pods that are components ask of others", { skip: (await cannotRun
       ...(namespaces ? { namespaces } : {}),
     });
     runtime.images.add(IMAGE, { component, entrypoint: [], cmd: [], env: [] });
+    runtime.images.add(SOCKETS, { component: sockets, entrypoint: [], cmd: [], env: [] });
     runtimes.push(runtime);
     return runtime;
   };
 
   /** The program's exit code and log. */
-  async function run(runtime: WasmRuntime, name: string, ...args: string[]): Promise<[number | undefined, string]> {
+  const run = (runtime: WasmRuntime, name: string, ...args: string[]): Promise<[number | undefined, string]> =>
+    runImage(runtime, IMAGE, name, args);
+
+  async function runImage(
+    runtime: WasmRuntime,
+    image: string,
+    name: string,
+    args: string[],
+  ): Promise<[number | undefined, string]> {
     const logDirectory = join(directory, "logs");
     const known = { labels: {}, annotations: {} };
     const sandbox = {
@@ -51,7 +64,7 @@ describe("what pods that are components ask of others", { skip: (await cannotRun
       { containerPath: "/etc/hosts", hostPath: join(directory, "hosts") },
       { containerPath: ACCOUNT, hostPath: join(directory, "account"), readonly: true },
     ];
-    const config = { ...known, metadata: { name }, image: { image: IMAGE }, args, logPath: `${name}.log`, mounts };
+    const config = { ...known, metadata: { name }, image: { image }, args, logPath: `${name}.log`, mounts };
     const container = await runtime.createContainer(id, config, sandbox);
     await runtime.startContainer(container);
     const ended = await eventually(`the end of ${name}`, async () => {
@@ -80,6 +93,7 @@ describe("what pods that are components ask of others", { skip: (await cannotRun
         require("node:https").createServer(${JSON.stringify({ cert, key })}, ${answer}).listen(${HTTPS}, "127.0.0.1", () => console.log("listening")))`,
     );
     component = await buildPod(join(import.meta.dirname, "wasm/program"));
+    sockets = await buildPod(join(import.meta.dirname, "wasm/sockets"));
   });
   after(async () => {
     for (const runtime of runtimes) runtime.close();
@@ -125,5 +139,56 @@ describe("what pods that are components ask of others", { skip: (await cannotRun
     const [code, log] = await run(start("none"), "refused", "ask", `http://127.0.0.1:${HTTP}/`);
     assert.equal(code, 1, log);
     assert.match(log, /HTTP-request-denied/);
+  });
+
+  const ECHO = `require("node:net").createServer((socket) => socket.once("data", (asked) => socket.end("told " + asked)))`;
+
+  it("dials by TCP what its network has, by its own names", async () => {
+    await lab.node(netns, `${ECHO}.listen(${TCP}, "127.0.0.1", () => console.log("listening"))`);
+    const [code, log] = await runImage(start("dials", inNetwork()), SOCKETS, "dials", ["dial", "shop.test", `${TCP}`]);
+    assert.equal(code, 0, log);
+    assert.match(log, /heard told question/);
+  });
+
+  it("does not dial what the machine has on its loopback, nor anything without a network of its own", async (t) => {
+    let dialled = 0;
+    const server = createTcpServer((socket) => {
+      dialled++;
+      socket.end();
+    });
+    await new Promise<void>((done) => server.listen(0, "127.0.0.1", done));
+    t.after(() => server.close());
+    const port = String((server.address() as AddressInfo).port);
+    const [code, log] = await runImage(start("outside", inNetwork()), SOCKETS, "outside", ["dial", "127.0.0.1", port]);
+    assert.equal(code, 1, log);
+    assert.match(log, /connection-refused/);
+    for (const args of [
+      ["dial", "127.0.0.1", port],
+      ["serve", "9001"],
+    ]) {
+      const [ended, said] = await runImage(start("without"), SOCKETS, `without-${args[0]}`, args);
+      assert.equal(ended, 1, said);
+      assert.match(said, /access-denied/);
+    }
+    assert.equal(dialled, 0);
+  });
+
+  it("listens in its own network, and is reached there alone", async () => {
+    const runtime = start("serves", inNetwork());
+    const served = runImage(runtime, SOCKETS, "serves", ["serve", `${LISTENING}`]);
+    await eventually("the pod listens", async () =>
+      readFileSync(join(directory, "logs/serves.log"), "utf8").includes("listening"),
+    );
+    const outside = createConnection(LISTENING, "127.0.0.1");
+    const refused = await new Promise<NodeJS.ErrnoException>((done) => outside.once("error", done));
+    assert.equal(refused.code, "ECONNREFUSED");
+    await lab.node(
+      netns,
+      `const socket = require("node:net").connect(${LISTENING}, "127.0.0.1", () => socket.write("question"));
+       socket.once("data", (answer) => console.log("listening " + answer));`,
+    );
+    const [code, log] = await served;
+    assert.equal(code, 0, log);
+    assert.match(log, /was asked question/);
   });
 });

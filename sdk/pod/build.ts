@@ -28,6 +28,11 @@ const IMPORTS = [
 
 /** Only of a pod that uses it (request.ts): a component imports nothing that it does not need. */
 const OUTGOING = "http/outgoing-handler";
+/** The same (sockets.ts). */
+const SOCKETS = ["network", "instance-network", "ip-name-lookup", "tcp", "tcp-create-socket"].map(
+  (name) => `sockets/${name}`,
+);
+const CREATES_SOCKETS = "sockets/tcp-create-socket";
 
 /** By what pod.ts exports. */
 const EXPORTS = { incomingHandler: "http/incoming-handler", run: "cli/run" } as const;
@@ -54,7 +59,7 @@ async function buildTypeScript(dir: string): Promise<Uint8Array> {
   if (!exported) throw new Error(`${join(dir, "pod.ts")} exports neither incomingHandler nor run`);
   const scratch = mkdtempSync(join(tmpdir(), "capstan-pod-"));
   try {
-    writeWit(scratch, exported, source.includes(OUTGOING));
+    writeWit(scratch, exported, source);
     const runtimeBytes = await deterministicRuntime();
     const { componentize } = await import("componentize-qjs");
     const { component } = await componentize({
@@ -104,7 +109,8 @@ async function bundle(dir: string): Promise<string> {
 }
 
 /** The world `pod`, with WASI's own interfaces beside it. */
-function writeWit(scratch: string, exported: keyof typeof EXPORTS, asks: boolean): void {
+function writeWit(scratch: string, exported: keyof typeof EXPORTS, source: string): void {
+  const asks = source.includes(OUTGOING);
   const jco = dirname(createRequire(import.meta.url).resolve("@bytecodealliance/jco"));
   const wasi = [join(jco, "../lib/wit/builtin"), join(jco, "lib/wit/builtin")].find((path) => existsSync(path));
   if (!wasi) throw new Error("this version of jco has no WASI interfaces");
@@ -118,6 +124,7 @@ function writeWit(scratch: string, exported: keyof typeof EXPORTS, asks: boolean
     ...IMPORTS,
     ...(exported === "incomingHandler" || asks ? ["http/types"] : []),
     ...(asks ? [OUTGOING] : []),
+    ...(source.includes(CREATES_SOCKETS) ? SOCKETS : []),
   ];
   const world = [
     ...imports.map((name) => `  import ${MEANWHILE}${name}@${WASI_VERSION};`),

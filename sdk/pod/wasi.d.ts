@@ -159,3 +159,60 @@ declare module "wasi:http/outgoing-handler@0.2.12" {
   const handler: { handle(request: OutgoingRequest, options: RequestOptions | null): FutureIncomingResponse };
   export default handler;
 }
+
+declare module "wasi:sockets/network@0.2.12" {
+  export type Ipv4 = [number, number, number, number];
+  export type Ipv6 = [number, number, number, number, number, number, number, number];
+  export type Address = { tag: "ipv4"; val: Ipv4 } | { tag: "ipv6"; val: Ipv6 };
+  export type SocketAddress =
+    | { tag: "ipv4"; val: { port: number; address: Ipv4 } }
+    | { tag: "ipv6"; val: { port: number; flowInfo: number; address: Ipv6; scopeId: number } };
+  export class Network {
+    [Symbol.dispose](): void;
+  }
+}
+
+declare module "wasi:sockets/instance-network@0.2.12" {
+  import type { Network } from "wasi:sockets/network@0.2.12";
+
+  const network: { instanceNetwork(): Network };
+  export default network;
+}
+
+declare module "wasi:sockets/ip-name-lookup@0.2.12" {
+  import type { Address, Network } from "wasi:sockets/network@0.2.12";
+
+  interface Addresses {
+    /** Throws "would-block" before the next one is known; nothing after the last. */
+    resolveNextAddress(): Address | null | undefined;
+    subscribe(): { block(): void; [Symbol.dispose](): void };
+    [Symbol.dispose](): void;
+  }
+  const lookup: { resolveAddresses(network: Network, name: string): Addresses };
+  export default lookup;
+}
+
+declare module "wasi:sockets/tcp@0.2.12" {
+  import type { InputStream, OutputStream } from "wasi:io/streams@0.2.12";
+  import type { Network, SocketAddress } from "wasi:sockets/network@0.2.12";
+
+  /** What is started is finished by the method of that name, which throws "would-block" until it is done. */
+  export class TcpSocket {
+    startBind(network: Network, address: SocketAddress): void;
+    finishBind(): void;
+    startConnect(network: Network, address: SocketAddress): void;
+    finishConnect(): [InputStream, OutputStream];
+    startListen(): void;
+    finishListen(): void;
+    accept(): [TcpSocket, InputStream, OutputStream];
+    subscribe(): { block(): void; [Symbol.dispose](): void };
+    [Symbol.dispose](): void;
+  }
+}
+
+declare module "wasi:sockets/tcp-create-socket@0.2.12" {
+  import type { TcpSocket } from "wasi:sockets/tcp@0.2.12";
+
+  const create: { createTcpSocket(family: "ipv4" | "ipv6"): TcpSocket };
+  export default create;
+}
