@@ -131,6 +131,8 @@ export function startScheduler(options: SchedulerOptions): Scheduler {
     recorder,
     pod: (key) => pods.get(key),
     gang: (key) => gangs.of(key)?.key,
+    gangRuns: (key) => (gangs.of(key)?.placed.size ?? 0) > 0,
+    group: (pod) => groupsOfPod(pod).flatMap((key) => groups?.get(key) ?? [])[0],
   });
   const permits = createPermits(options.permits ?? noPermits, signal);
   const profiles = new Map(

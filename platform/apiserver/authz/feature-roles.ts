@@ -10,6 +10,10 @@ const rule = (resources: string[], verbs: string[]) => ({ apiGroups: ["schedulin
 const WORKLOADS: Readonly<Record<string, object[]>> = {
   "system:aggregate-to-view": [rule(["podgroups", "podgroups/status", "workloads"], READ)],
   "system:aggregate-to-edit": [rule(["podgroups", "workloads"], WRITE)],
+  "system:controller:resource-claim-controller": [
+    rule(["podgroups"], READ),
+    rule(["podgroups/status"], ["patch", "update"]),
+  ],
   "system:kube-scheduler": [rule(["podgroups"], READ), rule(["podgroups/status"], ["patch", "update"])],
 };
 

@@ -49,7 +49,7 @@ import { bindingStrategy, roleStrategy } from "./rbac/strategies.ts";
 import { deviceClassStrategy, resourceClaimStrategy, resourceClaimTemplateStrategy } from "./resource/claims.ts";
 import { resourceSliceStrategy } from "./resource/slices.ts";
 import { priorityClassStrategy } from "./scheduling/priorityclasses/strategy.ts";
-import { podGroupStrategy, workloadStrategy } from "./scheduling/workloads.ts";
+import { type GroupFeatures, podGroupStrategy, workloadStrategy } from "./scheduling/workloads.ts";
 import { storageClassStrategy, volumeAttributesClassStrategy } from "./storage/classes.ts";
 import { csiDriverStrategy, csiNodeStrategy, csiStorageCapacityStrategy } from "./storage/csi.ts";
 import { volumeAttachmentStrategy } from "./storage/volumeattachments.ts";
@@ -64,8 +64,7 @@ export interface ResourceConfig extends ParamReaders {
   tenants: TenantMaker;
   /** Pods may name the group that they are scheduled with. */
   schedulingGroups: boolean;
-  /** Such groups have a priority, and may be disrupted as one. */
-  groupPreemption: boolean;
+  groupFeatures: GroupFeatures;
 }
 
 type StrategyMaker = (facts: ResourceFacts) => Strategy;
@@ -133,8 +132,8 @@ function makers(c: ResourceConfig): Record<string, StrategyMaker> {
     "resourceclaimtemplates.resource.k8s.io": resourceClaimTemplateStrategy,
     "resourceslices.resource.k8s.io": resourceSliceStrategy,
     "priorityclasses.scheduling.k8s.io": priorityClassStrategy,
-    "podgroups.scheduling.k8s.io": podGroupStrategy(c.groupPreemption),
-    "workloads.scheduling.k8s.io": workloadStrategy(c.groupPreemption),
+    "podgroups.scheduling.k8s.io": podGroupStrategy(c.groupFeatures),
+    "workloads.scheduling.k8s.io": workloadStrategy(c.groupFeatures),
     "csidrivers.storage.k8s.io": csiDriverStrategy,
     "csinodes.storage.k8s.io": csiNodeStrategy,
     "csistoragecapacities.storage.k8s.io": csiStorageCapacityStrategy,

@@ -1,6 +1,13 @@
 /** Makes the claims that pods ask for by template, and takes reservations back from pods that are over (upstream: pkg/controller/resourceclaim). */
 import { messageOf } from "#platform/base/log.ts";
-import type { Pod, PodResourceClaim, ResourceClaim, ResourceClaimTemplate } from "#sdk/api/generated/types.ts";
+import { groupConsumer, groupNameOf, isGroup, isGroupsClaim, isMadeForGroupOf } from "#platform/rules/group-claims.ts";
+import type {
+  Pod,
+  PodGroup,
+  PodResourceClaim,
+  ResourceClaim,
+  ResourceClaimTemplate,
+} from "#sdk/api/generated/types.ts";
 import { isReason } from "#sdk/api/status.ts";
 import { runController } from "#sdk/client/controller.ts";
 import { keyOf } from "#sdk/client/port.ts";
@@ -15,7 +22,9 @@ import {
   claimNames,
   isDone,
   isMadeFor,
+  isMadeForGroup,
   isOwnedBy,
+  isPod,
   shouldReserve,
   stepFor,
   usesClaims,
@@ -24,6 +33,8 @@ import {
 const WORKERS = 4;
 /** A template may come later than its pods. */
 const LAST_RETRY_MS = 10_000;
+const GROUP_LOOK_MS = 60_000;
+const POD_GROUPS = { group: "scheduling.k8s.io", version: "v1alpha2", resource: "podgroups" };
 
 export const resourceClaimController: Controller = {
   name: "resource-claim",
@@ -66,7 +77,10 @@ export const resourceClaimController: Controller = {
         queue: claimQueue,
         async reconcile(key) {
           const claim = claims.get(key);
-          if (claim) await cleanClaim(context, claim);
+          if (!claim) return undefined;
+          await cleanClaim(context, claim);
+          // Groups are looked up where they are asked about: nobody tells that one is gone.
+          return claim.status?.reservedFor?.some(isGroup) ? { requeueAfterMs: GROUP_LOOK_MS } : undefined;
         },
       }),
     ]);
@@ -97,7 +111,9 @@ async function servePod(context: ControllerContext, recorder: Recorder, pod: Pod
   for (const podClaim of pod.spec.resourceClaims ?? []) {
     const claim = context.informers.resourceClaims().get(`${namespaceKey(pod)}/${claimName(pod, podClaim)}`);
     if (!claim || !shouldReserve(claim, pod)) continue;
-    const consumer = { resource: "pods", name: pod.metadata.name ?? "", uid: pod.metadata.uid ?? "" };
+    const group = await groupWith(context, pod, podClaim);
+    const own = { resource: "pods", name: pod.metadata.name ?? "", uid: pod.metadata.uid ?? "" };
+    const consumer = group ? groupConsumer(group) : own;
     const status = { ...claim.status, reservedFor: [...(claim.status?.reservedFor ?? []), consumer] };
     await client.update(RESOURCE_CLAIMS, { ...claim, status }, { subresource: "status" });
   }
@@ -114,7 +130,12 @@ async function ensureClaim(
   const known = claimName(pod, podClaim);
   if (known === null) return undefined;
   const present = known && context.informers.resourceClaims().get(`${namespaceKey(pod)}/${known}`);
-  if (present && isOwnedBy(present, pod)) return undefined;
+  if (present && (isOwnedBy(present, pod) || isMadeForGroupOf(present, pod))) return undefined;
+  const group = await groupWith(context, pod, podClaim);
+  if (group) {
+    const made = await ensureGroupClaim(context, group, podClaim, template);
+    return made === known ? undefined : made;
+  }
   const client = clientFor(context, pod);
   const { namespace } = pod.metadata;
   // Its name is the server's: only the API knows whether it was made before.
@@ -125,7 +146,70 @@ async function ensureClaim(
   return (await client.create<ResourceClaim>(RESOURCE_CLAIMS, claimFrom(from, pod, podClaim))).metadata.name;
 }
 
-async function templateOf(context: ControllerContext, pod: Pod, name: string): Promise<ResourceClaimTemplate> {
+/** The pod's group, where it shares this claim with its pods. */
+async function groupWith(
+  context: ControllerContext,
+  pod: Pod,
+  podClaim: PodResourceClaim,
+): Promise<PodGroup | undefined> {
+  const name = groupNameOf(pod);
+  if (name === undefined) return undefined;
+  const group = await groupNamed(context, pod, name);
+  return isGroupsClaim(podClaim, group) ? group : undefined;
+}
+
+async function groupNamed(
+  context: ControllerContext,
+  near: Pod | ResourceClaim,
+  name: string,
+): Promise<PodGroup | undefined> {
+  try {
+    return await clientFor(context, near).get<PodGroup>(POD_GROUPS, { namespace: near.metadata.namespace, name });
+  } catch (error) {
+    if (isReason(error, "NotFound")) return undefined;
+    throw error;
+  }
+}
+
+/** One claim of a group is made at a time: all of its pods ask for it. */
+const turns = new Map<string, Promise<unknown>>();
+
+/** Its name; made with the first pod of the group. */
+async function ensureGroupClaim(
+  context: ControllerContext,
+  group: PodGroup,
+  { name }: PodResourceClaim,
+  templateName: string,
+): Promise<string> {
+  const key = `${group.metadata.uid}/${name}`;
+  const work = async (): Promise<string> => {
+    const client = clientFor(context, group);
+    const { namespace } = group.metadata;
+    const { items } = await client.list<ResourceClaim>(RESOURCE_CLAIMS, { namespace });
+    const known = items.find((claim) => isMadeForGroup(claim, group, name));
+    if (known) return known.metadata.name ?? "";
+    const from = await templateOf(context, group, templateName);
+    const made = await client.create<ResourceClaim>(RESOURCE_CLAIMS, claimFrom(from, group, { name }, "PodGroup"));
+    const status = { resourceClaimStatuses: [{ name, resourceClaimName: made.metadata.name ?? "" }] };
+    const body = { metadata: { uid: group.metadata.uid }, status };
+    const patch = { type: "strategic" as const, body };
+    await client.patch(POD_GROUPS, { namespace, name: group.metadata.name ?? "" }, patch, { subresource: "status" });
+    return made.metadata.name ?? "";
+  };
+  const turn = (turns.get(key) ?? Promise.resolve()).then(work, work);
+  turns.set(key, turn);
+  try {
+    return await turn;
+  } finally {
+    if (turns.get(key) === turn) turns.delete(key);
+  }
+}
+
+async function templateOf(
+  context: ControllerContext,
+  pod: Pod | PodGroup,
+  name: string,
+): Promise<ResourceClaimTemplate> {
   const { namespace } = pod.metadata;
   try {
     return await clientFor(context, pod).get<ResourceClaimTemplate>(RESOURCE_CLAIM_TEMPLATES, { namespace, name });
@@ -136,8 +220,11 @@ async function templateOf(context: ControllerContext, pod: Pod, name: string): P
 
 async function cleanClaim(context: ControllerContext, claim: ResourceClaim): Promise<void> {
   const live = new Set<string>();
-  for (const { apiGroup, resource, name, uid } of claim.status?.reservedFor ?? [])
-    if (!apiGroup && resource === "pods" && (await mayRun(context, claim, name, uid))) live.add(uid);
+  for (const user of claim.status?.reservedFor ?? []) {
+    const { name, uid } = user;
+    if (isPod(user) && (await mayRun(context, claim, name, uid))) live.add(uid);
+    if (isGroup(user) && (await groupNamed(context, claim, name))?.metadata.uid === uid) live.add(uid);
+  }
   const owner = controllerOf(claim);
   const pods = context.informers.pods();
   const ownerPod = owner?.kind === "Pod" ? pods.get(`${namespaceKey(claim)}/${owner.name}`) : undefined;

@@ -1,5 +1,13 @@
 /** Claims of devices that pods ask for: pure (upstream: pkg/controller/resourceclaim; KEP-4381). */
-import type { Pod, PodResourceClaim, ResourceClaim, ResourceClaimTemplate } from "#sdk/api/generated/types.ts";
+import { isGroup, isReservedForGroupOf } from "#platform/rules/group-claims.ts";
+import type {
+  Pod,
+  PodGroup,
+  PodResourceClaim,
+  ResourceClaim,
+  ResourceClaimConsumerReference,
+  ResourceClaimTemplate,
+} from "#sdk/api/generated/types.ts";
 import { isFinished, isTerminating } from "../objects.ts";
 
 export const POD_CLAIM_ANNOTATION = "resource.kubernetes.io/pod-claim-name";
@@ -29,16 +37,27 @@ export function claimNames(pod: Pod): string[] {
   return forResources ? [...own, forResources] : own;
 }
 
+/** The claim that the pods of a group share, by its name there. */
+export const isMadeForGroup = (claim: ResourceClaim, group: PodGroup, name: string): boolean =>
+  claim.metadata.annotations?.[POD_CLAIM_ANNOTATION] === name &&
+  (claim.metadata.ownerReferences?.some((o) => o.controller && o.kind === "PodGroup" && o.uid === group.metadata.uid) ??
+    false);
+
 export const isOwnedBy = (claim: ResourceClaim, pod: Pod): boolean =>
   claim.metadata.ownerReferences?.some((o) => o.controller && o.kind === "Pod" && o.uid === pod.metadata.uid) ?? false;
 
 export const isMadeFor = (claim: ResourceClaim, pod: Pod, podClaim: PodResourceClaim): boolean =>
   isOwnedBy(claim, pod) && claim.metadata.annotations?.[POD_CLAIM_ANNOTATION] === podClaim.name;
 
-export function claimFrom(template: ResourceClaimTemplate, pod: Pod, podClaim: PodResourceClaim): ResourceClaim {
-  const { name = "", namespace, uid = "" } = pod.metadata;
+export function claimFrom(
+  template: ResourceClaimTemplate,
+  { metadata: { name = "", namespace, uid = "" } }: Pod | PodGroup,
+  podClaim: Pick<PodResourceClaim, "name">,
+  kind: "Pod" | "PodGroup" = "Pod",
+): ResourceClaim {
   const { metadata, spec } = template.spec;
-  const owner = { apiVersion: "v1", kind: "Pod", name, uid, controller: true };
+  const apiVersion = kind === "Pod" ? "v1" : "scheduling.k8s.io/v1alpha2";
+  const owner = { apiVersion, kind, name, uid, controller: true };
   return {
     apiVersion: "resource.k8s.io/v1",
     kind: "ResourceClaim",
@@ -61,7 +80,8 @@ function baseName(pod: string, claim: string): string {
 }
 
 export const isReservedFor = (claim: ResourceClaim, pod: Pod): boolean =>
-  claim.status?.reservedFor?.some((consumer) => consumer.uid === pod.metadata.uid) ?? false;
+  (claim.status?.reservedFor?.some((consumer) => consumer.uid === pod.metadata.uid) ?? false) ||
+  isReservedForGroupOf(claim, pod);
 
 /** A pod that somebody bound without the scheduler: its claims are reserved when they have devices. */
 export const shouldReserve = (claim: ResourceClaim, pod: Pod): boolean =>
@@ -69,20 +89,23 @@ export const shouldReserve = (claim: ResourceClaim, pod: Pod): boolean =>
   !isReservedFor(claim, pod) &&
   (claim.status.reservedFor?.length ?? 0) < RESERVED_MAX;
 
+export const isPod = ({ apiGroup, resource }: ResourceClaimConsumerReference): boolean =>
+  !apiGroup && resource === "pods";
+
 export interface ClaimStep {
   status?: ResourceClaim["status"];
   finalizers?: string[];
   remove?: boolean;
 }
 
-/** What a claim no longer needs. `live`: whether a consumer is a pod that may still run; `owner`: the pod it was made for, as far as it is known. */
+/** What a claim no longer needs. `live`: consumers that are pods that may still run, or groups that are there; `owner`: the pod it was made for, as far as it is known. */
 export function stepFor(
   claim: ResourceClaim,
   live: ReadonlySet<string>,
   owner: { uid: string; pod: Pod | undefined } | undefined,
 ): ClaimStep {
   const reserved = claim.status?.reservedFor ?? [];
-  const remaining = reserved.filter((c) => c.apiGroup || c.resource !== "pods" || live.has(c.uid));
+  const remaining = reserved.filter((c) => !(isGroup(c) || isPod(c)) || live.has(c.uid));
   const step: ClaimStep = {};
   const isIdle = remaining.length === 0;
   const isHeld = claim.metadata.finalizers?.includes(FINALIZER) ?? false;

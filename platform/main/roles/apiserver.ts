@@ -267,7 +267,10 @@ export const start: StartRole = async ({ config, log }) => {
     paramKinds: (tenant, kind) => catalogParamKinds(() => catalog)(tenant, kind),
     tenants: maker,
     schedulingGroups: features.enabled("GenericWorkload"),
-    groupPreemption: features.enabled("WorkloadAwarePreemption"),
+    groupFeatures: {
+      preemption: features.enabled("WorkloadAwarePreemption"),
+      claims: features.enabled("DRAWorkloadResourceClaims"),
+    },
   });
   const builtIn = [...resources(), ...enabledResources(parseRuntimeConfig(serverOptions.runtimeConfig), features)];
   const catalog = new Catalog(builtIn, strategyFor);

@@ -4,6 +4,7 @@ import { rmSync } from "node:fs";
 import { after, before, describe, it } from "node:test";
 import { type TestDatabase, withTestDatabase } from "#db/testing.ts";
 import { silentLog } from "#platform/base/log.ts";
+import { resourceClaimController } from "#platform/controllers/resource-claim/controller.ts";
 import { runControllers } from "#platform/controllers/run.ts";
 import { storageVersionMigrator } from "#platform/controllers/storage-version-migrator/controller.ts";
 import { noPlugins } from "#platform/scheduler/framework.ts";
@@ -13,6 +14,7 @@ import type {
   Deployment,
   Pod,
   PodGroup,
+  ResourceClaim,
   StorageVersionMigration,
 } from "#sdk/api/generated/types.ts";
 import type { KubeObject } from "#sdk/api/object.ts";
@@ -26,6 +28,7 @@ import type { RunningRole } from "../role.ts";
 import { testConfig } from "../testing/config.ts";
 import { start as startApiserver } from "./apiserver.ts";
 
+const GATES = "GenericWorkload=true,WorkloadAwarePreemption=true,DRAWorkloadResourceClaims=true";
 const core = (resource: string) => ({ group: "", version: "v1", resource });
 const PODS = core("pods");
 const DEPLOYMENTS = { group: "apps", version: "v1", resource: "deployments" };
@@ -61,7 +64,7 @@ describe("what is off until it is asked for", () => {
     const config = await testConfig("optional", db.url, {
       server: {
         runtimeConfig: "api/alpha=true,api/beta=true",
-        featureGates: "GenericWorkload=true,WorkloadAwarePreemption=true",
+        featureGates: GATES,
       },
     });
     dataDir = config.dataDir;
@@ -70,7 +73,7 @@ describe("what is off until it is asked for", () => {
     client = createClient(loadKubeconfig(paths(dataDir).kubeconfig));
     loops = createClient(loadKubeconfig(paths(dataDir).roleKubeconfig("controllers")));
     const { signal } = stop;
-    looping = runControllers([storageVersionMigrator], {
+    looping = runControllers([storageVersionMigrator, resourceClaimController], {
       client: loops,
       log: silentLog,
       signal,
@@ -115,16 +118,20 @@ describe("what is off until it is asked for", () => {
     const metadata = { name: "training", namespace: "default" };
     const claims = { resourceClaims: [{ name: "c", resourceClaimName: "c" }] };
     const template = { name: "workers", schedulingPolicy: { gang: { minCount: 2 } }, disruptionMode: "PodGroup" };
-    const podGroupTemplates = [{ ...template, ...claims }];
+    const schedulingConstraints = { topology: [{ key: "zone" }] };
+    const podGroupTemplates = [{ ...template, ...claims, schedulingConstraints }];
     const made = await create(WORKLOADS, "Workload", { metadata, spec: { podGroupTemplates } });
-    // Groups' claims are not there.
-    const templates = [{ ...template, schedulingConstraints: null }];
+    // Constraints are not there.
+    const templates = [{ ...template, ...claims, schedulingConstraints: null }];
     assert.deepEqual((made as unknown as { spec: object }).spec, { podGroupTemplates: templates });
     const refused = (spec: object) =>
       create(GROUPS, "PodGroup", { metadata: { name: "x", namespace: "default" }, spec });
     await assert.rejects(refused({ schedulingPolicy: {} }), (error) => isReason(error, "Invalid"));
     const whole = { schedulingPolicy: { basic: {} }, disruptionMode: "Whole" };
     await assert.rejects(refused(whole), (error) => isReason(error, "Invalid"));
+    const both = { name: "c", resourceClaimName: "c", resourceClaimTemplateName: "t" };
+    const twice = { schedulingPolicy: { basic: {} }, resourceClaims: [both] };
+    await assert.rejects(refused(twice), (error) => isReason(error, "Invalid"));
     await assert.rejects(refused({ schedulingPolicy: { gang: { minCount: 0 } } }), (e) => isReason(e, "Invalid"));
     await assert.rejects(
       client.update(WORKLOADS, { ...made, spec: { podGroupTemplates: [] } } as KubeObject),
@@ -168,6 +175,49 @@ describe("what is off until it is asked for", () => {
       spec: { selector: { matchLabels: labels }, template },
     });
     assert.deepEqual(deployment.spec?.template?.spec?.schedulingGroup, schedulingGroup);
+  });
+
+  it("lets the pods of a group share a claim, which is reserved for the group until that is gone", async () => {
+    const dra = (resource: string) => ({ group: "resource.k8s.io", version: "v1", resource });
+    const CLAIMS = dra("resourceclaims");
+    await create(dra("deviceclasses"), "DeviceClass", { metadata: { name: "gpu" }, spec: {} });
+    const pool = { name: "n1", generation: 1, resourceSliceCount: 1 };
+    const slice = { driver: "gpu.example.com", nodeName: "n1", pool, devices: [{ name: "gpu-0" }] };
+    await create(dra("resourceslices"), "ResourceSlice", { metadata: { name: "gpus" }, spec: slice });
+    const requests = [{ name: "gpu", exactly: { deviceClassName: "gpu" } }];
+    await create(dra("resourceclaimtemplates"), "ResourceClaimTemplate", {
+      metadata: { name: "gpu", namespace: "default" },
+      spec: { spec: { devices: { requests } } },
+    });
+    const resourceClaims = [{ name: "gpu", resourceClaimTemplateName: "gpu" }];
+    const group = await create<PodGroup>(GROUPS, "PodGroup", {
+      metadata: { name: "sharing", namespace: "default" },
+      spec: { schedulingPolicy: { gang: { minCount: 2 } }, resourceClaims },
+    });
+    const schedulingGroup = { podGroupName: "sharing" };
+    const spec = { containers: [{ name: "c", image: "x" }], schedulingGroup, resourceClaims };
+    const names = ["s0", "s1"];
+    for (const name of names) await create<Pod>(PODS, "Pod", { metadata: { name, namespace: "default" }, spec });
+    const pod = (name: string) => client.get<Pod>(PODS, { namespace: "default", name });
+    for (const name of names) await until(async () => (await pod(name)).spec?.nodeName === "n1");
+    const claims = async () => (await client.list<ResourceClaim>(CLAIMS, { namespace: "default" })).items;
+    const [claim, ...others] = await claims();
+    assert.equal(others.length, 0);
+    assert.equal(claim?.metadata.ownerReferences?.[0]?.uid, group.metadata.uid);
+    assert.deepEqual(claim?.status?.reservedFor, [
+      { apiGroup: "scheduling.k8s.io", resource: "podgroups", name: "sharing", uid: group.metadata.uid },
+    ]);
+    const shown = await client.get<PodGroup>(GROUPS, { namespace: "default", name: "sharing" });
+    const made = [{ name: "gpu", resourceClaimName: claim?.metadata.name }];
+    assert.deepEqual(shown.status?.resourceClaimStatuses, made);
+    for (const name of names) assert.deepEqual((await pod(name)).status?.resourceClaimStatuses, made);
+    const away = async (name: string) => client.delete(PODS, { namespace: "default", name }, { gracePeriodSeconds: 0 });
+    for (const name of names) await away(name);
+    assert.equal((await claims())[0]?.status?.reservedFor?.length, 1);
+    await client.delete(GROUPS, { namespace: "default", name: "sharing" });
+    // As the collector of garbage does.
+    await client.delete(CLAIMS, { namespace: "default", name: claim?.metadata.name ?? "" });
+    await until(async () => (await claims()).length === 0);
   });
 
   it("may be read and written by who may view and edit", async () => {

@@ -5,6 +5,7 @@
 import { join } from "node:path";
 import { delay } from "#platform/base/clock.ts";
 import { messageOf } from "#platform/base/log.ts";
+import { isMadeForGroupOf, isReservedForGroupOf } from "#platform/rules/group-claims.ts";
 import type { Container, Pod, PodResourceClaim, ResourceClaim, ResourceStatus } from "#sdk/api/generated/types.ts";
 import type { GroupVersionResource } from "#sdk/api/object.ts";
 import { tenantOf } from "#sdk/client/port.ts";
@@ -72,14 +73,15 @@ export function createClaims(
         throw new Error(`fetch ResourceClaim ${name}: ${messageOf(error)}`);
       });
     const isOwn = claim.metadata.ownerReferences?.some((owner) => owner.controller && owner.uid === uid);
-    if (made && !isOwn) {
+    if (made && !isOwn && !isMadeForGroupOf(claim, pod)) {
       throw new Error(
         `ResourceClaim ${namespace}/${name} was not created for Pod ${namespace}/${podName} (Pod is not owner)`,
       );
     }
-    if (!claim.status?.reservedFor?.some((user) => user.uid === uid))
+    const isReserved = claim.status?.reservedFor?.some((user) => user.uid === uid) || isReservedForGroupOf(claim, pod);
+    if (!isReserved)
       throw new Error(`pod ${podName} (${uid}) is not allowed to use ResourceClaim ${name} (${claim.metadata.uid})`);
-    if (!claim.status.allocation) throw new Error(`ResourceClaim ${name}: not allocated`);
+    if (!claim.status?.allocation) throw new Error(`ResourceClaim ${name}: not allocated`);
     for (const driver of driversOf(claim))
       if (!drivers.has(driver)) throw new Error(`DRA driver ${driver} is not registered`);
     return claim;

@@ -1,5 +1,13 @@
 /** The ResourceClaims of a pod, and what is wrong with them in upstream's words (dynamic-resource-allocation/resourceclaim). */
-import type { AllocationResult, Pod, PodResourceClaim, ResourceClaim } from "#sdk/api/generated/types.ts";
+import { groupConsumer, isGroupsClaim, isMadeForGroupOf, isReservedForGroupOf } from "#platform/rules/group-claims.ts";
+import type {
+  AllocationResult,
+  Pod,
+  PodGroup,
+  PodResourceClaim,
+  ResourceClaim,
+  ResourceClaimConsumerReference,
+} from "#sdk/api/generated/types.ts";
 
 export const usesClaims = (pod: Pod): boolean => (pod.spec?.resourceClaims?.length ?? 0) > 0;
 
@@ -33,7 +41,7 @@ export function claimsOf(pod: Pod, find: (name: string) => ResourceClaim | undef
     if (!claim) return { claims, problem: `resourceclaim.resource.k8s.io "${name}" not found` };
     if (claim.metadata.deletionTimestamp) return { claims, problem: `resourceclaim "${name}" is being deleted` };
     const isOwn = claim.metadata.ownerReferences?.some((owner) => owner.controller && owner.uid === uid);
-    if (made && !isOwn) {
+    if (made && !isOwn && !isMadeForGroupOf(claim, pod)) {
       const whose = `ResourceClaim ${namespace}/${name} was not created for Pod ${of} (Pod is not owner)`;
       return { claims, problem: whose };
     }
@@ -42,8 +50,21 @@ export function claimsOf(pod: Pod, find: (name: string) => ResourceClaim | undef
   return { claims };
 }
 
-export const isReservedFor = ({ status }: ResourceClaim, pod: Pod): boolean =>
-  status?.reservedFor?.some(({ uid }) => uid === pod.metadata.uid) ?? false;
+export const isReservedFor = (claim: ResourceClaim, pod: Pod): boolean =>
+  (claim.status?.reservedFor?.some(({ uid }) => uid === pod.metadata.uid) ?? false) || isReservedForGroupOf(claim, pod);
+
+/** For whom a pod's claim is reserved: its group, where that shares it with its pods. */
+export function consumerOf(
+  pod: Pod,
+  claim: ResourceClaim,
+  group: PodGroup | undefined,
+): ResourceClaimConsumerReference {
+  const named = (pod.spec?.resourceClaims ?? []).find(
+    (one) => (one.resourceClaimName ?? statusOf(pod, one)?.resourceClaimName) === claim.metadata.name,
+  );
+  if (group && named && isGroupsClaim(named, group)) return groupConsumer(group);
+  return { resource: "pods", name: pod.metadata.name ?? "", uid: pod.metadata.uid ?? "" };
+}
 
 type Result = NonNullable<NonNullable<AllocationResult["devices"]>["results"]>[number];
 

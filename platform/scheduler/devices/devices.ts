@@ -9,7 +9,9 @@ import type {
   AllocationResult,
   DeviceClass,
   Pod,
+  PodGroup,
   ResourceClaim,
+  ResourceClaimConsumerReference,
   ResourceClaimStatus,
   ResourceSlice,
 } from "#sdk/api/generated/types.ts";
@@ -18,7 +20,7 @@ import { createInformer } from "#sdk/client/informer.ts";
 import { type Client, tenantOf } from "#sdk/client/port.ts";
 import type { Recorder } from "#sdk/client/recorder.ts";
 import type { Demand, SchedulingPlugins } from "../framework.ts";
-import { claimsOf, hasConditions, isReservedFor, READY_MS_MAX, readiness, usesClaims } from "./claims.ts";
+import { claimsOf, consumerOf, hasConditions, isReservedFor, READY_MS_MAX, readiness, usesClaims } from "./claims.ts";
 import { createDynamicResources } from "./dynamic-resources.ts";
 import { indexPools, type PoolIndex } from "./pools.ts";
 
@@ -35,6 +37,10 @@ export interface DevicesOptions {
   recorder: Recorder;
   pod(key: string): Pod | undefined;
   gang(key: string): string | undefined;
+  /** Its PodGroup. */
+  group(pod: Pod): PodGroup | undefined;
+  /** Some pod of its gang has a node. */
+  gangRuns(key: string): boolean;
 }
 
 export interface Devices {
@@ -96,6 +102,7 @@ export function createDevices(options: DevicesOptions): Devices {
     classFor: (tenant, resource) => resourcesIn(tenant).get(resource) ?? resourcesIn("root").get(resource),
     claimOfResources,
     gang: options.gang,
+    gangRuns: options.gangRuns,
   });
   const tell = (classes = false) => {
     for (const listener of listeners) listener(classes);
@@ -151,7 +158,13 @@ export function createDevices(options: DevicesOptions): Devices {
       const metadata = { ...current.metadata, finalizers: [...(current.metadata.finalizers ?? []), FINALIZER] };
       current = await api.update<ResourceClaim>(CLAIMS, { ...current, metadata });
     }
-    const status = statusWith(pod, current, promise?.allocation);
+    // Another pod of its gang has written it, and the cache may not have that yet.
+    if (found?.users.has(key) && !promise && !current.status?.allocation) {
+      const { namespace, name = "" } = current.metadata;
+      current = await api.get<ResourceClaim>(CLAIMS, { namespace, name });
+      if (isReservedFor(current, pod)) return current;
+    }
+    const status = statusWith(current, promise?.allocation, consumerOf(pod, current, options.group(pod)));
     current = await api.update<ResourceClaim>(CLAIMS, { ...current, status }, { subresource: "status" });
     if (promise) promise.written = BigInt(current.metadata.resourceVersion ?? "0");
     written.set(key, [...(written.get(key) ?? []), current]);
@@ -322,14 +335,17 @@ const podOfResources = (claim: ResourceClaim): string[] => {
 };
 
 /** Throws where others were faster. */
-function statusWith(pod: Pod, claim: ResourceClaim, allocation: AllocationResult | undefined): ResourceClaimStatus {
+function statusWith(
+  claim: ResourceClaim,
+  allocation: AllocationResult | undefined,
+  user: ResourceClaimConsumerReference,
+): ResourceClaimStatus {
   const { metadata, status = {} } = claim;
   const name = `${metadata.namespace}/${metadata.name}`;
   if (metadata.deletionTimestamp) throw new Error(`claim ${name} got deleted in the meantime`);
   if (allocation && status.allocation) throw new Error(`claim ${name} got allocated elsewhere in the meantime`);
   const present = allocation ? { ...allocation, allocationTimestamp: timeText(Date.now()) } : status.allocation;
   if (!present) throw new Error(`claim ${name} got deallocated elsewhere in the meantime`);
-  const user = { resource: "pods", name: pod.metadata.name ?? "", uid: pod.metadata.uid ?? "" };
   return { ...status, allocation: present, reservedFor: [...(status.reservedFor ?? []), user] };
 }
 

@@ -2,6 +2,7 @@
  * The rule of device claims (upstream: DynamicResources): a pod runs where its claims' devices are, and claims that have none get them there.
  * A decision is remembered until its bindings are over, so that no device is promised twice; the API holds schedulers apart.
  */
+import { groupNameOf, isGroup } from "#platform/rules/group-claims.ts";
 import type {
   AllocationResult,
   ContainerExtendedResourceRequest,
@@ -9,6 +10,7 @@ import type {
   Node,
   Pod,
   ResourceClaim,
+  ResourceClaimConsumerReference,
 } from "#sdk/api/generated/types.ts";
 import { tenantOf } from "#sdk/client/port.ts";
 import type { Amounts, FilterOutcome, FilterPlugin, ScorePlugin } from "../framework.ts";
@@ -43,6 +45,8 @@ export interface DeviceFacts {
   pools(): PoolIndex;
   /** The gang of the pod of this key, where it is in one. */
   gang(key: string): string | undefined;
+  /** Some pod of that gang has a node. */
+  gangRuns(key: string): boolean;
 }
 
 /** An allocation that is decided and not yet seen in the API. */
@@ -352,10 +356,11 @@ export function createDynamicResources(facts: DeviceFacts): DynamicResources {
     movable(key) {
       const pod = facts.pod(key);
       if (!pod) return undefined;
-      return [...(sessions.get(key)?.elsewhere ?? [])].find(({ status }) => {
-        const users = status?.reservedFor ?? [];
-        return status?.allocation && users.every(({ uid }) => uid === pod.metadata.uid);
-      });
+      const isOnlyUser = (user: ResourceClaimConsumerReference) =>
+        user.uid === pod.metadata.uid || (isGroup(user) && user.name === groupNameOf(pod) && !facts.gangRuns(key));
+      return [...(sessions.get(key)?.elsewhere ?? [])].find(
+        ({ status }) => status?.allocation && (status.reservedFor ?? []).every(isOnlyUser),
+      );
     },
     seeClaim(claim) {
       version++;

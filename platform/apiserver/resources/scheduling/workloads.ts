@@ -1,6 +1,6 @@
 /**
  * Workloads and PodGroups (scheduling.k8s.io/v1alpha2, KEP-4671), served where GenericWorkload is on. Fields of features that are not built (topology
- * constraints, groups' claims) are dropped, as those of features that are off are: preemption of groups (KEP-5710).
+ * constraints) are dropped, as those of features that are off are: preemption of groups (KEP-5710) and their claims.
  */
 import type { PodGroup, PodGroupSchedulingPolicy, PodGroupTemplate, Workload } from "#sdk/api/generated/types.ts";
 import { isDNS1123Label, isDNS1123Subdomain } from "#sdk/api/names.ts";
@@ -13,7 +13,10 @@ import { each, same } from "../checks.ts";
 import { validateConditions } from "../conditions.ts";
 
 const TEMPLATES_MAX = 8;
-const NOT_BUILT = ["schedulingConstraints", "resourceClaims"] as const satisfies readonly (keyof PodGroupTemplate)[];
+const NOT_BUILT = ["schedulingConstraints"] as const satisfies readonly (keyof PodGroupTemplate)[];
+/** Of DRAWorkloadResourceClaims. */
+const CLAIMS = ["resourceClaims"] as const satisfies readonly (keyof PodGroupTemplate)[];
+const CLAIMS_MAX = 4;
 /** Of WorkloadAwarePreemption. */
 const PREEMPTION = [
   "disruptionMode",
@@ -24,11 +27,20 @@ const DISRUPTION_MODES = ["Pod", "PodGroup"];
 
 type Spec = Partial<PodGroupTemplate>;
 
+/** What of groups is on beside the groups themselves. */
+export interface GroupFeatures {
+  /** WorkloadAwarePreemption. */
+  preemption: boolean;
+  /** DRAWorkloadResourceClaims. */
+  claims: boolean;
+}
+
 const dropping =
-  (preemption: boolean) =>
+  ({ preemption, claims }: GroupFeatures) =>
   (spec: Spec | undefined): void => {
     if (!spec) return;
-    for (const field of preemption ? NOT_BUILT : [...NOT_BUILT, ...PREEMPTION]) delete spec[field];
+    const off = [...NOT_BUILT, ...(preemption ? [] : PREEMPTION), ...(claims ? [] : CLAIMS)];
+    for (const field of off) delete spec[field];
     if (preemption) spec.disruptionMode ??= "Pod";
   };
 
@@ -41,6 +53,22 @@ function validatePreemption({ disruptionMode, priorityClassName }: Spec, at: str
       ? each(isDNS1123Subdomain(priorityClassName), `${at}.priorityClassName`, priorityClassName)
       : []),
   ];
+}
+
+function validateClaims({ resourceClaims = [] }: Spec, at: string): Causes {
+  const field = `${at}.resourceClaims`;
+  if (resourceClaims.length > CLAIMS_MAX) return [tooMany(field, resourceClaims.length, CLAIMS_MAX)];
+  return resourceClaims.flatMap(({ name, resourceClaimName, resourceClaimTemplateName }, i) => {
+    const set = [resourceClaimName, resourceClaimTemplateName].filter((one) => one !== undefined);
+    const fields = "`resourceClaimName`, `resourceClaimTemplateName`";
+    const other = set.length === 0 ? "must specify one of" : "must specify exactly one of";
+    return [
+      ...each(isDNS1123Label(name), `${field}[${i}].name`, name),
+      ...(resourceClaims.findIndex((one) => one.name === name) < i ? [duplicate(`${field}[${i}]`, { name })] : []),
+      ...(set.length === 1 ? [] : [invalidValue(`${field}[${i}]`, "", `${other}: ${fields}`)]),
+      ...set.flatMap((one) => each(isDNS1123Subdomain(one), `${field}[${i}]`, one)),
+    ];
+  });
 }
 
 function validatePolicy(policy: PodGroupSchedulingPolicy | undefined, at: string): Causes {
@@ -80,17 +108,17 @@ function validateTemplates({ spec }: Workload): Causes {
     ...(templates.findIndex((other) => other.name === name) < i ? [duplicate(`${at}[${i}]`, { name })] : []),
     ...validatePolicy(schedulingPolicy, `${at}[${i}].schedulingPolicy`),
     ...validatePreemption(more, `${at}[${i}]`),
+    ...validateClaims(more, `${at}[${i}]`),
   ]);
 }
 
-/** `preemption`: WorkloadAwarePreemption is on. */
 export const workloadStrategy =
-  (preemption: boolean) =>
+  (features: GroupFeatures) =>
   (facts: ResourceFacts): Strategy =>
     genericStrategy(facts, {
       validateName: (name) => isDNS1123Subdomain(name),
-      prepareForCreate: (object) => as<Workload>(object).spec?.podGroupTemplates?.forEach(dropping(preemption)),
-      prepareForUpdate: (next) => as<Workload>(next).spec?.podGroupTemplates?.forEach(dropping(preemption)),
+      prepareForCreate: (object) => as<Workload>(object).spec?.podGroupTemplates?.forEach(dropping(features)),
+      prepareForUpdate: (next) => as<Workload>(next).spec?.podGroupTemplates?.forEach(dropping(features)),
       validate: (object) => [...validateReference(as<Workload>(object)), ...validateTemplates(as<Workload>(object))],
       validateUpdate(next, old) {
         const [after, before] = [as<Workload>(next).spec, as<Workload>(old).spec];
@@ -123,24 +151,24 @@ function validateGroup({ spec }: PodGroup): Causes {
     ...reference,
     ...validatePolicy(spec?.schedulingPolicy, "spec.schedulingPolicy"),
     ...validatePreemption(spec ?? {}, "spec"),
+    ...validateClaims(spec ?? {}, "spec"),
   ];
 }
 
-/** `preemption`: WorkloadAwarePreemption is on. */
 export const podGroupStrategy =
-  (preemption: boolean) =>
+  (features: GroupFeatures) =>
   (facts: ResourceFacts): Strategy =>
     genericStrategy(facts, {
       validateName: (name) => isDNS1123Subdomain(name),
-      prepareForCreate: (object) => dropping(preemption)(as<PodGroup>(object).spec),
-      prepareForUpdate: (next) => dropping(preemption)(as<PodGroup>(next).spec),
+      prepareForCreate: (object) => dropping(features)(as<PodGroup>(object).spec),
+      prepareForUpdate: (next) => dropping(features)(as<PodGroup>(next).spec),
       validate: (object) => validateGroup(as<PodGroup>(object)),
       validateUpdate(next, old) {
         const [after, before] = [as<PodGroup>(next).spec, as<PodGroup>(old).spec];
         return [
           ...immutable(after?.podGroupTemplateRef, before?.podGroupTemplateRef, "spec.podGroupTemplateRef"),
           ...immutable(after?.schedulingPolicy, before?.schedulingPolicy, "spec.schedulingPolicy"),
-          ...PREEMPTION.flatMap((field) => immutable(after?.[field], before?.[field], `spec.${field}`)),
+          ...[...PREEMPTION, ...CLAIMS].flatMap((field) => immutable(after?.[field], before?.[field], `spec.${field}`)),
         ];
       },
       views: {
