@@ -112,6 +112,7 @@ export function startAgent(options: AgentOptions): Agent {
         active: () => (pods.synced() ? activePods() : undefined),
         changed: () => void keepStatus().catch(() => undefined),
         wake: (uid) => workers.get(uid)?.wake(),
+        claims: (pod, container) => claims.of(pod, container),
       })
     : NO_DEVICES;
   const claims = options.claimDrivers

@@ -10,6 +10,7 @@ import type { Container, Pod, PodResourceClaim, ResourceClaim, ResourceStatus } 
 import type { GroupVersionResource } from "#sdk/api/object.ts";
 import { tenantOf } from "#sdk/client/port.ts";
 import type { NodeContext, NodePod } from "../context.ts";
+import type { ListedClaim } from "../devices/pod-resources.ts";
 import { type ClaimDrivers, createRegisteredDrivers, type RegisteredDrivers } from "./drivers.ts";
 import { createDeviceHealth } from "./health.ts";
 import { claimKey, type PreparedClaim, PreparedClaims } from "./prepared.ts";
@@ -23,6 +24,8 @@ export interface ClaimManager {
   prepare(pod: NodePod): Promise<void>;
   /** Names of the Container Device Interface that a container is given. Throws where its claims are not prepared. */
   devicesOf(pod: NodePod, container: Container): string[];
+  /** Claims of which the container has something, as far as they are prepared. */
+  of(pod: NodePod, container: Container): ListedClaim[];
   /** `allocatedResourcesStatus` of a container's status. */
   health(pod: NodePod, container: Container): ResourceStatus[];
   /** The pod has claims that are, or may be, prepared. */
@@ -166,6 +169,11 @@ export function createClaims(
         }
         return devicesFor(devices, request).flatMap(({ cdiDevices }) => cdiDevices);
       }),
+    of: (pod, container) =>
+      [...new Set(requestsOf(pod, container).map(({ name }) => name))].flatMap((name) => {
+        const { devices, namespace } = stateOf(pod, name) ?? {};
+        return devices && namespace ? [{ name, namespace, devices }] : [];
+      }),
     health: (pod, container) =>
       (container.resources?.claims ?? []).flatMap(({ name, request }) => {
         const claim = pod.spec.resourceClaims?.find((one) => one.name === name);
@@ -242,6 +250,7 @@ export const NO_CLAIMS: ClaimManager = {
     if (claimsOf(pod).length > 0) throw new Error("prepare dynamic resources: this node takes no drivers of claims");
   },
   devicesOf: () => [],
+  of: () => [],
   health: () => [],
   holds: () => false,
   release: async () => undefined,

@@ -13,6 +13,7 @@ import type { NodePod, NodeSettings } from "../context.ts";
 import { callSocket } from "../csi/registration.ts";
 import type { DeviceSources } from "../ports.ts";
 import { createDevices, type DeviceManager } from "./manager.ts";
+import type { ListedClaim } from "./pod-resources.ts";
 
 const GPU = "example.com/gpu";
 const registration = createCodec({
@@ -23,7 +24,10 @@ const podResources = createCodec({
   messages: {
     ListPodResourcesResponse: "1 podResources *PodResources",
     PodResources: "1 name string;2 namespace string;3 containers *ContainerResources",
-    ContainerResources: "1 name string;2 devices *ContainerDevices",
+    ContainerResources: "1 name string;2 devices *ContainerDevices;5 dynamicResources *DynamicResource",
+    DynamicResource: "2 claimName string;3 claimNamespace string;4 claimResources *ClaimResource",
+    ClaimResource: "1 cdiDevices *CDIDevice;2 driverName string;3 poolName string;4 deviceName string",
+    CDIDevice: "1 name string",
     ContainerDevices: "1 resourceName string;2 deviceIds *string",
   },
   enums: {},
@@ -57,6 +61,7 @@ class Bench {
   now = 1_000_000;
   readonly calls: string[] = [];
   readonly woken: string[] = [];
+  claims: ListedClaim[] = [];
   active: NodePod[] | undefined = [];
   devices!: DeviceManager;
   #ending = new AbortController();
@@ -109,7 +114,12 @@ class Bench {
         log: silentLog,
       },
       sources,
-      { active: () => this.active, changed: () => undefined, wake: (uid) => void this.woken.push(uid) },
+      {
+        active: () => this.active,
+        changed: () => undefined,
+        wake: (uid) => void this.woken.push(uid),
+        claims: () => this.claims,
+      },
     );
     this.#done = this.devices.start(this.#ending.signal);
   }
@@ -281,6 +291,9 @@ describe("devices of a node", () => {
     await bench.register();
     await bench.says("3", "3");
     await bench.admit(simple("one"));
+    const device = { driver: "d", pool: "n1", device: "x0", cdiDevices: ["d/x=0"] };
+    const claimed = { cdiDevices: [{ name: "d/x=0" }], driverName: "d", poolName: "n1", deviceName: "x0" };
+    bench.claims = [{ name: "c", namespace: "default", devices: [device] }];
     const socket = bench.socket("pod-resources/kubelet.sock");
     const bytes = await callSocket(socket, "/v1.PodResourcesLister/List", new Uint8Array());
     assert.deepEqual(podResources.decode("ListPodResourcesResponse", bytes), {
@@ -288,7 +301,13 @@ describe("devices of a node", () => {
         {
           name: "one",
           namespace: "default",
-          containers: [{ name: "main", devices: [{ resourceName: GPU, deviceIds: ["a"] }] }],
+          containers: [
+            {
+              name: "main",
+              devices: [{ resourceName: GPU, deviceIds: ["a"] }],
+              dynamicResources: [{ claimName: "c", claimNamespace: "default", claimResources: [claimed] }],
+            },
+          ],
         },
       ],
     });

@@ -17,7 +17,7 @@ import type { DeviceSources } from "../ports.ts";
 import { hostPathOf } from "../volumes/host.ts";
 import { Allocations, mergeEdits, readCheckpoint, writeCheckpoint } from "./allocations.ts";
 import { chooseDevices } from "./choose.ts";
-import { type ListedDevice, servePodResources } from "./pod-resources.ts";
+import { type ListedClaim, type ListedDevice, servePodResources } from "./pod-resources.ts";
 import { serveRegistration } from "./registration.ts";
 import { followSources } from "./sources.ts";
 import { type Counts, Stock } from "./stock.ts";
@@ -49,6 +49,8 @@ export interface DeviceParts {
   changed(): void;
   /** The pod's status is another now. */
   wake(uid: string): void;
+  /** Of which a container has something. */
+  claims(pod: NodePod, container: Container): readonly ListedClaim[];
 }
 
 /** As Go prints what a gRPC server said. */
@@ -112,6 +114,11 @@ export function createDevices(
   const free = (): void => {
     const active = parts.active();
     if (active !== undefined && allocations.keep(new Set(active.map(({ metadata }) => metadata.uid)))) save();
+  };
+
+  const known = (): readonly NodePod[] => {
+    free();
+    return parts.active() ?? [];
   };
 
   const allocate = async (
@@ -252,10 +259,7 @@ export function createDevices(
           serveRegistration(join(settings.directory, "device-plugins"), followed.register),
         ),
         await serve("the API of pods' resources", () =>
-          servePodResources(settings.directory, { of: this.of, allocatable: this.allocatable }, () => {
-            free();
-            return parts.active() ?? [];
-          }),
+          servePodResources(settings.directory, { of: this.of, allocatable: this.allocatable }, known, parts.claims),
         ),
       ];
       await followed.followNatives(signal);
