@@ -4,7 +4,7 @@ import { type Log, messageOf } from "#platform/base/log.ts";
 import type { Client } from "#sdk/client/port.ts";
 import { createEngine } from "#sdk/engine/index.ts";
 import { CONTRACT_PREFIX, type Component, compiledDir, type Engine, type EngineName } from "#sdk/engine/port.ts";
-import type { PluginSpec, World } from "#sdk/plugin/manifest.ts";
+import { onlyComputes, type PluginSpec } from "#sdk/plugin/manifest.ts";
 import { InstanceBudget } from "./budget.ts";
 import { createGrpcCaller } from "./capabilities/grpc.ts";
 import { createHostCalls } from "./capabilities/index.ts";
@@ -44,16 +44,6 @@ export interface Owned {
   key: string;
   metrics: PluginMetrics;
 }
-
-/** Worlds whose hooks may be called on the caller's thread, when they are root's and were granted nothing. */
-const PURE_WORLDS: ReadonlySet<World> = new Set([
-  "filter",
-  "score",
-  "permit",
-  "admission",
-  "authorizer",
-  "authenticator",
-]);
 
 /** So many pieces of work at once. */
 class Turns {
@@ -131,7 +121,7 @@ export class Loader {
       onDenied: () => metrics.failed("denied"),
     });
     const isRoots = tenant === "root";
-    const pure = isRoots && spec.capabilities.length === 0 && spec.worlds.every((world) => PURE_WORLDS.has(world));
+    const pure = isRoots && onlyComputes(spec);
     let bytes: Uint8Array | undefined;
     const pool: Pool = new Pool({
       plugin: key,

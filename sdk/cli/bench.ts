@@ -1,8 +1,12 @@
-/** What a plugin's hooks cost: the last call of each of its test cases, again and again. */
+/**
+ * What a plugin's hooks cost: the last call of each of its test cases, again and again, made as the platform makes root's: on the caller's thread
+ * where the plugin only computes, and by `admission-texts` where it has them.
+ */
 import { readFileSync } from "node:fs";
-import { type Engine, EngineError } from "../engine/port.ts";
+import { type Component, type Engine, EngineError } from "../engine/port.ts";
 import { type BuildOptions, type BuiltPlugin, buildPlugin } from "../plugin/build.ts";
-import { type NamedCase, readCases, resolveCall } from "./cases.ts";
+import type { Review } from "../plugin/types.ts";
+import { type NamedCase, type ResolvedCall, readCases, resolveCall } from "./cases.ts";
 import { startCase } from "./test.ts";
 
 export interface Measured {
@@ -44,7 +48,7 @@ export async function benchPlugin(
   const times: number[] = [];
   for (let i = 0; i < INSTANCES; i++) {
     const at = performance.now();
-    const { instance } = await startCase(component, built.manifest, cases[0]?.case ?? { ...EMPTY });
+    const { instance } = await startCase(component, built.manifest, cases[0]?.case ?? { ...EMPTY }, { pure: true });
     times.push(performance.now() - at);
     await instance.discard();
   }
@@ -61,17 +65,24 @@ export async function benchPlugin(
   };
 }
 
+const TEXTS = "capstan:plugin/admission-texts@1.0.0";
+
+/** A review as texts, where the component takes them (sdk/wit/v1/admission.wit). */
+function asAsked({ exports }: Component, call: ResolvedCall): ResolvedCall {
+  if (!exports.has(TEXTS) || call.interfaceName !== TEXTS.replace("texts", "hooks")) return call;
+  const review = call.arguments[0] as Review;
+  const { operation, group, version, kind, resource, subresource, namespace, name, dryRun, user } = review;
+  const place = [operation, group, version, kind, resource, subresource, namespace, name];
+  const request = JSON.stringify([...place, dryRun, JSON.parse(user || "{}")]);
+  return { ...call, interfaceName: TEXTS, arguments: [request, review.object, review.oldObject, review.context] };
+}
+
 const EMPTY = { description: "", objects: [], answers: [], calls: [] };
 
-async function measure(
-  named: NamedCase,
-  built: BuiltPlugin,
-  component: Parameters<typeof startCase>[0],
-  calls: number,
-): Promise<Measured> {
-  const { instance } = await startCase(component, built.manifest, named.case);
+async function measure(named: NamedCase, built: BuiltPlugin, component: Component, calls: number): Promise<Measured> {
+  const { instance } = await startCase(component, built.manifest, named.case, { pure: true });
   const limit = built.manifest.limits.deadlineMs;
-  const call = async (at: { interfaceName: string; functionName: string; arguments: unknown[] }) => {
+  const call = async (at: ResolvedCall) => {
     try {
       await instance.call(at.interfaceName, at.functionName, at.arguments, limit);
     } catch (error) {
@@ -82,8 +93,8 @@ async function measure(
   try {
     const given = named.case.calls;
     const last = given.findLast((c) => c.failure === undefined) ?? given.at(-1);
-    for (const before of given.slice(0, -1)) await call(resolveCall(built.manifest, before));
-    const resolved = resolveCall(built.manifest, last ?? { hook: "", arguments: [] });
+    for (const before of given.slice(0, -1)) await call(asAsked(component, resolveCall(built.manifest, before)));
+    const resolved = asAsked(component, resolveCall(built.manifest, last ?? { hook: "", arguments: [] }));
     const times: number[] = [];
     let guest = 0;
     const until = performance.now() + CASE_MS_MAX;

@@ -4,7 +4,7 @@ import { join } from "node:path";
 import type { DynamicObject } from "../api/object.ts";
 import { type Component, type Engine, EngineError, type HostCall, type Instance } from "../engine/port.ts";
 import { type BuildOptions, type BuiltPlugin, buildPlugin } from "../plugin/build.ts";
-import type { Manifest } from "../plugin/manifest.ts";
+import { type Manifest, onlyComputes } from "../plugin/manifest.ts";
 import { createMockHost, type MockHost } from "../testing/plugin-host.ts";
 import { difference } from "../testing/plugin-values.ts";
 import { type Case, type CaseCall, type NamedCase, readCases, resolveCall, resourceOf } from "./cases.ts";
@@ -39,12 +39,18 @@ export interface Started {
   host: MockHost;
 }
 
+/** `live`: answers what the case does not. `pure`: on this thread, where the platform would call root's on the caller's. */
+export interface StartOptions {
+  live?: HostCall | undefined;
+  pure?: boolean;
+}
+
 /** An instance of a case. The caller discards it. */
 export async function startCase(
   component: Component,
   manifest: Manifest,
   given: Case,
-  live?: HostCall,
+  { live, pure = false }: StartOptions = {},
 ): Promise<Started> {
   const host = await createMockHost({
     manifest,
@@ -61,9 +67,15 @@ export async function startCase(
     ...(manifest.limits.fuel === undefined ? {} : { fuelMax: manifest.limits.fuel }),
     deadlineMs: Math.max(manifest.limits.deadlineMs, START_MS_MIN),
     host: host.call,
+    ...(pure && onlyComputes(manifest) ? { pure: textsOf(manifest, given) } : {}),
   });
   return { instance, host };
 }
+
+const textsOf = (manifest: Manifest, { config, facts }: Case) => ({
+  config: JSON.stringify(config ?? manifest.config),
+  facts: JSON.stringify({ role: "test", instance: "0", ...facts }),
+});
 
 /** Builds, then runs every case in an instance of its own. */
 export async function testPlugin(
@@ -86,7 +98,7 @@ async function runCase(
   named: NamedCase,
   options: TestOptions,
 ): Promise<CaseResult> {
-  const { instance, host } = await startCase(component, built.manifest, named.case, options.record);
+  const { instance, host } = await startCase(component, built.manifest, named.case, { live: options.record });
   const result: CaseResult = { name: named.name, micros: 0, memoryBytes: 0, log: host.log };
   try {
     for (const [i, call] of named.case.calls.entries()) {

@@ -303,3 +303,17 @@ export interface PluginCondition {
 export const PLUGINS = { group: "capstan.dev", version: "v1", resource: "plugins" } as const;
 
 export const parseManifest = (value: unknown): Manifest => manifestSchema.parse(value);
+
+/** Worlds whose hooks make no host calls beside config, log and clock, unless they were granted some. */
+const COMPUTING: ReadonlySet<World> = new Set([
+  "filter",
+  "score",
+  "permit",
+  "admission",
+  "authorizer",
+  "authenticator",
+]);
+
+/** It may be called on the caller's thread, where it is root's. */
+export const onlyComputes = ({ capabilities, worlds }: Pick<Manifest, "capabilities" | "worlds">): boolean =>
+  capabilities.length === 0 && worlds.every((world) => COMPUTING.has(world));
