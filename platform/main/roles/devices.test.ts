@@ -287,6 +287,38 @@ describe("device claims", () => {
     await client.delete(CLAIMS, { namespace: "default", name: resourceClaimName });
   });
 
+  it("are made in a pod's own tenant, by classes of root that it has not itself", async () => {
+    const tenants = { group: "capstan.dev", version: "v1", resource: "tenants" };
+    await create(tenants, "Tenant", { metadata: { name: "acme" } });
+    const acme = client.tenant("acme");
+    const inAcme = (resource: string, kind: string, object: object) =>
+      acme.create<KubeObject>(core(resource), { apiVersion: "v1", kind, ...object } as KubeObject);
+    const account = { metadata: { name: "default", namespace: "default" } };
+    await until(async () => {
+      const made = await inAcme("serviceaccounts", "ServiceAccount", account).catch((error: unknown) => error);
+      return !(made instanceof Error) || isReason(made, "AlreadyExists");
+    });
+    const limits = { "example.com/gpu": "1" };
+    await inAcme("pods", "Pod", {
+      metadata: { name: "theirs", namespace: "default" },
+      spec: { containers: [{ name: "c", image: "x", resources: { limits } }] },
+    });
+    const theirs = () => acme.get<Pod>(PODS, { namespace: "default", name: "theirs" });
+    await until(async () => (await theirs()).spec?.nodeName !== undefined);
+    const { resourceClaimName = "" } = (await theirs()).status?.extendedResourceClaimStatus ?? {};
+    const made = await acme.get<ResourceClaim>(CLAIMS, { namespace: "default", name: resourceClaimName });
+    equal(devicesOf(made).length, 1);
+    equal(
+      (await claims()).some(({ metadata }) => metadata.name === resourceClaimName),
+      false,
+    );
+    await acme.delete(PODS, { namespace: "default", name: "theirs" }, { gracePeriodSeconds: 0 });
+    await until(async () => {
+      const { items } = await acme.list<ResourceClaim>(CLAIMS, { namespace: "default" });
+      return items.every(({ status }) => !status?.allocation);
+    });
+  });
+
   it("are not made on nodes whose own plugins have the resource; one that an earlier decision left behind goes", async () => {
     const resource = "example.com/gpu";
     const allocatable = (more: object) =>
