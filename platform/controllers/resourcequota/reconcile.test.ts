@@ -35,3 +35,23 @@ test("each name of a quota has the sum of what counts, and zero where nothing do
   });
   assert.deepEqual(listed.sort(), ["configmaps", "foos.example.com", "pods", "services"]);
 });
+
+test("a resource that devices stand for counts pods, and claims for what their pods do not count", async () => {
+  const resource = "example.com/gpu";
+  const spec = { containers: [{ name: "c", resources: { requests: { [resource]: "2" } } }] };
+  const owner = { apiVersion: "v1", kind: "Pod", name: "p", uid: "u", controller: true };
+  const claim = (name: string, count: number, more: object = {}) => ({
+    metadata: { name, ...more },
+    spec: { devices: { requests: [{ name: "r", exactly: { deviceClassName: "gpu", count } }] } },
+  });
+  const made = { ownerReferences: [owner], annotations: { "resource.kubernetes.io/extended-resource-claim": "true" } };
+  const objects: Record<string, object[]> = {
+    pods: [{ metadata: { name: "p", uid: "u" }, spec }],
+    "resourceclaims.resource.k8s.io": [claim("made", 2, made), claim("own", 3)],
+    "deviceclasses.resource.k8s.io": [{ metadata: { name: "gpu" }, spec: { extendedResourceName: resource } }],
+  };
+  const name = `requests.${resource}`;
+  const quota = { metadata: { name: "q" }, spec: { hard: { [name]: "9" } } };
+  const used = await countUsage(quota, async (of) => (objects[of] ?? []) as DynamicObject[], 0);
+  assert.deepEqual(used, { [name]: "5" });
+});

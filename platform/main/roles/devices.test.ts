@@ -319,6 +319,23 @@ describe("device claims", () => {
     });
   });
 
+  it("count for quotas of the resource that their class names", async () => {
+    const quotas = core("resourcequotas");
+    const name = "requests.example.com/gpu";
+    const metadata = { name: "gpus", namespace: "default" };
+    const quota = await create(quotas, "ResourceQuota", { metadata, spec: { hard: { [name]: "2" } } });
+    const status = { hard: { [name]: "2" }, used: { [name]: "0" } };
+    await client.update(quotas, { ...quota, status } as KubeObject, { subresource: "status" });
+    const wanting = (count: number) => ({
+      requests: [{ name: "gpu", exactly: { deviceClassName: "gpu", count } }],
+    });
+    await rejects(makeClaim("three", wanting(3)), /exceeded quota: gpus, requested: requests.example.com\/gpu=3/);
+    await makeClaim("two", wanting(2));
+    await rejects(makeAsking("one-more", [{ "example.com/gpu": "1" }]), /used: requests.example.com\/gpu=2/);
+    await client.delete(CLAIMS, { namespace: "default", name: "two" });
+    await client.delete(quotas, metadata);
+  });
+
   it("are not made on nodes whose own plugins have the resource; one that an earlier decision left behind goes", async () => {
     const resource = "example.com/gpu";
     const allocatable = (more: object) =>
