@@ -125,6 +125,23 @@ describe("what the runtime has", () => {
     assert.deepEqual(new Set(w.observer.get("a").containers.map((one) => one.id)), new Set(["c-a", "c-new"]));
   });
 
+  it("does not come back by a listing that began before it was gone", async () => {
+    await w.observer.refresh();
+    let release = () => {};
+    w.state.hold = new Promise((resolve) => {
+      release = resolve;
+    });
+    const old = w.observer.refresh();
+    w.state.hold = Promise.resolve();
+    w.containers.delete("c-a");
+    w.sandboxes.delete("s-a");
+    await w.observer.refreshPod("a");
+    release();
+    await old;
+    assert.deepEqual(w.observer.uids(), ["b"]);
+    assert.deepEqual(w.observer.get("a").containers, []);
+  });
+
   it("is known from who acted, without a listing, and a look that began before does not undo it", async () => {
     let release = () => {};
     w.state.hold = new Promise((resolve) => {

@@ -44,6 +44,8 @@ const nanos = (value: string | number | undefined): bigint => BigInt(value ?? 0)
 const newest = (a: { createdAt?: string | number }, b: { createdAt?: string | number }): number =>
   nanos(b.createdAt) > nanos(a.createdAt) ? 1 : -1;
 
+const isEmpty = ({ sandboxes, containers }: Observation): boolean => sandboxes.length + containers.length === 0;
+
 const digest = ({ sandboxes, containers }: Observation): string =>
   [...sandboxes.map((one) => one.id + one.state), ...containers.map((one) => one.id + one.state)].join();
 
@@ -59,6 +61,7 @@ const observed = (container: Container, status: ContainerStatus): ObservedContai
  * the one that began later counts, whichever answer comes first.
  */
 export function createObserver(runtime: Runtime, now: () => number, changed: (uid: string) => void): Observer {
+  /** Empty ones are kept until everything was listed since: an older look must not bring back what is gone. */
   const pods = new Map<string, Observation & { begun: number }>();
   /** Looks are numbered as they begin. */
   let looks = 0;
@@ -67,12 +70,12 @@ export function createObserver(runtime: Runtime, now: () => number, changed: (ui
   /** Undefined: the next poll is to look at everything. */
   let wholeAt: number | undefined;
 
-  const put = (uid: string, begun: number, next: Observation | undefined): void => {
+  const put = (uid: string, begun: number, { sandboxes, containers }: Observation = nothing): void => {
     const before = pods.get(uid);
     if (before !== undefined && before.begun > begun) return;
-    if (next === undefined || next.sandboxes.length + next.containers.length === 0) pods.delete(uid);
-    else pods.set(uid, { sandboxes: next.sandboxes.sort(newest), containers: next.containers.sort(newest), begun });
-    if (digest(before ?? nothing) !== digest(next ?? nothing)) changed(uid);
+    const next = { sandboxes: [...sandboxes].sort(newest), containers: [...containers].sort(newest), begun };
+    pods.set(uid, next);
+    if (digest(before ?? nothing) !== digest(next)) changed(uid);
   };
 
   /** A container that is as it was is not asked about again. */
@@ -113,6 +116,7 @@ export function createObserver(runtime: Runtime, now: () => number, changed: (ui
     const at = now();
     const found = await look({});
     for (const uid of new Set([...pods.keys(), ...found.keys()])) put(uid, begun, found.get(uid));
+    for (const [uid, one] of pods) if (isEmpty(one) && one.begun <= begun) pods.delete(uid);
     wholeAt = at;
   };
   const begin = (): Promise<void> => {
@@ -158,7 +162,7 @@ export function createObserver(runtime: Runtime, now: () => number, changed: (ui
 
   return {
     get: (uid) => pods.get(uid) ?? nothing,
-    uids: () => [...pods.keys()],
+    uids: () => [...pods].flatMap(([uid, one]) => (isEmpty(one) ? [] : [uid])),
     refresh,
     refreshPod,
     async poll() {
