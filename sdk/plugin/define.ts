@@ -107,8 +107,8 @@ export interface AdmissionHooks {
   validate?(review: Review): string[];
 }
 export const defineAdmission = (hooks: AdmissionHooks) => ({
-  mutate: failing((review: Review) => (hooks.mutate ?? absent("mutate"))(review)),
-  validate: failing((review: Review) => (hooks.validate ?? absent("validate"))(review)),
+  mutate: failing<[Review], Mutation>(hooks.mutate ?? absent("mutate")),
+  validate: failing<[Review], string[]>(hooks.validate ?? absent("validate")),
 });
 
 export interface AuthorizerHooks {

@@ -20,6 +20,8 @@ const PATCH_CHARACTERS_MAX = 3 * 1024 * 1024;
 /** Of one review. The response's own limit comes on top. */
 const WARNINGS_MAX = 64;
 
+const NO_CONTEXT: Record<string, readonly unknown[]> = {};
+
 type Hook = "mutate" | "validate";
 /** Asked for where a component has it: an interpreter reads texts many times faster than records. */
 const TEXTS = "admission-texts";
@@ -135,10 +137,10 @@ function hookOf(plugin: LoadedPlugin, { context, check, log }: AdmissionOptions)
 
   /** Undefined: what the plugin is about is not there. */
   async function called(hook: Hook, request: AdmissionRequest): Promise<Answer | undefined> {
-    const contexts = spec.context.length === 0 ? {} : await contextsOf(spec, request, context);
+    const contexts = spec.context.length === 0 ? NO_CONTEXT : await contextsOf(spec, request, context);
     if (!contexts) return undefined;
     const { tenantName: tenant } = request;
-    const crossing = JSON.stringify(contexts);
+    const crossing = contexts === NO_CONTEXT ? "{}" : JSON.stringify(contexts);
     if (plugin.offers(TEXTS)) {
       const args = [requestText(request), text(request.object), text(request.oldObject), crossing];
       const answer = await plugin.call(TEXTS, hook, args, { tenant });
