@@ -143,6 +143,8 @@ const limitsSchema = z.object({
  * - "objects": until any Node object changes;
  * - "node": until the Node object, or something about the pods there, changes;
  * - "cluster": it says itself what has changed (hook `update`).
+ * Of an admission hook: "object": as long as operation, kind, the projections of both objects and the context are the same. Such a hook looks
+ * neither at user, names nor time, but at what was declared alone. With any other scope it is asked each time.
  */
 export const SCOPES = ["call", "object", "objects", "node", "cluster"] as const;
 
@@ -195,7 +197,7 @@ export const manifestSchema = z.object({
   guards: z.array(z.string()).default([]),
   /** Of several plugins of one world the lower is called first. */
   order: z.number().int().min(0).max(1000).default(500),
-  /** Filter and score: how long an answer holds. */
+  /** Filter, score and admission: how long an answer holds. */
   scope: z.enum(SCOPES).default("call"),
   /** Filter and permit: only pods like these; left out: every pod. */
   filterConcern: concernSchema.optional(),

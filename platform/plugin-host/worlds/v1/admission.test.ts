@@ -19,7 +19,7 @@ interface Hooks {
 const nothing: Hooks = { mutate: () => ({ patch: "", warnings: [] }), validate: () => [] };
 
 /** A component in this process: with `texts` it has both interfaces, as those in TypeScript have. */
-function fakePlugin(hooks: Hooks, texts: boolean, answer?: string) {
+function fakePlugin(hooks: Hooks, texts: boolean, answer?: string, scope = "call") {
   const reviews: Review[] = [];
   const refused: string[] = [];
   const kept = (review: Review): Review => {
@@ -42,6 +42,7 @@ function fakePlugin(hooks: Hooks, texts: boolean, answer?: string) {
       worlds: ["admission"],
       digest: `sha256:${"0".repeat(64)}`,
       match: [rule],
+      scope,
     }),
     async call(interfaceName, hook, args) {
       assert.equal(interfaceName, texts ? "admission-texts" : "admission-hooks");
@@ -159,3 +160,31 @@ test("an answer that is none is refused, with what is wrong where the plugin's o
     assert.match(refused[0] ?? "", why);
   }
 });
+
+for (const texts of [false, true])
+  test(`scope object: what was answered holds while what is shown is the same, ${texts ? "as texts" : "in records"}`, async () => {
+    const hooks: Hooks = {
+      mutate: () => mergePatch({ metadata: { labels: { a: "b" } }, list: [1] }, ["careful"]),
+      validate({ object }) {
+        if (object.includes("bad")) throw denyAnnotated("no", {});
+        return [];
+      },
+    };
+    const { hook, reviews } = fakePlugin(hooks, texts, undefined, "object");
+    const first = await hook.mutate(request());
+    // Whoever gets an answer may change what it made.
+    (first.object as unknown as { list: number[] }).list.push(2);
+    const second = await hook.mutate(request({ user: { name: "bob", groups: [] } }));
+    assert.deepEqual((second.object as unknown as { list: number[] }).list, [1]);
+    assert.deepEqual(second.warnings, ["careful"]);
+    assert.equal(reviews.length, 1);
+    await hook.validate(request());
+    await hook.mutate(
+      request({ operation: "UPDATE", object: { ...request().object, kind: "Other" } as DynamicObject }),
+    );
+    await hook.mutate(request({ tenantName: "other" }));
+    assert.equal(reviews.length, 4);
+    const bad = { ...request().object, metadata: { name: "bad" } } as DynamicObject;
+    for (let i = 0; i < 2; i++) await assert.rejects(hook.validate(request({ object: bad })), StatusError);
+    assert.equal(reviews.length, 6);
+  });

@@ -12,6 +12,7 @@ import { PluginCallError } from "../../errors.ts";
 import type { LoadedPlugin, PluginHost } from "../../host.ts";
 import { applyPatch, checkPatch, parsePatch } from "../../json-patch.ts";
 import { projector } from "../../projection.ts";
+import { KeptAnswers } from "./admission-answers.ts";
 import { type Answer, nameOf, readAnswer, requestText, userOf } from "./admission-texts.ts";
 import { type ContextReader, contextsOf } from "./context.ts";
 
@@ -21,6 +22,29 @@ const PATCH_CHARACTERS_MAX = 3 * 1024 * 1024;
 const WARNINGS_MAX = 64;
 
 const NO_CONTEXT: Record<string, readonly unknown[]> = {};
+
+/** The texts of a review: projections, and what was declared as context. */
+interface Shown {
+  object: string;
+  oldObject: string;
+  contexts: string;
+}
+
+/** JSON has no line breaks outside of its texts, and inside they are escaped. */
+const keyOf = (hook: Hook, { tenantName, operation, kind, resource, subresource }: AdmissionRequest, shown: Shown) =>
+  [
+    tenantName,
+    hook,
+    operation,
+    kind.group,
+    kind.version,
+    kind.kind,
+    resource.resource,
+    subresource,
+    shown.object,
+    shown.oldObject,
+    shown.contexts,
+  ].join("\n");
 
 type Hook = "mutate" | "validate";
 /** Asked for where a component has it: an interpreter reads texts many times faster than records. */
@@ -121,7 +145,9 @@ function hookOf(plugin: LoadedPlugin, { context, check, log }: AdmissionOptions)
   const text = projector(spec.projection["object"]);
   const offered = spec.hooks.admission ?? ["mutate", "validate"];
 
-  const review = (request: AdmissionRequest, contexts: string): Review => ({
+  const kept = spec.scope === "object" ? new KeptAnswers() : undefined;
+
+  const review = (request: AdmissionRequest, { object, oldObject, contexts }: Shown): Review => ({
     operation: request.operation,
     ...request.kind,
     resource: request.resource.resource,
@@ -130,8 +156,8 @@ function hookOf(plugin: LoadedPlugin, { context, check, log }: AdmissionOptions)
     name: nameOf(request),
     dryRun: request.dryRun,
     user: JSON.stringify(userOf(request)),
-    object: text(request.object),
-    oldObject: text(request.oldObject),
+    object,
+    oldObject,
     context: contexts,
   });
 
@@ -139,17 +165,37 @@ function hookOf(plugin: LoadedPlugin, { context, check, log }: AdmissionOptions)
   async function called(hook: Hook, request: AdmissionRequest): Promise<Answer | undefined> {
     const contexts = spec.context.length === 0 ? NO_CONTEXT : await contextsOf(spec, request, context);
     if (!contexts) return undefined;
-    const { tenantName: tenant } = request;
     const crossing = contexts === NO_CONTEXT ? "{}" : JSON.stringify(contexts);
-    if (plugin.offers(TEXTS)) {
-      const args = [requestText(request), text(request.object), text(request.oldObject), crossing];
-      const answer = await plugin.call(TEXTS, hook, args, { tenant });
-      const read = usable(hook, () => readText(answer as string));
+    const shown = { object: text(request.object), oldObject: text(request.oldObject), contexts: crossing };
+    if (!kept) return readAs(hook, await asked(hook, request, shown));
+    const key = keyOf(hook, request, shown);
+    const before = kept.get(key);
+    if (before !== undefined) return readAs(hook, before);
+    const answer = await asked(hook, request, shown);
+    const read = readAs(hook, answer);
+    kept.keep(key, answer);
+    return read;
+  }
+
+  /** Of components with texts a text; otherwise a Mutation, or a list of warnings. */
+  async function asked(hook: Hook, request: AdmissionRequest, shown: Shown): Promise<unknown> {
+    const tenant = { tenant: request.tenantName };
+    if (!plugin.offers(TEXTS)) return await plugin.call("admission-hooks", hook, [review(request, shown)], tenant);
+    return await plugin.call(
+      TEXTS,
+      hook,
+      [requestText(request), shown.object, shown.oldObject, shown.contexts],
+      tenant,
+    );
+  }
+
+  function readAs(hook: Hook, answer: unknown): Answer {
+    if (typeof answer === "string") {
+      const read = usable(hook, () => readText(answer));
       if (read.failure) throw plugin.failed(hook, read.failure);
       return read;
     }
-    const answer = await plugin.call("admission-hooks", hook, [review(request, crossing)], { tenant });
-    if (hook === "validate") return { warnings: answer as string[] };
+    if (Array.isArray(answer)) return { warnings: answer as string[] };
     const { patch, warnings } = answer as Mutation;
     return usable(hook, () => ({ ...(patch ? { patch: parsePatch(bounded(patch)) } : {}), warnings }));
   }
