@@ -28,12 +28,23 @@ export async function targetOf(text: string, build: BuildOptions = {}): Promise<
     return { kind: "folder", dir: path, built, artifact: await archived(built, archivePath(path)) };
   }
   if (found) return { kind: "file", path, artifact: await readArchive(path) };
-  const reference = parseReference(text);
+  const reference = referenceOf(text);
   return {
     kind: "registry",
     reference,
     registry: new Registry(reference, { credentials: credentialsFor(reference.host) }),
   };
+}
+
+/** A name that is mistyped is a folder or a file more often than a reference. */
+function referenceOf(text: string): Reference {
+  try {
+    return parseReference(text);
+  } catch (error) {
+    throw new Error(
+      `there is no folder or file ${text} here; ${error instanceof Error ? error.message : String(error)}`,
+    );
+  }
 }
 
 /** Where `sign DIR` keeps what it made. */
