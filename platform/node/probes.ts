@@ -3,8 +3,10 @@
  * belong to a container id, so that a restarted container begins anew. Until it has started, only the startup probe runs.
  */
 import type { Container, Probe } from "#sdk/api/generated/types.ts";
+import { isSidecar } from "./cgroups.ts";
 import { type CheckTarget, check } from "./checks.ts";
 import type { NodeContext, NodePod } from "./context.ts";
+import type { Observation } from "./observe.ts";
 
 type Kind = "startup" | "liveness" | "readiness";
 
@@ -140,4 +142,23 @@ export function createProber(context: NodeContext): Prober {
     startup: (id) => resultOf(id, "startup"),
     readiness: (id) => resultOf(id, "readiness"),
   };
+}
+
+/** Probes the pod's containers that run, and none of those that ran before. `changed` as in `watch`. */
+export function probeRunning(
+  prober: Pick<Prober, "watch" | "keep">,
+  pod: NodePod,
+  seen: Observation,
+  podIP: string,
+  changed: () => void,
+): void {
+  const live = new Set<string>();
+  for (const container of [...pod.spec.containers, ...(pod.spec.initContainers ?? []).filter(isSidecar)]) {
+    const running = seen.containers.find((one) => one.name === container.name && one.state === "CONTAINER_RUNNING");
+    if (running === undefined) continue;
+    live.add(running.id);
+    const startedAtMs = Number(BigInt(running.startedAt ?? 0) / 1_000_000n);
+    prober.watch(pod, container, running.id, startedAtMs, podIP, changed);
+  }
+  prober.keep(pod.metadata.uid, live);
 }

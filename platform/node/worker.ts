@@ -4,7 +4,6 @@
  */
 import { rm } from "node:fs/promises";
 import { messageOf } from "#platform/base/log.ts";
-import type { Container } from "#sdk/api/generated/types.ts";
 import { StatusError } from "#sdk/api/status.ts";
 import { tenantOf } from "#sdk/client/port.ts";
 import { isSidecar } from "./cgroups.ts";
@@ -14,14 +13,15 @@ import { type NodeContext, type NodePod, nodeAddresses, podLogDirectory } from "
 import { type Decision, decide } from "./decide.ts";
 import type { DeviceManager } from "./devices/manager.ts";
 import { WaitingError } from "./images.ts";
-import type { Observation, Observer } from "./observe.ts";
+import type { Observer } from "./observe.ts";
 import { nextState, type PodEvent, type PodState } from "./pod-state.ts";
 import { isRuntimeNotFound } from "./ports.ts";
-import type { Prober } from "./probes.ts";
+import { type Prober, probeRunning } from "./probes.ts";
 import { createResizer, type Refusal } from "./resize.ts";
 import { addressesOf, createSandbox, readNetwork, type SandboxNetwork, stopSandbox } from "./sandbox.ts";
 import type { Verdict } from "./status.ts";
 import { createStatusWriter, PODS } from "./status-writer.ts";
+import { createCurrency } from "./volumes/currency.ts";
 import type { MountedVolumes, VolumeManager } from "./volumes/manager.ts";
 
 /** Changed ConfigMaps and Secrets reach volumes within this time, tokens are renewed, lost changes found. */
@@ -81,8 +81,7 @@ export function createWorker(parts: WorkerParts, first: NodePod): PodWorker {
   let wanted = false;
   let stopping = false;
   let sandboxRetryAt = 0;
-  /** When the volumes were last made current, and of what. */
-  let ensured = { of: "", at: 0 };
+  const current = createCurrency(volumes, clock);
   /** Of the termination that is under way. */
   let stopGrace: number | undefined;
   let loop: Promise<void> | undefined;
@@ -168,7 +167,7 @@ export function createWorker(parts: WorkerParts, first: NodePod): PodWorker {
     await told;
     if (state !== "running") return 0;
     const seen = observer.get(uid);
-    watchProbes(seen);
+    probeRunning(prober, pod, seen, podIPs()[0] ?? "127.0.0.1", wake);
     await writeStatus();
     startTime = writer.startTime();
     const left =
@@ -208,14 +207,14 @@ export function createWorker(parts: WorkerParts, first: NodePod): PodWorker {
       await containers.stop(pod, container, message, probe?.terminationGracePeriodSeconds ?? grace);
     }
     if (decision.kill.length > 0) await observer.refreshPod(uid);
-    if (decision.start.length === 0 && !decision.createSandbox && !volumesAreDue()) {
+    if (decision.start.length === 0 && !decision.createSandbox && !current.due(pod, podIPs())) {
       waiting.clear();
       return RESYNC_MS;
     }
     let mounted: MountedVolumes;
     try {
       mounted = await volumes.ensure(pod, podIPs());
-      ensured = { of: volumesKey(), at: clock.now() };
+      current.done(pod, podIPs());
     } catch (error) {
       recorder.event(pod, "Warning", "FailedMount", messageOf(error));
       return MOUNT_RETRY_MS;
@@ -235,12 +234,6 @@ export function createWorker(parts: WorkerParts, first: NodePod): PodWorker {
     }
     return decision.sandbox === undefined ? 0 : await startAll(decision, decision.sandbox.id, mounted);
   };
-
-  /** What a volume's files may say of the pod itself. */
-  const volumesKey = () => JSON.stringify([pod.metadata.labels, pod.metadata.annotations, pod.spec, podIPs()]);
-  /** Most wakes are about something else, our own writes of the status among them. */
-  const volumesAreDue = () =>
-    clock.now() - ensured.at >= RESYNC_MS / 2 || ensured.of !== volumesKey() || volumes.due(uid);
 
   const renewSandbox = async (): Promise<boolean> => {
     const old = observer.get(uid).sandboxes;
@@ -290,19 +283,6 @@ export function createWorker(parts: WorkerParts, first: NodePod): PodWorker {
       }
     }
     return again;
-  };
-
-  const watchProbes = (seen: Observation): void => {
-    const live = new Set<string>();
-    const specs: Container[] = [...pod.spec.containers, ...(pod.spec.initContainers ?? []).filter(isSidecar)];
-    for (const container of specs) {
-      const running = seen.containers.find((one) => one.name === container.name && one.state === "CONTAINER_RUNNING");
-      if (running === undefined) continue;
-      live.add(running.id);
-      const startedAt = Number(BigInt(running.startedAt ?? 0) / 1_000_000n);
-      prober.watch(pod, container, running.id, startedAt, podIPs()[0] ?? "127.0.0.1", wake);
-    }
-    prober.keep(uid, live);
   };
 
   /** Its network and its persistent volumes are given back; its containers stay for their logs until the object is deleted. */
