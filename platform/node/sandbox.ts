@@ -201,10 +201,12 @@ export async function createSandbox(
     renameSync(`${file}.new`, file);
     return { sandbox, network: kept };
   } catch (error) {
-    await stopSandbox(context, pod, id).catch((undo: unknown) =>
-      context.log.warn("a sandbox without a network was not removed yet", { sandbox: id, error: messageOf(undo) }),
+    // What is still attached is not removed: its record is what a later attempt takes it down by.
+    await stopSandbox(context, pod, id).then(
+      () => runtime.removePodSandbox(id).catch(() => undefined),
+      (undo: unknown) =>
+        context.log.warn("a sandbox without a network was not removed yet", { sandbox: id, error: messageOf(undo) }),
     );
-    await runtime.removePodSandbox(id).catch(() => undefined);
     throw new Error(`failed to setup network for sandbox "${id}": ${messageOf(error)}`);
   }
 }

@@ -240,8 +240,8 @@ export function createWorker(parts: WorkerParts, first: NodePod): PodWorker {
     if (old.some((one) => one.state === "SANDBOX_READY") && observer.get(uid).containers.length > 0)
       recorder.event(pod, "Normal", "SandboxChanged", "Pod sandbox changed, it will be killed and re-created.");
     try {
-      for (const one of old)
-        if (one.state === "SANDBOX_READY" || networked(one.id)) await stopSandbox(context, pod, one.id);
+      // One that is not ready may be attached all the same, by an agent that ended before it could say so.
+      for (const one of old) await stopSandbox(context, pod, one.id);
       network = undefined;
       const attempt = Math.max(-1, ...old.map((one) => one.metadata.attempt ?? 0)) + 1;
       const made = await createSandbox(context, pod, attempt);
