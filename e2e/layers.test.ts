@@ -91,6 +91,7 @@ function violation(file: string, target: string): string | undefined {
   const allowed = layers[from] ?? [];
   if (allowed.some((layer) => layer === "*" || to === layer || to.startsWith(`${layer}/`))) return undefined;
   const isTest = /\.test\.ts$/.test(file);
+  if (isTest && to === "sdk/testing") return undefined;
   if (
     isTest &&
     (from.startsWith("platform/store") || from === "platform/apiserver") &&

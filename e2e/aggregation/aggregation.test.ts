@@ -7,7 +7,7 @@ import { type AddressInfo, isIPv4 } from "node:net";
 import { networkInterfaces } from "node:os";
 import { after, before, describe, it } from "node:test";
 import type { TLSSocket } from "node:tls";
-import { selfSigned } from "../support/certificate.ts";
+import { selfSigned } from "#sdk/testing/certificate.ts";
 import { Cluster } from "../support/cluster.ts";
 import { eventually } from "../support/instance.ts";
 

@@ -3,7 +3,7 @@ import { createServer } from "node:https";
 import { type AddressInfo, isIPv4 } from "node:net";
 import { networkInterfaces } from "node:os";
 import type { Client } from "#sdk/client/port.ts";
-import { selfSigned } from "../support/certificate.ts";
+import { selfSigned } from "#sdk/testing/certificate.ts";
 
 /** Endpoints may not be loopback addresses. */
 export const address = Object.values(networkInterfaces())

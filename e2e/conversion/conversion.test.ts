@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { createServer, type Server } from "node:https";
 import type { AddressInfo } from "node:net";
 import { after, before, describe, it } from "node:test";
-import { selfSigned } from "../support/certificate.ts";
+import { selfSigned } from "#sdk/testing/certificate.ts";
 import { Cluster } from "../support/cluster.ts";
 import { eventually } from "../support/instance.ts";
 

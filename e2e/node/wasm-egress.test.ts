@@ -9,7 +9,7 @@ import { after, before, describe, it } from "node:test";
 import { cannotRunLab, createLab, type Lab } from "#platform/network/testing/lab.ts";
 import { createWasmRuntime, type WasmRuntime, type WasmRuntimeOptions } from "#platform/node/wasm/runtime.ts";
 import { buildPod } from "#sdk/pod/build.ts";
-import { selfSigned } from "../support/certificate.ts";
+import { selfSigned } from "#sdk/testing/certificate.ts";
 import { eventually } from "../support/instance.ts";
 
 const IMAGE = "docker.io/library/program:1";

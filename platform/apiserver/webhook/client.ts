@@ -2,10 +2,11 @@
  * Calls out to webhooks: over TLS only, to a URL or to a service of the tenant, checked against the configuration's own authority, within a
  * deadline and a size. The errors read as Go's client writes them, since upstream hands them to the API's user.
  */
-import { request as httpsRequest, type RequestOptions } from "node:https";
-import { isIP } from "node:net";
+import { type Agent, request as httpsRequest } from "node:https";
+import { isIP, type Socket } from "node:net";
 import type { TenantId } from "#platform/store/port.ts";
 import type { Json } from "#sdk/api/object.ts";
+import { type PooledOptions, WebhookConnections } from "./connections.ts";
 
 export interface ServiceReference {
   namespace: string;
@@ -104,67 +105,90 @@ function goError(error: NodeJS.ErrnoException, target: Target): string {
 }
 
 /** Resolves with the parsed JSON of a 2xx answer; rejects with an Error whose message is upstream's. */
-export const createWebhookClient =
-  ({ resolve, mayDial = () => true }: WebhookClientOptions): WebhookClient =>
-  async (call) => {
-    const target = await targetOf(call, resolve);
+export function createWebhookClient(options: WebhookClientOptions): WebhookClient {
+  const kept = new WebhookConnections();
+  return async (call) => {
+    const target = await targetOf(call, options.resolve);
     const deadline = AbortSignal.timeout(call.timeoutMs);
     const signal = call.signal ? AbortSignal.any([deadline, call.signal]) : deadline;
-    const { promise, resolve: answered, reject } = Promise.withResolvers<unknown>();
-    const fail = (error: NodeJS.ErrnoException): void => {
-      if (deadline.aborted) reject(failure(target.url, "context deadline exceeded"));
-      else if (signal.aborted) reject(failure(target.url, "context canceled"));
-      else reject(failure(target.url, goError(error, target)));
-    };
-    const text = JSON.stringify(call.body);
-    const outgoing = httpsRequest(
-      {
-        method: "POST",
-        path: `${target.url.pathname}${target.url.search}`,
-        headers: {
-          host: target.url.host,
-          accept: "application/json, */*",
-          "content-type": "application/json",
-          "content-length": Buffer.byteLength(text),
-          "user-agent": "kube-apiserver-admission",
-          connection: "close",
-        },
-        agent: false,
-        signal,
-        ...connection(call, target),
-      },
-      (response) => {
-        const chunks: Buffer[] = [];
-        let bytes = 0;
-        response.on("data", (chunk: Buffer) => {
-          bytes += chunk.length;
-          chunks.push(chunk);
-          if (bytes > RESPONSE_BYTES_MAX) outgoing.destroy(new Error("http: response body too large"));
-        });
-        response.on("error", fail);
-        response.on("end", () => {
-          try {
-            answered(parseAnswer(response.statusCode ?? 0, Buffer.concat(chunks).toString("utf8")));
-          } catch (error) {
-            reject(error);
-          }
-        });
-      },
-    );
-    outgoing.on("socket", (socket) => {
-      // Refused before a byte is sent: the address is known only once the name is resolved.
-      socket.once("connect", () => {
-        if (!mayDial(call.tenant, socket.remoteAddress ?? ""))
-          outgoing.destroy(new Error("the address is not allowed"));
+    const ask = (agent: Agent | false) => exchange(call, target, { ...options, agent, signal });
+    try {
+      return await ask(kept).catch((error: unknown) => {
+        if (error instanceof ConnectionEnded) return ask(false);
+        throw error;
       });
-    });
-    outgoing.on("error", fail);
-    outgoing.end(text);
-    return await promise;
+    } catch (error) {
+      if (error instanceof AnswerError) throw error.cause;
+      if (deadline.aborted) throw failure(target.url, "context deadline exceeded");
+      if (signal.aborted) throw failure(target.url, "context canceled");
+      throw failure(target.url, goError(error as NodeJS.ErrnoException, target));
+    }
   };
+}
 
-function connection({ config: { caBundle } }: WebhookCall, { host, port, serverName }: Target): RequestOptions {
+/** What answers on a kept connection ended it before it said anything: it may have done so before it was asked. */
+class ConnectionEnded extends Error {}
+/** There was an answer, and `cause` is what is wrong with it. */
+class AnswerError extends Error {}
+
+interface Way extends WebhookClientOptions {
+  agent: Agent | false;
+  signal: AbortSignal;
+}
+
+function exchange(call: WebhookCall, target: Target, { agent, signal, mayDial = () => true }: Way): Promise<unknown> {
+  const { promise, resolve, reject } = Promise.withResolvers<unknown>();
+  const text = JSON.stringify(call.body);
+  const outgoing = httpsRequest({ ...requestOptions(call, target), headers: headersOf(target, text), agent, signal });
+  outgoing.on("response", (response) => {
+    const chunks: Buffer[] = [];
+    let bytes = 0;
+    response.on("data", (chunk: Buffer) => {
+      bytes += chunk.length;
+      chunks.push(chunk);
+      if (bytes > RESPONSE_BYTES_MAX) outgoing.destroy(new Error("http: response body too large"));
+    });
+    response.on("error", reject);
+    response.on("end", () => {
+      try {
+        resolve(parseAnswer(response.statusCode ?? 0, Buffer.concat(chunks).toString("utf8")));
+      } catch (cause) {
+        reject(new AnswerError("the answer is of no use", { cause }));
+      }
+    });
+  });
+  const refuse = (socket: Socket): void => {
+    if (!mayDial(call.tenant, socket.remoteAddress ?? "")) outgoing.destroy(new Error("the address is not allowed"));
+  };
+  outgoing.on("socket", (socket) => {
+    // Refused before a byte is sent: the address is known only once the name is resolved.
+    if (outgoing.reusedSocket) refuse(socket);
+    else socket.once("connect", () => refuse(socket));
+  });
+  outgoing.on("error", (error: NodeJS.ErrnoException) => {
+    const ended = error.code === "ECONNRESET" || error.code === "EPIPE";
+    reject(outgoing.reusedSocket && ended && !signal.aborted ? new ConnectionEnded() : error);
+  });
+  outgoing.end(text);
+  return promise;
+}
+
+const headersOf = (target: Target, text: string): Record<string, string | number> => ({
+  host: target.url.host,
+  accept: "application/json, */*",
+  "content-type": "application/json",
+  "content-length": Buffer.byteLength(text),
+  "user-agent": "kube-apiserver-admission",
+});
+
+function requestOptions(
+  { tenant, config: { caBundle } }: WebhookCall,
+  { url, host, port, serverName }: Target,
+): PooledOptions {
   return {
+    method: "POST",
+    path: `${url.pathname}${url.search}`,
+    tenant,
     host,
     port,
     ...(isIP(serverName) ? {} : { servername: serverName }),
