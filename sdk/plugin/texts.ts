@@ -1,5 +1,5 @@
 /** The hooks of TypeScript guests once more, as texts (`admission-texts` in the contract): an interpreter reads records slowly. */
-import { type Failure, failureOf } from "./failure.ts";
+import type { Failure } from "./failure.ts";
 import type { Mutation, Review } from "./types.ts";
 
 /** operation, group, version, kind, resource, subresource, namespace, name, dry-run, user */
@@ -71,8 +71,10 @@ const OBJECT_BEGINS = 0x7b;
 const isFailure = (thrown: unknown): thrown is Failure =>
   typeof thrown === "object" && thrown !== null && "reason" in thrown && "details" in thrown;
 
+/** Hooks make a failure of whatever their author's code throws: another error is nobody's answer, and ends the instance. */
 function failed(thrown: unknown): string {
-  const { reason, code, message, details } = isFailure(thrown) ? thrown : failureOf(thrown);
+  if (!isFailure(thrown)) throw thrown;
+  const { reason, code, message, details } = thrown;
   return JSON.stringify({ failure: { reason, code, message, details } });
 }
 

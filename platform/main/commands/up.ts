@@ -7,6 +7,7 @@ import type { Command } from "../command.ts";
 import { type Config, paths, readConfig } from "../config.ts";
 import { checkSocketPaths } from "../containerd.ts";
 import { prepareDatabase, refuseNewerSchema } from "../database.ts";
+import { waitForDefaultAccount } from "../default-account.ts";
 import { checkDisk, checkPort, installPackages, isRoot, missingPackages, nodeImpossible } from "../host.ts";
 import { hostChanges } from "../host-changes.ts";
 import { loadOwnImages } from "../images.ts";
@@ -73,6 +74,7 @@ async function bringUp(options: Options, running: boolean): Promise<number> {
   if (config.nodes.length) await ensureRuntimeClass(config);
   if (containers.length) await step("images", () => loadOwnImages(config));
   await waitReady(config, "roles");
+  await waitForDefaultAccount(config);
   printWelcome(config, Date.now() - started);
   return 0;
 }
