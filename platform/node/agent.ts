@@ -30,6 +30,7 @@ import type { DeviceSources, Network, Runtime, VolumeCalls } from "./ports.ts";
 import { createEviction } from "./pressure/eviction.ts";
 import { createProber } from "./probes.ts";
 import { createReferences } from "./references.ts";
+import { createLitterSweep } from "./runtime-litter.ts";
 import { configurationOf } from "./serving/configuration.ts";
 import { endPods, REFUSAL, SHUTTING_DOWN } from "./shutdown.ts";
 import { createStaticPods, isMirror, isStatic } from "./static-pods.ts";
@@ -200,6 +201,7 @@ export function startAgent(options: AgentOptions): Agent {
       isMirror(pod) ? statics.unmirrored(pod) : void workers.get(pod.metadata.uid ?? "")?.update(undefined),
   });
 
+  const sweepLitter = createLitterSweep(context, observer);
   const orphans = async () => {
     if (!pods.synced()) return;
     for (const uid of observer.uids()) {
@@ -215,6 +217,7 @@ export function startAgent(options: AgentOptions): Agent {
     await rotateLogs(context, observer, all());
     const present = new Set(observer.uids());
     await removeLeftovers(context, volumes, (uid) => workers.has(uid) || present.has(uid));
+    await sweepLitter();
   };
 
   const statistics = createStatistics({ context, observer, pods: all });
