@@ -1,6 +1,6 @@
 /**
  * What a containerd that was killed leaves and never looks at again: the network namespace of a sandbox that it had not written down
- * yet, and the bundle of a task whose container it has forgotten. Nothing of a pod runs in either.
+ * yet, the shim that it had just started for one, and the bundle of a task whose container it has forgotten. Nothing of a pod runs in them.
  */
 import { readdirSync, readFileSync } from "node:fs";
 import { rm } from "node:fs/promises";
@@ -42,6 +42,22 @@ function lives(bundle: string): boolean {
   }
 }
 
+/** Shims of the containerd whose socket is below `directory`, and the sandboxes they were started for. */
+function shimsOf(directory: string): { pid: number; id: string }[] {
+  return names("/proc").flatMap((name) => {
+    if (!/^\d+$/.test(name)) return [];
+    let words: string[];
+    try {
+      words = readFileSync(`/proc/${name}/cmdline`, "utf8").split("\0");
+    } catch {
+      return []; // it has ended
+    }
+    const value = (option: string) => words[words.indexOf(option) + 1] ?? "";
+    if (!basename(words[0] ?? "").startsWith("containerd-shim")) return [];
+    return value("-address").startsWith(`${directory}/`) ? [{ pid: Number(name), id: value("-id") }] : [];
+  });
+}
+
 /** To be called now and then. Rejects when the runtime does not answer. */
 export function createLitterSweep(
   { settings, runtime, clock, log }: Pick<NodeContext, "settings" | "runtime" | "clock" | "log">,
@@ -52,6 +68,7 @@ export function createLitterSweep(
   const namespaces = join(state, "io.containerd.grpc.v1.cri/netns");
   const bundlesLeft = patience(clock.now);
   const namespacesLeft = patience(clock.now);
+  const shimsLeft = patience(clock.now);
 
   const sweepBundles = async (known: ReadonlySet<string>) => {
     for (const id of bundlesLeft(names(bundles).filter((name) => !known.has(name)))) {
@@ -62,22 +79,22 @@ export function createLitterSweep(
     }
   };
 
-  const namespaceOf = async (sandbox: string): Promise<string> => {
+  /** By sandbox; asked once, it never changes. */
+  const namespaceOf = new Map<string, string>();
+
+  const learn = async (sandbox: string) => {
     try {
-      return basename((await runtime.podSandboxStatus(sandbox)).netns ?? "");
+      namespaceOf.set(sandbox, basename((await runtime.podSandboxStatus(sandbox)).netns ?? ""));
     } catch (error) {
-      if (isRuntimeNotFound(error)) return "";
-      throw error;
+      if (!isRuntimeNotFound(error)) throw error;
     }
   };
 
-  /** Sandboxes are asked for theirs only where there are more namespaces than sandboxes. */
-  const sweepNamespaces = async (sandboxes: readonly string[]) => {
-    const present = names(namespaces);
-    if (present.length <= sandboxes.length) return void namespacesLeft([]);
-    const used = new Set<string>();
-    for (const id of sandboxes) used.add(await namespaceOf(id));
-    for (const name of namespacesLeft(present.filter((one) => !used.has(one)))) {
+  const sweepNamespaces = async (sandboxes: ReadonlySet<string>) => {
+    for (const id of namespaceOf.keys()) if (!sandboxes.has(id)) namespaceOf.delete(id);
+    for (const id of sandboxes) if (!namespaceOf.has(id)) await learn(id);
+    const used = new Set(namespaceOf.values());
+    for (const name of namespacesLeft(names(namespaces).filter((one) => !used.has(one)))) {
       const path = join(namespaces, name);
       log.info("removing a network namespace that the runtime left", { path });
       if (isMounted(path)) await unmount(path);
@@ -85,11 +102,29 @@ export function createLitterSweep(
     }
   };
 
+  /** One that was started for a sandbox that never came to be waits for orders from nobody. */
+  const sweepShims = (known: ReadonlySet<string>) => {
+    const bundled = new Set(names(bundles));
+    const shims = new Map(shimsOf(settings.directory).map((one) => [one.id, one.pid]));
+    for (const id of shimsLeft([...shims.keys()].filter((one) => !known.has(one) && !bundled.has(one)))) {
+      const pid = shims.get(id);
+      if (pid === undefined) continue;
+      log.info("ending a shim that the runtime left", { id, pid });
+      try {
+        process.kill(pid, "SIGKILL");
+      } catch (error) {
+        if ((error as NodeJS.ErrnoException).code !== "ESRCH") throw error;
+      }
+    }
+  };
+
   return async () => {
     const all = observer.uids().map((uid) => observer.get(uid));
     const sandboxes = all.flatMap((one) => one.sandboxes);
     const containers = all.flatMap((one) => one.containers);
-    await sweepBundles(new Set([...sandboxes, ...containers].map(({ id }) => id)));
-    await sweepNamespaces(sandboxes.map(({ id }) => id));
+    const known = new Set([...sandboxes, ...containers].map(({ id }) => id));
+    await sweepBundles(known);
+    sweepShims(known);
+    await sweepNamespaces(new Set(sandboxes.map(({ id }) => id)));
   };
 }
