@@ -130,6 +130,14 @@ export interface RunningScheduler {
   end(): Promise<void>;
 }
 
+/** Asks a process to end, and resolves when it has. */
+export async function ended(child: ChildProcess): Promise<void> {
+  if (child.exitCode !== null || child.signalCode !== null) return;
+  const exit = once(child, "exit");
+  child.kill("SIGTERM");
+  await exit;
+}
+
 export interface CapstanRoles extends Side {
   schedulers(): Promise<RunningScheduler[]>;
   /** How each scheduler's attempts ended. */
@@ -153,12 +161,6 @@ export async function capstanWithSchedulers(count: number, logDir: string): Prom
     const profile = process.env["CAPSTAN_BENCH_PROFILE"] ? ["--cpu-prof", `--cpu-prof-dir=${logDir}`] : [];
     return spawn(process.execPath, [...profile, ...args], { stdio: ["ignore", out, out] });
   };
-  const end = async (child: ChildProcess) => {
-    if (child.exitCode !== null || child.signalCode !== null) return;
-    const exit = once(child, "exit");
-    child.kill("SIGTERM");
-    await exit;
-  };
   return {
     servers: [server.url],
     ...cluster.credentialFiles,
@@ -176,12 +178,12 @@ export async function capstanWithSchedulers(count: number, logDir: string): Prom
       const present = JSON.parse(readFileSync(config, "utf8")) as Config;
       writeFileSync(config, JSON.stringify({ ...present, server: { ...present.server, schedulers: String(count) } }));
       for (let i = 0; i < count; i++) running.push(role(nameOf(i)));
-      return running.map((child) => ({ pid: child.pid ?? 0, end: () => end(child) }));
+      return running.map((child) => ({ pid: child.pid ?? 0, end: () => ended(child) }));
     },
     attempts: () =>
       Promise.all(running.map((_, i) => attemptsOf(join(paths(server.dataDir).run, `${nameOf(i)}.sock`)))),
     async remove() {
-      await Promise.all([...running, ...others].map(end));
+      await Promise.all([...running, ...others].map(ended));
       await cluster.remove();
     },
   };

@@ -2,8 +2,7 @@
  * `node e2e/bench/workloads.ts`: a whole control plane (API server, database, controllers, scheduler), ours or the original's, over nodes that
  * are simulated the same way for both: how long a Deployment takes from 0 to N pods that run, or what controllers cost when nothing happens.
  */
-import { type ChildProcess, spawn } from "node:child_process";
-import { once } from "node:events";
+import { spawn } from "node:child_process";
 import { mkdtempSync, openSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -16,7 +15,15 @@ import { createClient } from "#sdk/client/client.ts";
 import type { Client } from "#sdk/client/port.ts";
 import { defaultBuildDir } from "../conformance/options.ts";
 import { binDir } from "../conformance/suite.ts";
-import { capstanWithSchedulers, cpuSeconds, memoryOf, type Side, startKubeScheduler, upstream } from "./sides.ts";
+import {
+  capstanWithSchedulers,
+  cpuSeconds,
+  ended,
+  memoryOf,
+  type Side,
+  startKubeScheduler,
+  upstream,
+} from "./sides.ts";
 
 const help = `node e2e/bench/workloads.ts [options]
   --nodes N              simulated nodes (100)
@@ -72,13 +79,6 @@ function clientOf(side: Side): Client {
 function withoutTenants(client: Client): Client {
   const alone: Client = { ...client, tenant: () => alone };
   return alone;
-}
-
-async function ended(child: ChildProcess): Promise<void> {
-  if (child.exitCode !== null || child.signalCode !== null) return;
-  const exit = once(child, "exit");
-  child.kill("SIGTERM");
-  await exit;
 }
 
 async function ourPlane(dir: string): Promise<Plane> {

@@ -5,12 +5,13 @@ import { cpSync, mkdirSync, mkdtempSync, openSync, readFileSync, rmSync, statSyn
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import pg from "pg";
-import { freePort, type TestDatabase, withTestDatabase } from "#db/testing.ts";
+import { type TestDatabase, withTestDatabase } from "#db/testing.ts";
 import { delay } from "#platform/base/clock.ts";
 import { type Config, paths } from "#platform/main/config.ts";
 import { ensurePki } from "#platform/main/pki.ts";
 import { installPlugins } from "#platform/main/plugin-users.ts";
 import { nodeOptions } from "#platform/main/specs.ts";
+import { plainConfig } from "#platform/main/testing/config.ts";
 import { loadKubeconfig } from "#sdk/client/kubeconfig.ts";
 import { HttpClient } from "./http.ts";
 
@@ -99,7 +100,7 @@ export class Cluster {
     const base = mkdtempSync(join(tmpdir(), "capstan-cluster-"));
     const configs: Config[] = [];
     for (let i = 0; i < options.servers; i++) {
-      const config: Config = { ...(await configOf(join(base, String(i)), db.url)), engine };
+      const config: Config = { ...(await plainConfig(join(base, String(i)), db.url)), engine };
       const where = paths(config.dataDir);
       mkdirSync(where.run, { recursive: true });
       if (asInstalled) cpSync(components, where.components, { recursive: true });
@@ -163,20 +164,4 @@ export class Cluster {
     await this.db.remove();
     rmSync(this.#base, { recursive: true, force: true });
   }
-}
-
-async function configOf(dataDir: string, databaseUrl: string): Promise<Config> {
-  mkdirSync(dataDir, { recursive: true });
-  return {
-    dataDir,
-    instance: "000000",
-    api: { host: "127.0.0.1", port: await freePort() },
-    console: { host: "127.0.0.1", port: 0 },
-    databaseUrl,
-    serviceCIDR: "10.96.0.0/16",
-    podCIDR: "10.244.0.0/16",
-    dns: { domain: "cluster.local", address: "10.96.0.10" },
-    engine: "jco",
-    nodes: [],
-  };
 }

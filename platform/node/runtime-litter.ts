@@ -2,7 +2,7 @@
  * What a containerd that was killed leaves and never looks at again: the network namespace of a sandbox that it had not written down
  * yet, the shim that it had just started for one, and the bundle of a task whose container it has forgotten. Nothing of a pod runs in them.
  */
-import { readdirSync, readFileSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { rm } from "node:fs/promises";
 import { basename, join } from "node:path";
 import type { NodeContext } from "./context.ts";
@@ -119,6 +119,7 @@ export function createLitterSweep(
   };
 
   return async () => {
+    if (!existsSync(state)) return; // a node of components alone
     const all = observer.uids().map((uid) => observer.get(uid));
     const sandboxes = all.flatMap((one) => one.sandboxes);
     const containers = all.flatMap((one) => one.containers);

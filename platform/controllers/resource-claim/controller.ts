@@ -1,5 +1,7 @@
 /** Makes the claims that pods ask for by template, and takes reservations back from pods that are over (upstream: pkg/controller/resourceclaim). */
+
 import { messageOf } from "#platform/base/log.ts";
+import { createTurns } from "#platform/base/turns.ts";
 import { groupConsumer, groupNameOf, isGroup, isGroupsClaim, isMadeForGroupOf } from "#platform/rules/group-claims.ts";
 import type {
   Pod,
@@ -172,7 +174,7 @@ async function groupNamed(
 }
 
 /** One claim of a group is made at a time: all of its pods ask for it. */
-const turns = new Map<string, Promise<unknown>>();
+const inTurn = createTurns();
 
 /** Its name; made with the first pod of the group. */
 async function ensureGroupClaim(
@@ -182,7 +184,7 @@ async function ensureGroupClaim(
   templateName: string,
 ): Promise<string> {
   const key = `${group.metadata.uid}/${name}`;
-  const work = async (): Promise<string> => {
+  return await inTurn(key, async () => {
     const client = clientFor(context, group);
     const { namespace } = group.metadata;
     const { items } = await client.list<ResourceClaim>(RESOURCE_CLAIMS, { namespace });
@@ -195,14 +197,7 @@ async function ensureGroupClaim(
     const patch = { type: "strategic" as const, body };
     await client.patch(POD_GROUPS, { namespace, name: group.metadata.name ?? "" }, patch, { subresource: "status" });
     return made.metadata.name ?? "";
-  };
-  const turn = (turns.get(key) ?? Promise.resolve()).then(work, work);
-  turns.set(key, turn);
-  try {
-    return await turn;
-  } finally {
-    if (turns.get(key) === turn) turns.delete(key);
-  }
+  });
 }
 
 async function templateOf(

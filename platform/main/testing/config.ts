@@ -6,10 +6,11 @@ import { freePort } from "#db/testing.ts";
 import type { Config } from "../config.ts";
 import { ensurePki } from "../pki.ts";
 
-/** `name` is part of the directory's, which whoever asks removes. */
-export async function testConfig(name: string, databaseUrl: string, more: Partial<Config> = {}): Promise<Config> {
-  const config: Config = {
-    dataDir: mkdtempSync(join(tmpdir(), `capstan-${name}-`)),
+/** Without nodes, on a free port, for a data directory that is there. */
+export async function plainConfig(dataDir: string, databaseUrl: string): Promise<Config> {
+  return {
+    dataDir,
+    instance: "000000",
     api: { host: "127.0.0.1", port: await freePort() },
     console: { host: "127.0.0.1", port: 0 },
     databaseUrl,
@@ -18,9 +19,13 @@ export async function testConfig(name: string, databaseUrl: string, more: Partia
     dns: { domain: "cluster.local", address: "10.96.0.10" },
     engine: "jco",
     nodes: [],
-    instance: "test",
-    ...more,
   };
+}
+
+/** `name` is part of the directory's, which whoever asks removes. */
+export async function testConfig(name: string, databaseUrl: string, more: Partial<Config> = {}): Promise<Config> {
+  const plain = await plainConfig(mkdtempSync(join(tmpdir(), `capstan-${name}-`)), databaseUrl);
+  const config: Config = { ...plain, instance: "test", ...more };
   await ensurePki(config);
   return config;
 }

@@ -5,6 +5,7 @@
 import { join } from "node:path";
 import { delay } from "#platform/base/clock.ts";
 import { messageOf } from "#platform/base/log.ts";
+import { createTurns } from "#platform/base/turns.ts";
 import { isMadeForGroupOf, isReservedForGroupOf } from "#platform/rules/group-claims.ts";
 import type { Container, Pod, PodResourceClaim, ResourceClaim, ResourceStatus } from "#sdk/api/generated/types.ts";
 import type { GroupVersionResource } from "#sdk/api/object.ts";
@@ -55,16 +56,7 @@ export function createClaims(
     for (const uid of prepared.podsWith(driver)) parts.wake(uid);
   });
   /** One thing at a time about each claim: several pods may use it. */
-  const turns = new Map<string, Promise<unknown>>();
-  const inTurn = async <T>(key: string, work: () => Promise<T>): Promise<T> => {
-    const turn = (turns.get(key) ?? Promise.resolve()).then(work, work);
-    turns.set(key, turn);
-    try {
-      return await turn;
-    } finally {
-      if (turns.get(key) === turn) turns.delete(key);
-    }
-  };
+  const inTurn = createTurns();
 
   /** The claim as it is, which the pod may use and whose drivers are all here. */
   const usable = async (pod: NodePod, { name, made }: NamedClaim): Promise<ResourceClaim> => {
