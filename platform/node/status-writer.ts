@@ -45,6 +45,8 @@ export function createStatusWriter(
   let startTime = first.status?.startTime;
   let written = "";
   let lastConditions: PodCondition[] = [];
+  /** Of the pod as our last write left it. */
+  let lastVersion: string | undefined;
 
   /** The informer may still show what was before our last write. */
   const latest = (pod: NodePod): NodePod => {
@@ -55,6 +57,15 @@ export function createStatusWriter(
       ? pod
       : { ...pod, status: { ...pod.status, conditions: [...lastConditions, ...others] } };
   };
+
+  /** Somebody has written our conditions since, as the node's controller does while it takes the node for dead. */
+  const overruled = ({ metadata: { resourceVersion }, status: shown }: NodePod): boolean =>
+    resourceVersion !== undefined &&
+    lastVersion !== undefined &&
+    BigInt(resourceVersion) > BigInt(lastVersion) &&
+    lastConditions.some(({ type, status: ours }) =>
+      shown?.conditions?.some((one) => one.type === type && one.status !== ours),
+    );
 
   const status = (view: PodView, terminal: boolean): PodStatus => {
     const seen = observer.get(uid);
@@ -88,7 +99,7 @@ export function createStatusWriter(
       if (known === undefined) return undefined;
       // A mirror pod that was made again has no status yet.
       const text = JSON.stringify([known, next]);
-      if (text === written) return undefined;
+      if (text === written && !overruled(view.pod)) return undefined;
       const { pod } = view;
       const body: JsonObject = { metadata: { uid: known }, status: cleared(pod.status, next) };
       const name = { namespace: pod.metadata.namespace, name: pod.metadata.name };
@@ -96,6 +107,7 @@ export function createStatusWriter(
         const client = context.client.tenant(tenantOf(pod));
         const answer = await client.patch<Pod>(PODS, name, { type: "merge", body }, { subresource: "status" });
         written = text;
+        lastVersion = answer.metadata.resourceVersion;
         lastConditions = (next.conditions ?? []).filter((one) => OWN_CONDITIONS.has(one.type));
         return answer.status;
       } catch (error) {
