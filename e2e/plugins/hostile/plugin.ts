@@ -16,7 +16,7 @@ const behaviours: Record<string, (review: Review) => Mutation> = {
     for (;;) kept.push(new Array(10_000).fill(kept.length));
   },
   garbage: () => ({ patch: "{{{ not JSON", warnings: [] }),
-  "no-list": () => ({ patch: '{"op":"add"}', warnings: [] }),
+  "no-list": () => ({ patch: '[{"op":"add"}]', warnings: [] }),
   misfit: () => patchOf({ op: "remove", path: "/spec/nothing/here" }),
   mistyped: () => patchOf({ op: "add", path: "/data", value: 5 }),
   huge: () => patchOf({ op: "add", path: "/data", value: { huge: "x".repeat(4 * 1024 * 1024) } }),
