@@ -110,7 +110,11 @@ describe("up without root", { skip }, () => {
     assert.equal(applied.code, 0, applied.stderr);
     const rolled = await kubectl("rollout", "status", "deployment/hello-wasm", "--timeout=90s");
     assert.equal(rolled.code, 0, rolled.stdout + rolled.stderr);
-    assert.match(await (await fetch("http://127.0.0.1:30088")).text(), /^Hello from hello-wasm-/);
+    // What is Ready is served a moment later.
+    const page = await eventually("the node port to be served", async () =>
+      (await fetch("http://127.0.0.1:30088")).text(),
+    );
+    assert.match(page, /^Hello from hello-wasm-/);
     await kubectl("delete", "-f", join(clone, "examples/wasm/hello.yaml"));
   });
 
