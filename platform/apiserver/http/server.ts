@@ -1,10 +1,12 @@
 /** One TLS port for HTTP/2 and HTTP/1.1 (which carries the upgrades of exec, attach and port-forward). */
 
+import { constants } from "node:crypto";
 import type { IncomingMessage } from "node:http";
 import { createSecureServer, type Http2SecureServer, type ServerHttp2Session } from "node:http2";
 import type { AddressInfo } from "node:net";
 import type { Duplex } from "node:stream";
 import type { Log } from "#platform/base/log.ts";
+import { paceArrivals } from "./arrivals.ts";
 import type { AnyRequest } from "./body.ts";
 import type { AnyResponse } from "./respond.ts";
 
@@ -43,9 +45,13 @@ export async function listen(options: ServerOptions): Promise<ListeningServer> {
     rejectUnauthorized: false,
     allowHTTP1: true,
     ...HTTP1,
+    noDelay: true,
     minVersion: "TLSv1.2",
+    // Clients of Kubernetes keep connections and not sessions: sealing two tickets for each was a quarter of a handshake's time.
+    secureOptions: constants.SSL_OP_NO_TICKET,
     settings: { maxConcurrentStreams: STREAMS_PER_SESSION_MAX },
   });
+  paceArrivals(server);
   const sessions = new Set<ServerHttp2Session>();
   /** Of HTTP/1.1. */
   const sockets = new Set<Duplex>();
