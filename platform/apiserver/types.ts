@@ -17,6 +17,7 @@ import { mergePatch } from "./apply/merge-patch.ts";
 import { applyPatch, trackUpdate } from "./apply/server-side-apply.ts";
 import { strategicMergePatch } from "./apply/strategic-merge-patch.ts";
 import { type ApplyType, DEDUCED, typeCompiler } from "./apply/types.ts";
+import { RESETS } from "./apply/updater.ts";
 import type { FieldValidation } from "./http/options.ts";
 import type { BodyDecoder, Patcher } from "./http/patches.ts";
 import { type TypeRules, Undecodable } from "./registry/ports.ts";
@@ -206,15 +207,13 @@ const RESET: Readonly<Record<string, Readonly<Record<string, string[][]>>>> = {
   },
 };
 
-const [SPEC, STATUS, NONE] = [[["spec"]], [["status"]], [] as string[][]];
-
 /** What the endpoint itself writes is not owned by who calls it. */
 const resetFields = (gvk: GroupVersionKind, subresource: string): string[][] => {
   const own = RESET[gvk.kind]?.[subresource];
   if (own) return own;
-  if (subresource === "status") return SPEC;
+  if (subresource === "status") return RESETS.spec;
   const hasStatus = typeOf(gvk)?.properties?.status !== undefined;
-  return subresource === "" && hasStatus ? STATUS : NONE;
+  return subresource === "" && hasStatus ? RESETS.status : RESETS.nothing;
 };
 
 const ownership = (gvk: GroupVersionKind, o: { manager: string; subresource: string; time: Date }) => ({

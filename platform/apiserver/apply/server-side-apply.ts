@@ -6,6 +6,7 @@ import { timeText } from "#platform/base/clock.ts";
 import { deepEqual } from "#platform/base/equal.ts";
 import type { DynamicObject, JsonObject, ManagedFieldsEntry } from "#sdk/api/object.ts";
 import { badRequest, StatusError } from "#sdk/api/status.ts";
+import { createdFields } from "./created.ts";
 import { type FieldSet, has, isEmpty, pathText, setOf, union } from "./field-set.ts";
 import { allowedByLastApplied, refreshLastApplied } from "./last-applied.ts";
 import {
@@ -113,6 +114,24 @@ function ownersFor(old: DynamicObject | undefined, next: DynamicObject, subresou
   }
 }
 
+const nothingOf = ({ apiVersion, kind }: OwnershipOptions): JsonObject => ({ apiVersion, kind, metadata: {} });
+
+/** One owner of all, as `trackUpdate` says. */
+function createdBy(o: OwnershipOptions, after: JsonObject): ManagedFieldsEntry[] | undefined {
+  const work = () => {
+    const [entry] = encodeManaged(updated(o, nothingOf(o), after, new Map(), o.manager)) ?? [];
+    return entry?.fieldsV1;
+  };
+  try {
+    const fieldsV1 = createdFields(o.type, after, o.resetFields, work);
+    if (!fieldsV1) return undefined;
+    const { manager, operation, apiVersion } = ownerOf(o, "Update");
+    return [{ manager, operation, apiVersion, time: timeText(o.time.getTime()), fieldsType: "FieldsV1", fieldsV1 }];
+  } catch {
+    return undefined;
+  }
+}
+
 /** Upstream's errors here are logged and the owners dropped: a write never fails for its bookkeeping. */
 export function trackUpdate(
   old: DynamicObject | undefined,
@@ -123,8 +142,9 @@ export function trackUpdate(
   const sent = next.metadata.managedFields;
   const keepsOwners = old !== undefined && (o.subresource || !sent || sent === live || deepEqual(sent, live));
   if (old && keepsOwners && !live?.length) return undefined;
-  const before = old ? withoutManaged(old) : { apiVersion: o.apiVersion, kind: o.kind, metadata: {} };
+  const before = old ? withoutManaged(old) : nothingOf(o);
   const after = withoutManaged(next);
+  if (!old && !sent && !o.subresource) return createdBy(o, after);
   // The common no-op: nothing to decode, nothing to compare by type.
   if (keepsOwners && deepEqual(before, after)) return live;
   const owners = ownersFor(old, next, o.subresource ?? "");
@@ -143,7 +163,7 @@ export function trackUpdate(
  */
 export function applyPatch(live: DynamicObject | undefined, config: DynamicObject, o: ApplyOptions): DynamicObject {
   checkKind(config, o);
-  const base = live ? withoutManaged(live) : { apiVersion: o.apiVersion, kind: o.kind, metadata: {} };
+  const base = live ? withoutManaged(live) : nothingOf(o);
   let owners = readOwners(live);
   const broken = live && findMistakes(o.type, base, true);
   if (owners.size === 0 && broken)
@@ -155,8 +175,7 @@ export function applyPatch(live: DynamicObject | undefined, config: DynamicObjec
   checkFit(config, o);
   if (broken) throw new StatusError(500, "", `failed to create typed live object (${nameText(live)}): ${broken}`);
   if (owners.size === 0 && live) {
-    const nothing = { apiVersion: o.apiVersion, kind: o.kind, metadata: {} };
-    owners = updated(o, nothing, base, owners, BEFORE_FIRST_APPLY);
+    owners = updated(o, nothingOf(o), base, owners, BEFORE_FIRST_APPLY);
   }
   const result = applyAs(base, config as unknown as JsonObject, owners, o);
   const object = result.object ?? base;

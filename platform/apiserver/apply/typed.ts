@@ -114,7 +114,7 @@ function leaf(type: ApplyType, left: Value, right: Value, at: Place): void {
 }
 
 /** A struct that is owned as a whole, with the value fields that it does not spell out. */
-function withZeros(type: ApplyType, value: Json): Json {
+export function withZeros(type: ApplyType, value: Json): Json {
   if (type.kind !== "map" || !isObject(value)) return value;
   const out: JsonObject = { ...value };
   for (const [name, { zero }] of type.fields) if (zero !== undefined) out[name] ??= zero;

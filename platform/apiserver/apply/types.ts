@@ -95,9 +95,11 @@ function scalarOf({ type, format }: Schema): ApplyType["scalar"] {
 }
 
 function fieldOf(schema: Schema, resolve: (schema: Schema) => ApplyType): Field {
+  let type: ApplyType | undefined;
   return {
     get type() {
-      return resolve(schema);
+      type ??= resolve(schema);
+      return type;
     },
     default: schema.default,
     zero: schema.zero,

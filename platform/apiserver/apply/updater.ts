@@ -44,6 +44,13 @@ export class ConflictsError extends Error {
   }
 }
 
+/** What endpoints reset, the same lists each time: what is worked out of them is kept by them. */
+export const RESETS: Readonly<Record<"spec" | "status" | "nothing", string[][]>> = {
+  spec: [["spec"]],
+  status: [["status"]],
+  nothing: [],
+};
+
 const resetSets = new WeakMap<readonly (readonly string[])[], FieldSet>();
 
 /** The same list gives the same set, which nobody changes. */

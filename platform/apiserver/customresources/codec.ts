@@ -16,6 +16,7 @@ import { jsonPatch, parseJsonPatch } from "../apply/json-patch.ts";
 import { mergePatch } from "../apply/merge-patch.ts";
 import { applyPatch, trackUpdate } from "../apply/server-side-apply.ts";
 import type { ApplyType } from "../apply/types.ts";
+import { RESETS } from "../apply/updater.ts";
 import type { FieldValidation } from "../http/options.ts";
 import type { BodyDecoder, Patcher } from "../http/patches.ts";
 import { type TypeRules, Undecodable } from "../registry/ports.ts";
@@ -125,8 +126,8 @@ export function codecOf(parts: CodecParts): { rules: TypeRules; decoder: BodyDec
     check: (_gvk, value, validation, warn) => shape(structuredClone(value), unknownOnly, validation, warn),
   };
   const resetFields = (subresource: string): string[][] => {
-    if (subresource === "status") return [["metadata"], ["spec"]].slice(1);
-    return subresource === "" && parts.hasStatus ? [["status"]] : [];
+    if (subresource === "status") return RESETS.spec;
+    return subresource === "" && parts.hasStatus ? RESETS.status : RESETS.nothing;
   };
   const ownership = (o: { manager: string; subresource: string; time: Date }) => ({
     ...o,
