@@ -118,7 +118,7 @@ function isSameMap(type: ApplyType, a: JsonObject, b: JsonObject): boolean {
 }
 
 const isZero = (type: ApplyType, zero: Json, value: Value): boolean =>
-  value !== undefined && deepEqual(withZeros(type, zero), withZeros(type, value));
+  zero === value || (isObject(value) && isObject(zero) && deepEqual(withZeros(type, zero), withZeros(type, value)));
 
 function isSameList(type: ApplyType, a: Json[], b: Json[]): boolean {
   if (a.length !== b.length) return false;
