@@ -43,10 +43,14 @@ export function admissionChain(
   components: ComponentAdmission,
   configured: readonly ConfiguredAdmission[] = [],
 ): Admission {
+  const mutating = rules.flatMap((rule) => (rule.mutate ? [rule.mutate.bind(rule)] : []));
+  const validating = rules.flatMap((rule) => (rule.validate ? [rule.validate.bind(rule)] : []));
+
   async function builtIn(attributes: AdmissionAttributes, warnings: string[]): Promise<DynamicObject | undefined> {
     let { object } = attributes;
     if (!object) return undefined;
-    for (const rule of rules) await rule.mutate?.({ ...attributes, object });
+    const shown = { ...attributes, object };
+    for (const mutate of mutating) await mutate(shown);
     for (const hook of await components.hooks(attributes.tenant, attributes)) {
       const result: Awaited<ReturnType<NonNullable<AdmissionHook["mutate"]>>> | undefined = await hook.mutate?.({
         ...attributes,
@@ -78,7 +82,7 @@ export function admissionChain(
     },
     async validate(attributes) {
       const warnings: string[] = [];
-      for (const rule of rules) await rule.validate?.(attributes);
+      for (const validate of validating) await validate(attributes);
       for (const hook of await components.hooks(attributes.tenant, attributes)) {
         const result = await hook.validate?.(attributes);
         if (result) warnings.push(...result.warnings);
