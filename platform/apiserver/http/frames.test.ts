@@ -25,7 +25,7 @@ test("a frame is made once for each type of event", () => {
 });
 
 test("the oldest are forgotten beyond the bytes", () => {
-  const frames = new RecentFrames(3_000);
+  const frames = new RecentFrames({ bytesMax: 3_000 });
   const objects = Array.from({ length: 10 }, (_, i) => object(`o-${i}`));
   let made = 0;
   const ask = (of: StoredObject) => frames.get(of, "ADDED", () => Buffer.alloc(800, ++made));
@@ -35,4 +35,21 @@ test("the oldest are forgotten beyond the bytes", () => {
   assert.equal(made, 10);
   ask(objects[0]!);
   assert.equal(made, 11);
+});
+
+test("those that watchers who keep up have had are forgotten with the next", () => {
+  let now = 0;
+  const frames = new RecentFrames({ now: () => now });
+  let made = 0;
+  const ask = (of: StoredObject) => frames.get(of, "ADDED", () => Buffer.from(String(++made)));
+  const [old, young] = [object("old"), object("young")];
+  ask(old);
+  now = 4_000;
+  ask(young);
+  now = 6_000;
+  ask(object("new"));
+  ask(young);
+  assert.equal(made, 3);
+  ask(old);
+  assert.equal(made, 4);
 });

@@ -5,7 +5,7 @@ import { key } from "../testing.ts";
 import { Repeated } from "./repeated.ts";
 
 const role = (tenant: number, more = "") => {
-  const uid = `0000-${tenant}`;
+  const uid = `f0e1d2c3-8000-4fff-a00${tenant}-00000000000${tenant}`;
   const at = `2026-01-0${tenant}T00:00:00Z`;
   const metadata = {
     name: "admin",
@@ -20,7 +20,8 @@ const role = (tenant: number, more = "") => {
 
 test("a shared object reads as the object it was made from", () => {
   const repeated = new Repeated();
-  for (const object of [role(1), role(2), role(3, "another text"), { ...role(4), uid: "" }]) {
+  const named = { uid: "of another kind" };
+  for (const object of [role(1), role(2), role(3, "another text"), { ...role(4), uid: "" }, { ...role(5), ...named }]) {
     const { document, key: at, uid, revision, labels, fields } = repeated.share(object);
     assert.deepEqual({ document, key: at, uid, revision, labels, fields }, object);
   }
