@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { once } from "node:events";
-import { type AddressInfo, connect, createServer, type Server, type Socket } from "node:net";
+import { type AddressInfo, connect, createServer, type Server, Socket } from "node:net";
 import { describe, it, type TestContext } from "node:test";
 import { until } from "#sdk/testing/until.ts";
 import { paceArrivals } from "./arrivals.ts";
@@ -36,21 +36,30 @@ describe("arrivals", () => {
     assert.equal(new Set(heard).size, 30);
   });
 
-  it("leave the event loop to others between them", async (t) => {
-    const turns = new Set<number>();
-    let turn = 0;
-    const { server, port } = await listening(t, (socket) => {
-      turns.add(turn);
-      socket.destroy();
+  /** How many of 40 that come at once are begun in each turn, where a turn takes so many milliseconds. */
+  async function turns(turnMs: number): Promise<number[]> {
+    const begun: number[] = [];
+    let [turn, all] = [0, 0];
+    const server = createServer(() => {
+      begun[turn] = (begun[turn] ?? 0) + 1;
+      all++;
     });
-    const count = () => {
-      turn++;
-      if (server.listening) setImmediate(count);
-    };
-    count();
-    const clients = Array.from({ length: 24 }, () => connect(port, "127.0.0.1"));
-    await Promise.all(clients.map((client) => once(client, "close")));
-    assert.ok(turns.size >= 6, `24 connections were begun in ${turns.size} turns`);
+    // The clock is looked at before a turn and in it.
+    paceArrivals(server, () => turn++ * turnMs);
+    for (let i = 0; i < 40; i++) server.emit("connection", new Socket());
+    await until(() => all === 40);
+    return begun.filter((count) => count > 0);
+  }
+
+  it("leave the event loop to others between them", async () => {
+    assert.deepEqual(
+      await turns(0),
+      Array.from({ length: 10 }, () => 4),
+    );
+  });
+
+  it("are more at once where all else takes long", async () => {
+    assert.deepEqual(await turns(24), [10, 10, 10, 10]);
   });
 
   it("that are gone before their turn are not begun, and end nobody", async (t) => {
