@@ -43,7 +43,7 @@ test("no request fails through an update by steps and a roll-back", async () => 
   await client.create(DEPLOYMENTS, {
     metadata: {
       ...NAME,
-      annotations: { "rollout.capstan.dev/drain": "2s", "rollout.capstan.dev/steps": "20% bake=1s, 50% hold, 100%" },
+      annotations: { "rollout.capstan.dev/drain": "4s", "rollout.capstan.dev/steps": "20% bake=1s, 50% hold, 100%" },
     },
     spec: {
       replicas: 6,
