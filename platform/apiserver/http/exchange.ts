@@ -7,7 +7,7 @@ import type { RequestContext } from "../registry/strategy.ts";
 import type { AnyRequest } from "./body.ts";
 import type { Accepted } from "./negotiate.ts";
 import type { RequestInfo } from "./requestInfo.ts";
-import { type AnyResponse, send } from "./respond.ts";
+import { type AnyResponse, isOnThisMachine, send } from "./respond.ts";
 
 export interface Exchange {
   request: AnyRequest;
@@ -37,11 +37,11 @@ export function answer(
   accepted: Pick<Accepted, "encoding">,
 ): Promise<void> {
   exchange.audit?.answered(content);
-  const accepts = String(exchange.request.headers["accept-encoding"] ?? "");
+  const { headers, socket } = exchange.request;
   return send(exchange.response, content, {
     code,
     encoding: accepted.encoding,
-    acceptGzip: /\bgzip\b/.test(accepts),
+    acceptGzip: /\bgzip\b/.test(String(headers["accept-encoding"] ?? "")) && !isOnThisMachine(socket),
     warnings: exchange.warnings,
     requestId: exchange.context.requestId,
   });

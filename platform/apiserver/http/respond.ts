@@ -22,6 +22,17 @@ export interface ResponseOptions {
   requestId: string;
 }
 
+const LOOPBACK = /^(127\.|::1$|::ffff:127\.)/;
+
+interface Ends {
+  remoteAddress?: string | undefined;
+  localAddress?: string | undefined;
+}
+
+/** No network lies between: what is sent as it is costs both sides less than to compress and to inflate it. */
+export const isOnThisMachine = ({ remoteAddress, localAddress }: Ends): boolean =>
+  remoteAddress !== undefined && (remoteAddress === localAddress || LOOPBACK.test(remoteAddress));
+
 /** RFC 7234 warn-text: quoted, without what would end the header. */
 const quoted = (text: string) =>
   `"${text
