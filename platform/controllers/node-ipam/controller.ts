@@ -30,8 +30,21 @@ export const nodeIPAMController: Controller = {
     const queue = createWorkQueue();
     const nodes = context.informers.nodes();
     const given = new Map<string, { ranges: string[]; at: number }>();
-    const add = (node: Node) => (node.spec?.podCIDR ? undefined : queue.add(keyOf(node)));
-    nodes.on({ added: add, updated: add, deleted: (node) => void given.delete(keyOf(node)) });
+    /** There was none for them. Nodes report all the time: they are looked at again when a node is gone, one for each. */
+    const refused = new Set<string>();
+    const add = (node: Node) => {
+      const key = keyOf(node);
+      if (!node.spec?.podCIDR && !refused.has(key)) queue.add(key);
+    };
+    const lose = (node: Node) => {
+      const had = given.delete(keyOf(node)) || node.spec?.podCIDR;
+      refused.delete(keyOf(node));
+      const [next] = refused;
+      if (!had || next === undefined) return;
+      refused.delete(next);
+      queue.add(next);
+    };
+    nodes.on({ added: add, updated: add, deleted: lose });
     if (!(await synced(context.signal, nodes))) return;
     await runController({
       name: "node-ipam",
@@ -53,6 +66,7 @@ export const nodeIPAMController: Controller = {
           const object = { apiVersion: "v1", kind: "Node", metadata: node.metadata };
           const message = `Node ${name} status is now: CIDRNotAvailable`;
           context.recorder("cidrAllocator").event(object, "Normal", "CIDRNotAvailable", message);
+          refused.add(key);
           return;
         }
         given.set(key, { ranges, at: now });

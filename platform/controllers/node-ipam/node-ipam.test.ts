@@ -1,6 +1,8 @@
 import { equal } from "node:assert/strict";
 import { test } from "node:test";
 import type { Node } from "#sdk/api/generated/types.ts";
+import type { Client } from "#sdk/client/port.ts";
+import { until } from "#sdk/testing/until.ts";
 import { NODES } from "../resources.ts";
 import { converges } from "../testing/converge.ts";
 import { nodeIPAMController } from "./controller.ts";
@@ -46,5 +48,27 @@ test("in a cluster of two families a node gets a range of each", async (t) => {
     ],
     view: async (client) => (await client.list<Node>(NODES)).items.flatMap((n) => n.spec?.podCIDRs ?? []).sort(),
     expected: ["10.244.254.0/24", "10.244.255.0/24", "fd00:0:0:fe::/64", "fd00:0:0:ff::/64"],
+  });
+});
+
+test("a node for which there was no range gets that of one that is gone", async (t) => {
+  const rangesOf = async (client: Client) =>
+    (await client.list<Node>(NODES)).items.flatMap(({ metadata, spec }) =>
+      spec?.podCIDR ? [{ name: metadata.name ?? "", range: spec.podCIDR }] : [],
+    );
+  await converges(t, {
+    loops: [nodeIPAMController],
+    more: { podCIDRs: ["10.244.0.0/23"] },
+    steps: [
+      async (client) => {
+        for (const name of ["a", "b", "c"])
+          await client.create(NODES, { apiVersion: "v1", kind: "Node", metadata: { name }, spec: {} });
+        await until(async () => (await rangesOf(client)).length === 2);
+        const [first] = await rangesOf(client);
+        await client.delete(NODES, { name: first?.name ?? "" });
+      },
+    ],
+    view: async (client) => (await rangesOf(client)).map(({ range }) => range).sort(),
+    expected: ["10.244.0.0/24", "10.244.1.0/24"],
   });
 });

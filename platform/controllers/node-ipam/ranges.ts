@@ -15,10 +15,13 @@ export function freeNodeRange(cluster: string, taken: readonly string[]): string
   if (!whole) return undefined;
   const bits = NODE_BITS[whole.family];
   const size = 1n << BigInt(addressBits(whole.family) - bits);
-  const used = taken.flatMap((one) => parseRange(one) ?? []);
+  const used = taken.flatMap((one) => parseRange(one) ?? []).filter(({ family }) => family === whole.family);
+  // Nodes are many: what is no larger than a node's range is looked up.
+  const wide = used.filter((one) => one.bits < bits);
+  const bases = new Set(used.map(({ base }) => base - (base % size)));
   for (let first = whole.base + rangeSize(whole) - size; first >= whole.base; first -= size) {
     const range: Range = { family: whole.family, base: first, bits, canonical: true };
-    if (!used.some((one) => overlap(one, range))) return `${nthAddress(range, 0n)}/${bits}`;
+    if (!bases.has(first) && !wide.some((one) => overlap(one, range))) return `${nthAddress(range, 0n)}/${bits}`;
   }
   return undefined;
 }
