@@ -58,7 +58,7 @@ export function createdFields(
 
 /** A copy that `hasShapeOf` cannot tell from the value, small and without what is secret in it. */
 export function outline(type: ApplyType, value: Json): Json {
-  if (shapeOf(type, value) === "leaf") return outlineOfLeaf(value);
+  if (shapeOf(type, value) === "leaf") return outlineOfLeaf(type, value);
   if (Array.isArray(value)) return value.map((item) => outlineOfItem(type, item));
   if (!isObject(value)) return value;
   const out: JsonObject = {};
@@ -70,10 +70,13 @@ export function outline(type: ApplyType, value: Json): Json {
 
 const IDENTITY = new Set(["kind", "apiVersion"]);
 
-function outlineOfLeaf(value: Json): Json {
+function outlineOfLeaf(type: ApplyType, value: Json): Json {
   if (typeof value === "string") return value === "" ? "" : "-";
-  // A struct that is owned whole is compared with its zeros.
-  return Array.isArray(value) ? value.slice(0, 1).map(() => null) : structuredClone(value);
+  if (Array.isArray(value)) return value.slice(0, 1).map(() => null);
+  if (!isObject(value)) return value;
+  // A struct that is owned whole is compared with its zeros; of anything else only counts whether it is empty.
+  if (type.fields.size > 0) return structuredClone(value);
+  return Object.keys(value).length === 0 ? {} : { "-": null };
 }
 
 function outlineOfItem(type: ApplyType, item: Json): Json {
