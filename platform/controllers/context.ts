@@ -37,7 +37,7 @@ import type {
 } from "#sdk/api/generated/types.ts";
 import type { GroupVersionResource, KubeObject } from "#sdk/api/object.ts";
 import { createInformer } from "#sdk/client/informer.ts";
-import { type Client, type Informer, type InformerOptions, tenantOf } from "#sdk/client/port.ts";
+import { type Client, type Informer, type InformerOptions, tenantOf, withoutManagedFields } from "#sdk/client/port.ts";
 import type { Recorder } from "#sdk/client/recorder.ts";
 import { CLUSTER_INFO, TOKEN_NAMESPACE, TOKEN_TYPE } from "./bootstrap-tokens/tokens.ts";
 import { controllerOf, namespaceKey } from "./objects.ts";
@@ -64,8 +64,8 @@ export interface Informers {
   tokenSecrets(): Informer<Secret>;
   /** Only those named kube-public/cluster-info. */
   clusterInfos(): Informer<ConfigMap>;
-  /** Only those of nodes. */
-  nodeLeases(): Informer<Lease>;
+  /** Without what they say: nobody here asks who holds one, only that it was written. */
+  leases(): Informer<Lease>;
   replicationControllers(): Informer<ReplicationController>;
   statefulSets(): Informer<StatefulSet>;
   daemonSets(): Informer<DaemonSet>;
@@ -86,6 +86,8 @@ export interface Informers {
   certificateSigningRequests(): Informer<CertificateSigningRequest>;
   autoscalers(): Informer<HorizontalPodAutoscaler>;
   admissionPolicies(): Informer<ValidatingAdmissionPolicy>;
+  /** The informer of all objects of a resource; undefined where loops read only some of them, or none. */
+  of(resource: Pick<GroupVersionResource, "group" | "resource">): Informer<KubeObject> | undefined;
 }
 
 /** PEM: who signs a tenant's certificates. */
@@ -144,11 +146,12 @@ const byNamespace = (object: KubeObject): string[] => [namespaceKey(object)];
 /** Each is started when first asked for, and ends with the signal. */
 export function createInformers(client: Client, log: Log, signal: AbortSignal): Informers {
   const wildcard = client.tenant("*");
+  const whole = new Map<string, () => Informer<KubeObject>>();
   const lazily = <T extends KubeObject>(resource: GroupVersionResource, options: InformerOptions<T> = {}) => {
     let informer: Informer<T> | undefined;
-    return () => {
+    const shared = () => {
       if (!informer) {
-        informer = createInformer<T>(wildcard, resource, { ...options, log });
+        informer = createInformer<T>(wildcard, resource, { transform: withoutManagedFields, ...options, log });
         informer
           .start(signal)
           .catch((error: unknown) =>
@@ -157,6 +160,9 @@ export function createInformers(client: Client, log: Log, signal: AbortSignal): 
       }
       return informer;
     };
+    if (!options.namespace && !options.fieldSelector)
+      whole.set(r.keyOfResource(resource), shared as unknown as () => Informer<KubeObject>);
+    return shared;
   };
   const owned = { owner: byOwner, orphans, namespace: byNamespace };
   return {
@@ -192,7 +198,7 @@ export function createInformers(client: Client, log: Log, signal: AbortSignal): 
       namespace: CLUSTER_INFO.namespace,
       fieldSelector: `metadata.name=${CLUSTER_INFO.name}`,
     }),
-    nodeLeases: lazily<Lease>(r.LEASES, { namespace: "kube-node-lease" }),
+    leases: lazily<Lease>(r.LEASES, { transform: ({ spec: _, ...lease }) => withoutManagedFields(lease) }),
     replicationControllers: lazily<ReplicationController>(r.REPLICATION_CONTROLLERS, {
       indexes: { namespace: byNamespace },
     }),
@@ -218,6 +224,7 @@ export function createInformers(client: Client, log: Log, signal: AbortSignal): 
     clusterRoles: lazily<ClusterRole>(r.CLUSTER_ROLES),
     certificateSigningRequests: lazily<CertificateSigningRequest>(r.CERTIFICATE_SIGNING_REQUESTS),
     autoscalers: lazily<HorizontalPodAutoscaler>(r.HORIZONTAL_POD_AUTOSCALERS),
+    of: (resource) => whole.get(r.keyOfResource(resource))?.(),
   };
 }
 

@@ -1,6 +1,10 @@
 /** The resources the loops watch and write. */
 import type { GroupVersionResource } from "#sdk/api/object.ts";
 
+/** "group/resource": whichever version it is read in. */
+export const keyOfResource = ({ group, resource }: Pick<GroupVersionResource, "group" | "resource">): string =>
+  `${group}/${resource}`;
+
 const v1 = (group: string) => (resource: string) => ({ group, version: "v1", resource }) satisfies GroupVersionResource;
 const [core, apps, batch] = [v1(""), v1("apps"), v1("batch")];
 

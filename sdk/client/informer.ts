@@ -19,7 +19,7 @@ export function createInformer<T extends KubeObject>(
   resource: GroupVersionResource,
   options: InformerOptions<T> & { log?: ClientLog } = {},
 ): Informer<T> {
-  const { indexes = {}, log = noLog, ...selection } = options;
+  const { indexes = {}, log = noLog, transform = (object: T) => object, ...selection } = options;
   const cache = createCache<T>(indexes);
   const handlers: Handler<T>[] = [];
   let synced = false;
@@ -66,7 +66,7 @@ export function createInformer<T extends KubeObject>(
     let revision = "";
     do {
       const page = await client.list<T>(resource, { ...selection, limit: PAGE, continue: next });
-      for (const object of page.items) objects.set(keyOf(object), object);
+      for (const object of page.items) objects.set(keyOf(object), transform(object));
       next = page.metadata.continue || undefined;
       revision = page.metadata.resourceVersion ?? "";
     } while (next);
@@ -99,9 +99,9 @@ export function createInformer<T extends KubeObject>(
           initial = undefined;
           onSynced();
         } else if (!initial) resourceVersion = revision;
-      } else if (!initial) apply(event.type, event.object);
+      } else if (!initial) apply(event.type, transform(event.object));
       else if (event.type === "DELETED") initial.delete(keyOf(event.object));
-      else initial.set(keyOf(event.object), event.object);
+      else initial.set(keyOf(event.object), transform(event.object));
     }
   };
 

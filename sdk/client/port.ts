@@ -101,6 +101,15 @@ export interface Informer<T extends KubeObject> {
 
 export interface InformerOptions<T> extends Omit<ListOptions, "limit" | "continue"> {
   indexes?: Record<string, (object: T) => string[]>;
+  /** What is kept of an object and told to handlers (client-go: TransformFunc). Its key, uid and resourceVersion must stay. */
+  transform?(object: T): T;
+}
+
+/** A transform for those who never read who owns which field: half of a small object is that (client-go: TransformStripManagedFields). */
+export function withoutManagedFields<T extends KubeObject>(object: T): T {
+  if (!object.metadata.managedFields) return object;
+  const { managedFields: _, ...metadata } = object.metadata;
+  return { ...object, metadata };
 }
 
 /** "tenant/namespace/name": the key of informers, work queues, metrics and logs. */

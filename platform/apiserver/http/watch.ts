@@ -1,7 +1,6 @@
 /** Watch: frames of JSON, one a line, or of protobuf, each after its length, until the client, the server or the timeout ends it. */
-import { once } from "node:events";
 import { setTimeout as after } from "node:timers";
-import type { Change, Store, StoredObject, TenantId, WatchEvent } from "#platform/store/port.ts";
+import type { Store, StoredObject, TenantId, WatchEvent } from "#platform/store/port.ts";
 import { requiredValue } from "#sdk/api/fields.ts";
 import { apiVersionOf } from "#sdk/api/object.ts";
 import { badRequest, StatusError } from "#sdk/api/status.ts";
@@ -13,8 +12,8 @@ import type { Exchange } from "./exchange.ts";
 import { RecentFrames } from "./frames.ts";
 import { indexedField } from "./list.ts";
 import { type ListParameters, listParameters, parseWatchVersion } from "./options.ts";
+import { type Outlet, outletOf } from "./outlet.ts";
 import { type RenderRequest, renderObject, sharedWith, tableOf } from "./render.ts";
-import type { AnyResponse } from "./respond.ts";
 import { remembering, seenAs } from "./seen.ts";
 
 const TIMEOUT_MIN_SECONDS = 1800;
@@ -65,19 +64,20 @@ const shared = new RecentFrames();
 const frameOf = (type: string, object: string | Buffer): Buffer =>
   typeof object === "string" ? Buffer.from(`{"type":"${type}","object":${object}}\n`) : watchFrame(type, object);
 
-/** A single one is not copied. */
-const joined = ([first = NOTHING, ...others]: readonly Buffer[]): Buffer =>
-  others.length === 0 ? first : Buffer.concat([first, ...others]);
+interface Watching {
+  events: AsyncIterable<readonly WatchEvent[]>;
+  /** What comes together goes out together; nothing where none of it is seen by this watcher. */
+  encode(events: readonly WatchEvent[]): Buffer | Promise<Buffer>;
+}
 
-/** The stream of frames, several in one chunk when they came together. */
-async function* frames(
+async function watching(
   store: Store,
   exchange: Exchange,
   r: RenderRequest,
-  p: ListParameters,
-  mode: Mode,
+  { mode, ...p }: ListParameters & { mode: Mode },
   signal: AbortSignal,
-): AsyncIterable<Buffer> {
+  outlet: Outlet,
+): Promise<Watching> {
   const late = exchange.scope === "*" ? undefined : selectsInVersion(r.entry, p.selection.fields);
   const selection = late ? { ...p.selection, fields: late.others } : p.selection;
   const matcher = matcherOf(selection);
@@ -93,25 +93,26 @@ async function* frames(
   let ready: ReadonlyMap<StoredObject, Versioned> = new Map();
   const had = mode.initial || mode.after === "now" ? undefined : mode.after;
   const recall = late && (await remembering(store, scope, r.entry, had, matcher, late));
-  const encode = (event: WatchEvent): Buffer => {
+  const one = (event: WatchEvent): Buffer => {
     if (event.type === "bookmark") {
       if (event.initialEnd ? !mode.marksEnd : !p.allowWatchBookmarks) return NOTHING;
       const columns = first;
       first = false;
-      return bookmark(r, event.revision, event.initialEnd ?? false, columns);
+      return outlet.encode(bookmark(r, event.revision, event.initialEnd ?? false, columns));
     }
     const type = recall ? recall(event.change, (of) => ready.get(of) ?? of) : seenAs(event.change, matcher);
     if (!type) return NOTHING;
     const { object: stored } = event.change;
-    const of = deletedAt(event.change);
-    const shown = ready.get(of) ?? of;
-    const frame = () => frameOf(type, renderObject(r, shown, first));
+    const shown = ready.get(stored) ?? stored;
+    const frame = () => outlet.encode(frameOf(type, renderObject(r, shown, first)));
     const readers = shown === stored ? sharedWith(r, stored) : undefined;
-    const made = readers === undefined ? frame() : shared.get(stored, `${type}${readers}`, frame);
+    const made = readers === undefined ? frame() : shared.get(stored, `${type}${readers}${outlet.coding}`, frame);
     first = false;
     return made;
   };
-  const watch = store.watch({
+  const all = (events: readonly WatchEvent[]): Buffer =>
+    events.length === 1 ? one(events[0]!) : Buffer.concat(events.map(one));
+  const events = store.watch({
     scope,
     after: mode.after,
     initial: mode.initial,
@@ -119,11 +120,14 @@ async function* frames(
     signal,
   });
   const converts = isConverted(r.entry) && exchange.scope !== "*" && (late || r.accepted.shape !== "metadata");
-  for await (const events of watch) {
-    if (converts) ready = await convertedIn(r.entry, exchange.scope as TenantId, events);
-    const chunk = joined(events.map(encode));
-    if (chunk.length > 0) yield chunk;
-  }
+  if (!converts) return { events, encode: all };
+  return {
+    events,
+    async encode(events) {
+      ready = await convertedIn(r.entry, exchange.scope as TenantId, events);
+      return all(events);
+    },
+  };
 }
 
 /** What the events show, in the version that is watched. */
@@ -132,18 +136,9 @@ async function convertedIn(
   tenant: TenantId,
   events: readonly WatchEvent[],
 ): Promise<Map<StoredObject, Versioned>> {
-  const stored = events.flatMap((event) => (event.type === "change" ? [deletedAt(event.change)] : []));
+  const stored = events.flatMap((event) => (event.type === "change" ? [event.change.object] : []));
   const ready = await inVersion(entry, tenant, stored);
   return new Map(stored.map((of, i) => [of, ready[i] ?? of]));
-}
-
-/** A deleted object is shown with the revision of its deletion. */
-const deletedAt = (change: Change): StoredObject => change.object;
-
-async function write(response: AnyResponse, chunk: Buffer, signal: AbortSignal): Promise<void> {
-  const flushed = (response.write as (chunk: Buffer) => boolean).call(response, chunk);
-  if (!flushed && !signal.aborted)
-    await once(response as NodeJS.EventEmitter, "drain", { signal }).catch(() => undefined);
 }
 
 export async function serveWatch(
@@ -153,31 +148,39 @@ export async function serveWatch(
   r: RenderRequest,
 ): Promise<void> {
   if (r.accepted.encoding === "yaml") throw badRequest("watch is only served as application/json and protobuf");
-  const p = listParameters(exchange.query, entry, true);
-  const mode = modeOf(p);
+  const parameters = listParameters(exchange.query, entry, true);
+  const p = { ...parameters, mode: modeOf(parameters) };
+  // One signal of its own: asking a composite one (AbortSignal.any) asks all its sources, at each event.
   const ending = new AbortController();
+  const { signal } = ending;
+  const end = () => ending.abort();
+  if (exchange.signal.aborted) end();
+  exchange.signal.addEventListener("abort", end);
   const seconds =
     p.timeoutSeconds && p.timeoutSeconds > 0 ? p.timeoutSeconds : TIMEOUT_MIN_SECONDS * (1 + Math.random());
-  const timer = after(() => ending.abort(), Math.min(seconds, 24 * 3600) * 1000);
-  const signal = AbortSignal.any([exchange.signal, ending.signal]);
+  const timer = after(end, Math.min(seconds, 24 * 3600) * 1000);
   const { response } = exchange;
+  response.statusCode = 200;
+  const protobuf = r.accepted.encoding === "protobuf";
+  response.setHeader("Content-Type", protobuf ? PROTOBUF_STREAM : "application/json");
+  response.setHeader("Cache-Control", "no-cache, private");
+  (response as { flushHeaders?: () => void }).flushHeaders?.();
+  const outlet = outletOf(response);
   try {
-    const stream = frames(store, exchange, r, p, mode, signal);
-    response.statusCode = 200;
-    const protobuf = r.accepted.encoding === "protobuf";
-    response.setHeader("Content-Type", protobuf ? PROTOBUF_STREAM : "application/json");
-    response.setHeader("Cache-Control", "no-cache, private");
-    (response as { flushHeaders?: () => void }).flushHeaders?.();
-    for await (const chunk of stream) {
+    const { events, encode } = await watching(store, exchange, r, p, signal, outlet);
+    for await (const some of events) {
+      const encoded = encode(some);
+      const bytes = encoded instanceof Buffer ? encoded : await encoded;
       if (signal.aborted) break;
-      await write(response, chunk, signal);
+      if (bytes.length > 0 && !outlet.write(bytes)) await outlet.drained(signal);
     }
   } catch (error) {
     if (!(error instanceof StatusError)) throw error;
     // The response has begun: the error travels as the last event, as upstream sends it.
-    if (!signal.aborted) await write(response, frame(r, "ERROR", error.status), signal);
+    if (!signal.aborted) outlet.write(outlet.encode(frame(r, "ERROR", error.status)));
   } finally {
     clearTimeout(timer);
+    exchange.signal.removeEventListener("abort", end);
     response.end();
   }
 }

@@ -6,12 +6,13 @@ import { runController } from "#sdk/client/controller.ts";
 import { type DiscoveredResource, discover } from "#sdk/client/discovery.ts";
 import { createInformer } from "#sdk/client/informer.ts";
 import { createBackoff, pause } from "#sdk/client/log.ts";
-import { tenantOf } from "#sdk/client/port.ts";
+import { type Informer, TENANT_ANNOTATION, tenantOf } from "#sdk/client/port.ts";
 import { createWorkQueue } from "#sdk/client/workqueue.ts";
-import type { Controller, ControllerContext } from "../context.ts";
+import { type Controller, type ControllerContext, synced } from "../context.ts";
+import { keyOfResource } from "../resources.ts";
 import { collect } from "./collect.ts";
 import { createGraph } from "./graph.ts";
-import { keyOfResource, Resources } from "./resources.ts";
+import { Resources } from "./resources.ts";
 
 const WORKERS = 10;
 /** Resources of extension servers are found so often. */
@@ -32,17 +33,17 @@ export const garbageCollector: Controller = {
       for (const id of ids) queue.add(id);
     };
     /** In all tenants at once, whichever of them has it. */
-    const watch = (resource: DiscoveredResource): Promise<void> => {
-      if (watched.has(keyOfResource(resource))) return Promise.resolve();
+    const watch = async (resource: DiscoveredResource): Promise<void> => {
+      if (watched.has(keyOfResource(resource))) return;
       watched.add(keyOfResource(resource));
       const put = (object: KubeObject) => graph.put(resources.inTenant(tenantOf(object), resource), object);
-      const informer = createInformer(context.client.tenant("*"), resource, { metadataOnly: true, log: context.log });
+      const informer = context.informers.of(resource) ?? ownershipOf(context, resource);
       informer.on({
         added: (object) => enqueue(put(object)),
         updated: (object) => enqueue(put(object)),
         deleted: (object) => enqueue(graph.remove(object)),
       });
-      return informer.start(context.signal);
+      await synced(context.signal, informer);
     };
     const definitions = createInformer<CustomResourceDefinition>(context.client.tenant("*"), DEFINITIONS, {
       log: context.log,
@@ -73,6 +74,36 @@ export const garbageCollector: Controller = {
     await discovering.done;
   },
 };
+
+/** What no other loop reads whole; of each object is kept what the graph is made of. */
+function ownershipOf({ client, log, signal }: ControllerContext, resource: DiscoveredResource): Informer<KubeObject> {
+  const informer = createInformer(client.tenant("*"), resource, { metadataOnly: true, transform: ownership, log });
+  informer
+    .start(signal)
+    .catch((error: unknown) =>
+      log.error("an informer ended", { resource: resource.resource, error: messageOf(error) }),
+    );
+  return informer;
+}
+
+function ownership(object: KubeObject): KubeObject {
+  const { name, namespace, uid, resourceVersion, annotations, ...others } = object.metadata;
+  const { ownerReferences, finalizers, deletionTimestamp } = others;
+  const tenant = annotations?.[TENANT_ANNOTATION];
+  return {
+    ...(object.kind ? { apiVersion: object.apiVersion, kind: object.kind } : {}),
+    metadata: {
+      name,
+      ...(namespace ? { namespace } : {}),
+      uid,
+      resourceVersion,
+      ...(tenant ? { annotations: { [TENANT_ANNOTATION]: tenant } } : {}),
+      ...(ownerReferences ? { ownerReferences } : {}),
+      ...(finalizers ? { finalizers } : {}),
+      ...(deletionTimestamp ? { deletionTimestamp } : {}),
+    },
+  };
+}
 
 /** `first` resolves when the resources found first are watched; nothing is collected before that. */
 function keepDiscovering(

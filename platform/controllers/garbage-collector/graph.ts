@@ -70,14 +70,16 @@ export function createGraph(): Graph {
   return {
     get: (id) => nodes.get(id),
     put(resource, object) {
+      const old = nodes.get(idOf(object));
+      // Most of what happens to objects is nothing to their owners: a heartbeat, a status.
+      if (old && old.resource === resource && isAsBefore(old, object)) return [];
       const node = nodeOf(resource, object);
-      const old = nodes.get(node.id);
       if (old) unlink(old);
       nodes.set(node.id, node);
       link(node);
       absent.delete(node.id);
       const ids = waitingOwners(old);
-      const ownersChanged = JSON.stringify(old?.owners ?? []) !== JSON.stringify(node.owners);
+      const ownersChanged = !sameOwners(old?.owners ?? [], node.owners);
       const unsure = node.owners.some(
         (o) => !nodes.has(ownerId(node, o)) || waitsForDependents(nodes.get(ownerId(node, o))),
       );
@@ -87,7 +89,7 @@ export function createGraph(): Graph {
       return ids;
     },
     remove(object) {
-      const id = `${tenantOf(object)}/${object.metadata.uid}`;
+      const id = idOf(object);
       const node = nodes.get(id);
       if (node) unlink(node);
       nodes.delete(id);
@@ -104,11 +106,34 @@ export function createGraph(): Graph {
   };
 }
 
+const idOf = (object: KubeObject): string => `${tenantOf(object)}/${object.metadata.uid}`;
+
+const sameOwners = (one: readonly OwnerReference[], other: readonly OwnerReference[]): boolean =>
+  one.length === other.length && one.every((owner, i) => sameOwner(owner, other[i]!));
+
+const sameOwner = (one: OwnerReference, other: OwnerReference): boolean =>
+  one.uid === other.uid &&
+  one.name === other.name &&
+  one.kind === other.kind &&
+  one.apiVersion === other.apiVersion &&
+  one.controller === other.controller &&
+  one.blockOwnerDeletion === other.blockOwnerDeletion;
+
+function isAsBefore(node: GraphNode, { metadata }: KubeObject): boolean {
+  const finalizers = metadata.finalizers ?? [];
+  return (
+    node.deleting === (metadata.deletionTimestamp !== undefined) &&
+    node.finalizers.length === finalizers.length &&
+    node.finalizers.every((finalizer, i) => finalizer === finalizers[i]) &&
+    sameOwners(node.owners, metadata.ownerReferences ?? [])
+  );
+}
+
 function nodeOf(resource: DiscoveredResource, object: KubeObject): GraphNode {
   const { metadata } = object;
   const tenant = tenantOf(object);
   return {
-    id: `${tenant}/${metadata.uid}`,
+    id: idOf(object),
     tenant,
     resource,
     namespace: metadata.namespace,

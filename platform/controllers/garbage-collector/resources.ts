@@ -5,12 +5,10 @@
 import type { CustomResourceDefinition } from "#sdk/api/generated/types.ts";
 import type { DiscoveredResource } from "#sdk/client/discovery.ts";
 import { tenantOf } from "#sdk/client/port.ts";
+import { keyOfResource } from "../resources.ts";
 
 const ROOT = "root";
 const VERBS = ["delete", "deletecollection", "get", "list", "patch", "create", "update", "watch"];
-
-export const keyOfResource = ({ group, resource }: Pick<DiscoveredResource, "group" | "resource">): string =>
-  `${group}/${resource}`;
 
 /** The resource in the version that is stored, or one that is served; undefined before it is served. */
 export function resourceDefined({ spec, status }: CustomResourceDefinition): DiscoveredResource | undefined {

@@ -6,7 +6,7 @@
 import type { Lease, Node, Pod } from "#sdk/api/generated/types.ts";
 import { isReason } from "#sdk/api/status.ts";
 import { runController } from "#sdk/client/controller.ts";
-import { keyOf } from "#sdk/client/port.ts";
+import { keyOf, tenantOf } from "#sdk/client/port.ts";
 import { createWorkQueue } from "#sdk/client/workqueue.ts";
 import { type Controller, type ControllerContext, clientFor, synced } from "../context.ts";
 import { conditionOf, isReady, sameJson } from "../objects.ts";
@@ -26,6 +26,7 @@ import { ratesOf, ZoneLimits, zoneOf } from "./zones.ts";
 const WORKERS = 4;
 /** Upstream's --node-monitor-period. */
 const MONITOR_EVERY_MS = 5_000;
+const LEASE_NAMESPACE = "kube-node-lease";
 
 export const nodeLifecycleController: Controller = {
   name: "node-lifecycle",
@@ -33,7 +34,7 @@ export const nodeLifecycleController: Controller = {
     const queue = createWorkQueue({ lastRetryMs: 30_000 });
     const recorder = context.recorder("node-controller");
     const nodes = context.informers.nodes();
-    const leases = context.informers.nodeLeases();
+    const leases = context.informers.leases();
     const pods = context.informers.pods();
     /** When we last saw a sign of life, by performance.now(). */
     const heard = new Map<string, number>();
@@ -65,7 +66,10 @@ export const nodeLifecycleController: Controller = {
         );
       },
     });
-    const renewed = (lease: Lease) => hear(lease.metadata.name);
+    const renewed = (lease: Lease) => {
+      const { namespace, name } = lease.metadata;
+      if (namespace === LEASE_NAMESPACE && tenantOf(lease) === "root") hear(name);
+    };
     leases.on({ added: renewed, updated: renewed });
     // A pod that was bound to a lost node, or written as ready by its agent's last breath.
     const lookAtNodeOf = (pod: Pod) => (pod.spec?.nodeName ? queue.add(`root//${pod.spec.nodeName}`) : undefined);

@@ -14,6 +14,8 @@ import { WatchCache } from "./cache.ts";
 
 const SEEDS = 60;
 const STEPS = 250;
+/** In every other run watchers' events gather. */
+const TURN_MS = 2;
 const FIELD = "spec.nodeName";
 
 /** mulberry32. */
@@ -142,6 +144,7 @@ class Run {
       log: silentLog,
       history: { entriesMax: 40, bytesMax: 1e9, ageMs: 1e9 },
       indexedFields: { pods: [FIELD] },
+      turnMs: seed % 2 === 0 ? 0 : TURN_MS,
     });
   }
 
@@ -237,6 +240,8 @@ class Run {
 
   async check(): Promise<void> {
     this.model.deliver(1_000);
+    await settled();
+    await new Promise((resolve) => setTimeout(resolve, 2 * TURN_MS));
     await settled();
     for (const one of this.watches) {
       const lives = one.endedWith === undefined;

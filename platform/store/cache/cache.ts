@@ -27,6 +27,8 @@ import { type Budget, History, type HistoryLimits } from "./history.ts";
 import { Horizon } from "./horizon.ts";
 import { listAt, listNow } from "./list.ts";
 import { type CacheFigures, cacheMetrics } from "./metrics.ts";
+import { Pace, TURN_MS } from "./pace.ts";
+import { type Opened, Reading } from "./reading.ts";
 import { Repeated } from "./repeated.ts";
 import { rowsOf } from "./seen.ts";
 import { Shelf } from "./shelf.ts";
@@ -44,6 +46,8 @@ export interface WatchCacheOptions {
   /** Per resource. */
   history?: HistoryLimits;
   bookmarkMs?: number;
+  /** How long a busy watcher's events gather. */
+  turnMs?: number;
 }
 
 const TICK_MS = 1_000;
@@ -54,7 +58,6 @@ const HISTORY_BYTES_MAX = 512 * 1024 * 1024;
 /** How long a reader waits for the cache to reach what it asked for. */
 const FRESHNESS_MS_MAX = 10_000;
 const FUTURE_MS_MAX = 3_000;
-const INITIAL_PAGE = 500;
 
 interface Resource {
   shelf: Shelf;
@@ -81,7 +84,8 @@ export class WatchCache implements Store {
   readonly #stop = new AbortController();
   readonly #waiters = new Set<Waiter>();
   readonly #repeated = new Repeated();
-  /** A watcher is here exactly while its reader reads; a gap ends it but does not take it out. */
+  readonly #pace: Pace;
+  /** Every watcher that has not ended. */
   readonly #watchers = new Map<string, Dispatch>();
   readonly #ticker: NodeJS.Timeout;
   readonly #running: Promise<void>;
@@ -108,8 +112,10 @@ export class WatchCache implements Store {
       repeated: [],
       history: { entriesMax: 20_000, bytesMax: 64 * 1024 * 1024, ageMs: 5 * 60_000 },
       bookmarkMs: 10_000,
+      turnMs: TURN_MS,
       ...options,
     };
+    this.#pace = new Pace(this.#options.turnMs);
     this.#horizon = new Horizon(this.#options.history.ageMs);
     this.loaded = new Promise((resolve) => {
       this.#onLoaded = resolve;
@@ -194,31 +200,33 @@ export class WatchCache implements Store {
     return listAt(shelf, history?.differencesAt(revision) ?? new Map(), request, revision);
   }
 
-  async *watch(request: WatchRequest): AsyncGenerator<readonly WatchEvent[]> {
-    const { scope, signal } = request;
-    if (signal.aborted) return;
+  watch(request: WatchRequest): AsyncIterable<readonly WatchEvent[]> {
+    return new Reading(request.signal, (onEnd) => this.#open(request, onEnd));
+  }
+
+  async #open(request: WatchRequest, onEnd: () => void): Promise<Opened> {
+    const { scope, initial } = request;
     const after = await this.#watchStart(request);
-    // From here to `add` nothing is awaited: what the cache holds now and what the watcher is told next leave no gap (S7).
-    const start = request.initial ? this.#position.revision : after;
-    const slow = () => void this.#ended.slow++;
-    const watcher = new Watcher(scope, request.bookmarks === true, start, this.#options.clock.now(), slow);
-    const initial = request.initial ? [...(this.#resources.get(scope.resource)?.shelf.scan(scope) ?? [])] : [];
-    if (!request.initial) this.#replay(watcher, start);
+    // From here on nothing is awaited: what the cache holds now and what the watcher is told next leave no gap (S7).
+    const revision = initial ? this.#position.revision : after;
     const dispatch = this.#watchers.get(scope.resource) ?? new Dispatch();
     this.#watchers.set(scope.resource, dispatch);
-    dispatch.add(watcher);
-    const abort = () => watcher.end();
-    signal.addEventListener("abort", abort);
-    try {
-      for (let at = 0; at < initial.length && !signal.aborted; at += INITIAL_PAGE)
-        yield initial.slice(at, at + INITIAL_PAGE).map(asAdded);
-      if (request.initial) yield [{ type: "bookmark", revision: start, initialEnd: true }];
-      for (let events = await watcher.next(); events && !signal.aborted; events = await watcher.next()) yield events;
-    } finally {
-      signal.removeEventListener("abort", abort);
-      watcher.end();
-      dispatch.delete(watcher);
-    }
+    const watcher: Watcher = new Watcher({
+      scope,
+      bookmarks: request.bookmarks === true,
+      after: revision,
+      now: this.#options.clock.now(),
+      pace: this.#pace,
+      onSlow: () => void this.#ended.slow++,
+      onEnd: () => {
+        dispatch.delete(watcher);
+        onEnd();
+      },
+    });
+    if (!initial) this.#replay(watcher, revision);
+    if (!watcher.ended) dispatch.add(watcher);
+    const objects = initial ? [...(this.#resources.get(scope.resource)?.shelf.scan(scope) ?? [])] : [];
+    return { watcher, ...(initial ? { initial: { objects, revision } } : {}) };
   }
 
   /** After this revision; the cache is as fresh as the request asks. */
@@ -409,8 +417,3 @@ export class WatchCache implements Store {
         watcher.bookmark(this.#position.revision, now);
   }
 }
-
-const asAdded = (object: StoredObject): WatchEvent => ({
-  type: "change",
-  change: { type: "added", revision: object.revision, object },
-});

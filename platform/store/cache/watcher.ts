@@ -1,6 +1,7 @@
 /** One watch: a bounded buffer between the log and one reader (S9). */
 import { expired, type StatusError } from "#sdk/api/status.ts";
 import type { Change, Revision, Scope, WatchEvent } from "../port.ts";
+import type { Pace, Served } from "./pace.ts";
 import { hasField } from "./shelf.ts";
 
 /** Events are references to what the cache holds anyway; a reader this far behind is ended with 410. */
@@ -11,26 +12,49 @@ export const WATCHER_BYTES_MAX = 64 * 1024 * 1024;
 export const tooSlow = (): StatusError =>
   expired("the watch was too slow for its buffer; list again and watch from there");
 
-export class Watcher {
+type Taken = IteratorResult<readonly WatchEvent[], undefined>;
+
+interface Reader {
+  resolve(taken: Taken): void;
+  reject(error: StatusError): void;
+}
+
+const DONE: Taken = { done: true, value: undefined };
+
+export interface WatcherOptions {
+  scope: Scope;
+  bookmarks: boolean;
+  /** Everything up to here is known to the reader. */
+  after: Revision;
+  /** Milliseconds since the epoch. */
+  now: number;
+  pace: Pace;
+  onSlow(): void;
+  /** Once, however it ends. */
+  onEnd(): void;
+}
+
+export class Watcher implements Served {
   readonly scope: Scope;
   readonly bookmarks: boolean;
   /** Everything up to here has been put into the buffer. */
   reached: Revision;
   /** Milliseconds since the epoch of the latest bookmark. */
   bookmarkedAt: number;
+  servedAt = Number.NEGATIVE_INFINITY;
   #pending: WatchEvent[] = [];
   #bytes = 0;
   #ended: { error?: StatusError } | undefined;
-  #wake: (() => void) | undefined;
+  #reader: Reader | undefined;
+  #scheduled = false;
+  readonly #options: WatcherOptions;
 
-  readonly #onSlow: () => void;
-
-  constructor(scope: Scope, bookmarks: boolean, after: Revision, now: number, onSlow: () => void) {
-    this.#onSlow = onSlow;
-    this.scope = scope;
-    this.bookmarks = bookmarks;
-    this.reached = after;
-    this.bookmarkedAt = now;
+  constructor(options: WatcherOptions) {
+    this.#options = options;
+    this.scope = options.scope;
+    this.bookmarks = options.bookmarks;
+    this.reached = options.after;
+    this.bookmarkedAt = options.now;
   }
 
   /** The caller has matched the scope's tenant, namespace and name. S7: what was seen already is dropped. */
@@ -52,28 +76,58 @@ export class Watcher {
     else this.#put({ type: "bookmark", revision });
   }
 
-  put(events: readonly WatchEvent[]): void {
-    for (const event of events) this.#put(event);
-  }
-
   #put(event: WatchEvent): void {
     if (this.#ended) return;
     if (event.type === "change") this.#bytes += event.change.object.document.length;
     if (this.#pending.length >= WATCHER_EVENTS_MAX || (this.#bytes > WATCHER_BYTES_MAX && this.#pending.length > 0)) {
-      this.#onSlow();
+      this.#options.onSlow();
       this.end(tooSlow());
       return;
     }
     this.#pending.push(event);
-    this.#wake?.();
+    this.#schedule();
   }
 
-  /** With an error: what is buffered is dropped, the reader gets the error at once. */
+  #schedule(): void {
+    if (!this.#reader || this.#scheduled) return;
+    this.#scheduled = true;
+    this.#options.pace.schedule(this);
+  }
+
+  serve(): void {
+    this.#scheduled = false;
+    const reader = this.#reader;
+    if (!reader) return;
+    this.#reader = undefined;
+    const taken = this.#take();
+    if (taken) reader.resolve(taken);
+    else if (this.#ended?.error) reader.reject(this.#ended.error);
+    else reader.resolve(DONE);
+  }
+
+  /** Undefined when nothing is buffered, which is so after an error. */
+  #take(): Taken | undefined {
+    if (this.#pending.length === 0) return undefined;
+    const events = this.#pending;
+    this.#pending = [];
+    this.#bytes = 0;
+    this.servedAt = performance.now();
+    return { done: false, value: events };
+  }
+
+  /** What is buffered is still read; with an error it is dropped, and the reader gets the error at once. */
   end(error?: StatusError): void {
     if (this.#ended) return;
     this.#ended = error ? { error } : {};
     if (error) this.#pending = [];
-    this.#wake?.();
+    this.#options.onEnd();
+    this.serve();
+  }
+
+  /** Its reader reads no further. */
+  abandon(): void {
+    this.end();
+    this.#pending = [];
   }
 
   /** Events that its reader has not taken. */
@@ -85,19 +139,12 @@ export class Watcher {
     return this.#ended !== undefined;
   }
 
-  /** Everything buffered, waiting for something; undefined at the end. */
-  async next(): Promise<readonly WatchEvent[] | undefined> {
-    while (this.#pending.length === 0 && !this.#ended) {
-      await new Promise<void>((resolve) => {
-        this.#wake = resolve;
-      });
-      this.#wake = undefined;
-    }
-    if (this.#ended?.error) throw this.#ended.error;
-    if (this.#pending.length === 0) return undefined;
-    const events = this.#pending;
-    this.#pending = [];
-    this.#bytes = 0;
-    return events;
+  /** Everything buffered, waiting for something; done at the end. One reader, one question at a time. */
+  next(): Promise<Taken> {
+    return new Promise((resolve, reject) => {
+      this.#reader = { resolve, reject };
+      if (this.#ended) this.serve();
+      else if (this.#pending.length > 0) this.#schedule();
+    });
   }
 }
