@@ -39,6 +39,8 @@ const REPEATED = [
   "priorityclasses.scheduling.k8s.io",
   "namespaces",
 ];
+/** Hundreds of heartbeats a second are read by loops that count in tens of seconds. Who watches one lease is told at once: it is rarely written. */
+const TURNS_MS = { "leases.coordination.k8s.io": 100 };
 /** As kube-apiserver's --event-ttl. */
 const AGES = { events: 3_600_000 };
 
@@ -72,7 +74,12 @@ export function createStore(options: StoreOptions): OpenStore {
     encryption === undefined ? sealingOf(undefined, log) : followedSealing({ path: encryption, log }, stop.signal);
   const postgres = new PostgresStore({ databaseUrl, log, clock });
   const backing = new SealedBacking(postgres, sealing);
-  const cache = new WatchCache({ backing, log, clock, indexedFields: INDEXED_FIELDS, repeated: REPEATED });
+  const cache = new WatchCache({
+    ...{ backing, log, clock },
+    indexedFields: INDEXED_FIELDS,
+    repeated: REPEATED,
+    turnsMs: TURNS_MS,
+  });
   const expiring = keepExpiring(
     {
       ages: AGES,

@@ -5,7 +5,7 @@
 import type { Log } from "#platform/base/log.ts";
 import type { Namespace, Node, Pod, PodDisruptionBudget, PodGroup } from "#sdk/api/generated/types.ts";
 import { createInformer } from "#sdk/client/informer.ts";
-import { type Client, type Informer, keyOf, tenantOf } from "#sdk/client/port.ts";
+import { type Client, type Informer, keyOf, tenantOf, withoutManagedFields } from "#sdk/client/port.ts";
 import { createRecorder } from "#sdk/client/recorder.ts";
 import { createAsker } from "./answers.ts";
 import { type Configuration, parseConfiguration } from "./configuration.ts";
@@ -116,10 +116,11 @@ export function startScheduler(options: SchedulerOptions): Scheduler {
   const queue = createSchedulingQueue({ ...configuration.queue, ...options.queue });
   const recorder = createRecorder({ client, component: SCHEDULER_NAME, log, perTenant: true });
   const pods = createInformer<Pod>(wildcard, PODS, {
+    transform: withoutManagedFields,
     log,
     indexes: { group: groupsOfPod, scheduler: schedulersOfPod },
   });
-  const nodes = createInformer<Node>(wildcard, NODES, { log });
+  const nodes = createInformer<Node>(wildcard, NODES, { transform: withoutManagedFields, log });
   /** Undefined where the API does not serve them. */
   let groups: Informer<PodGroup> | undefined;
   const asker = createAsker(table);

@@ -149,6 +149,7 @@ export function createInformer<T extends KubeObject>(
     synced: () => synced,
     get: cache.get,
     list: cache.list,
+    size: cache.size,
     byIndex: cache.byIndex,
     on: (handler) => {
       handlers.push(handler);
@@ -160,6 +161,7 @@ export function createInformer<T extends KubeObject>(
 interface Cache<T> {
   get(key: string): T | undefined;
   list(): T[];
+  size(): number;
   byIndex(index: string, value: string): T[];
   /** The object it replaced. */
   put(object: T): T | undefined;
@@ -187,6 +189,7 @@ function createCache<T extends KubeObject>(indexes: Record<string, (object: T) =
   return {
     get: (key) => objects.get(key),
     list: () => [...objects.values()],
+    size: () => objects.size,
     byIndex(index, value) {
       const values = indexed.get(index);
       if (!values) throw new Error(`no index "${index}"`);

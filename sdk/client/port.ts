@@ -95,6 +95,7 @@ export interface Informer<T extends KubeObject> {
   /** Key: "tenant/namespace/name", namespace "" for cluster-scoped objects. */
   get(key: string): T | undefined;
   list(): T[];
+  size(): number;
   byIndex(index: string, value: string): T[];
   on(handler: { added?(object: T): void; updated?(object: T, old: T): void; deleted?(object: T): void }): void;
 }

@@ -29,9 +29,12 @@ export const nodeIPAMController: Controller = {
     }
     const queue = createWorkQueue();
     const nodes = context.informers.nodes();
+    const recorder = context.recorder("cidrAllocator");
     const given = new Map<string, { ranges: string[]; at: number }>();
     /** There was none for them. Nodes report all the time: they are looked at again when a node is gone, one for each. */
     const refused = new Set<string>();
+    /** Nothing has become free since somebody was refused. */
+    let full = false;
     const add = (node: Node) => {
       const key = keyOf(node);
       if (!node.spec?.podCIDR && !refused.has(key)) queue.add(key);
@@ -39,10 +42,19 @@ export const nodeIPAMController: Controller = {
     const lose = (node: Node) => {
       const had = given.delete(keyOf(node)) || node.spec?.podCIDR;
       refused.delete(keyOf(node));
+      if (!had) return;
+      full = false;
       const [next] = refused;
-      if (!had || next === undefined) return;
+      if (next === undefined) return;
       refused.delete(next);
       queue.add(next);
+    };
+    /** One of each of the cluster's ranges; fewer when one has none left. */
+    const free = (now: number): string[] => {
+      for (const [other, { at }] of given) if (now - at > KEEP_MS) given.delete(other);
+      const taken = nodes.list().flatMap(({ spec }) => spec?.podCIDRs ?? spec?.podCIDR ?? []);
+      const pending = [...given.values()].flatMap(({ ranges }) => ranges);
+      return podCIDRs.flatMap((cidr) => freeNodeRange(cidr, [...taken, ...pending]) ?? []);
     };
     nodes.on({ added: add, updated: add, deleted: lose });
     if (!(await synced(context.signal, nodes))) return;
@@ -56,16 +68,14 @@ export const nodeIPAMController: Controller = {
         const node = nodes.get(key);
         if (!node || node.spec?.podCIDR) return;
         const now = Date.now();
-        for (const [other, { at }] of given) if (now - at > KEEP_MS) given.delete(other);
-        const taken = nodes.list().flatMap(({ spec }) => spec?.podCIDRs ?? spec?.podCIDR ?? []);
-        const pending = [...given.values()].flatMap(({ ranges }) => ranges);
-        const ranges = podCIDRs.flatMap((cidr) => freeNodeRange(cidr, [...taken, ...pending]) ?? []);
+        const ranges = full ? [] : free(now);
         const [range] = ranges;
         const { name = "" } = node.metadata;
         if (range === undefined || ranges.length < podCIDRs.length) {
+          full = true;
           const object = { apiVersion: "v1", kind: "Node", metadata: node.metadata };
           const message = `Node ${name} status is now: CIDRNotAvailable`;
-          context.recorder("cidrAllocator").event(object, "Normal", "CIDRNotAvailable", message);
+          recorder.event(object, "Normal", "CIDRNotAvailable", message);
           refused.add(key);
           return;
         }

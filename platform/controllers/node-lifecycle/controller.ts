@@ -79,20 +79,21 @@ export const nodeLifecycleController: Controller = {
     });
     if (!(await synced(context.signal, nodes, leases, pods))) return;
 
-    const anyReady = () => nodes.list().some((node) => readyStatus(node) === "True");
+    const anyReady = () => nodes.list().some(isReadyNode);
     let wasAnyReady = anyReady();
     const limits = new ZoneLimits();
     /** Of all zones, made anew at each look at the nodes: counting thousands for each of thousands would be squares. */
     let rates = ratesOf(nodes.list());
     const timer = setInterval(() => {
       const before = rates;
-      rates = ratesOf(nodes.list());
+      const all = nodes.list();
+      rates = ratesOf(all);
       limits.keep(new Set(rates.keys()));
-      const isAnyReady = anyReady();
+      const isAnyReady = all.some(isReadyNode);
       const changed = isAnyReady !== wasAnyReady;
       wasAnyReady = isAnyReady;
       const now = performance.now();
-      for (const node of nodes.list()) {
+      for (const node of all) {
         const isSilent = now - (heard.get(node.metadata.name ?? "") ?? 0) > GRACE_MS;
         const status = readyStatus(node);
         // What is known to be silent is looked at again only when its zone may be given up faster.
@@ -119,7 +120,7 @@ export const nodeLifecycleController: Controller = {
           recorder.event(node, "Normal", "NodeNotReady", `Node ${name} status is now: NodeNotReady`);
         }
         const waitMs = mayEvict(marked, rates, limits);
-        await taint(context, marked, waitMs === 0 && anyReady());
+        await taint(context, marked, waitMs === 0 && (isReadyNode(marked) || anyReady()));
         // Before the node has ever spoken its pods are not ready anyway.
         if (conditionOf(marked.status?.conditions, "Ready") && readyStatus(marked) !== "True") {
           for (const pod of pods.byIndex("node", name)) {
@@ -131,6 +132,8 @@ export const nodeLifecycleController: Controller = {
     });
   },
 };
+
+const isReadyNode = (node: Node): boolean => readyStatus(node) === "True";
 
 /** 0: its pods may be evicted, as they are where it was decided before; otherwise as ZoneLimits says. */
 function mayEvict(node: Node, rates: ReadonlyMap<string, number>, limits: ZoneLimits): number | undefined {

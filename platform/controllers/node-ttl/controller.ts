@@ -43,7 +43,7 @@ export const nodeTTLController: Controller = {
       log: context.log,
       signal: context.signal,
       async reconcile(key) {
-        step = stepOf(nodes.list().length, step);
+        step = stepOf(nodes.size(), step);
         const node = nodes.get(key);
         const ttl = String(STEPS[step]?.seconds ?? 0);
         if (!node || ttlOf(node) === ttl) return;

@@ -46,8 +46,9 @@ export interface WatchCacheOptions {
   /** Per resource. */
   history?: HistoryLimits;
   bookmarkMs?: number;
-  /** How long a busy watcher's events gather. */
+  /** How long a busy watcher's events gather, and how long those of resources that nobody is in a hurry to read. */
   turnMs?: number;
+  turnsMs?: Record<string, number>;
 }
 
 const TICK_MS = 1_000;
@@ -84,7 +85,8 @@ export class WatchCache implements Store {
   readonly #stop = new AbortController();
   readonly #waiters = new Set<Waiter>();
   readonly #repeated = new Repeated();
-  readonly #pace: Pace;
+  /** By the length of their turns. */
+  readonly #paces = new Map<number, Pace>();
   /** Every watcher that has not ended. */
   readonly #watchers = new Map<string, Dispatch>();
   readonly #ticker: NodeJS.Timeout;
@@ -113,9 +115,9 @@ export class WatchCache implements Store {
       history: { entriesMax: 20_000, bytesMax: 64 * 1024 * 1024, ageMs: 5 * 60_000 },
       bookmarkMs: 10_000,
       turnMs: TURN_MS,
+      turnsMs: {},
       ...options,
     };
-    this.#pace = new Pace(this.#options.turnMs);
     this.#horizon = new Horizon(this.#options.history.ageMs);
     this.loaded = new Promise((resolve) => {
       this.#onLoaded = resolve;
@@ -216,7 +218,7 @@ export class WatchCache implements Store {
       bookmarks: request.bookmarks === true,
       after: revision,
       now: this.#options.clock.now(),
-      pace: this.#pace,
+      pace: this.#paceOf(scope.resource),
       onSlow: () => void this.#ended.slow++,
       onEnd: () => {
         dispatch.delete(watcher);
@@ -227,6 +229,13 @@ export class WatchCache implements Store {
     if (!watcher.ended) dispatch.add(watcher);
     const objects = initial ? [...(this.#resources.get(scope.resource)?.shelf.scan(scope) ?? [])] : [];
     return { watcher, ...(initial ? { initial: { objects, revision } } : {}) };
+  }
+
+  #paceOf(resource: string): Pace {
+    const turnMs = this.#options.turnsMs[resource] ?? this.#options.turnMs;
+    const pace = this.#paces.get(turnMs) ?? new Pace(turnMs);
+    this.#paces.set(turnMs, pace);
+    return pace;
   }
 
   /** After this revision; the cache is as fresh as the request asks. */
