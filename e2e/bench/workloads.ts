@@ -29,7 +29,7 @@ const help = `node e2e/bench/workloads.ts [options]
   --nodes N              simulated nodes (100)
   --replicas N           a Deployment from 0 to N and back (1000)
   --repeat N             how often (3)
-  --idle PODS            instead: so many bound pods, then the CPU of a minute in which nothing changes but leases
+  --idle PODS            instead: so many bound pods, then, after two minutes, the CPU of two in which nothing changes but leases
   --peer                 kube-apiserver, etcd, kube-controller-manager and kube-scheduler instead of Capstan
   --qps N                --kube-api-qps of kube-controller-manager (20, its default)
   --build-dir DIR        where the original is (~/.cache/capstan/conformance or CAPSTAN_CONFORMANCE_DIR)`;
@@ -51,8 +51,8 @@ const DEPLOYMENTS = { group: "apps", version: "v1", resource: "deployments" };
 const PODS = { group: "", version: "v1", resource: "pods" };
 const WORKERS = 32;
 const WAIT_MS = 10 * 60_000;
-const REST_MS = 60_000;
-const IDLE_MS = 60_000;
+const REST_MS = 120_000;
+const IDLE_MS = 120_000;
 const labels = { app: "scaled" };
 const podSpec = {
   containers: [{ name: "c", image: "example", resources: { requests: { cpu: "10m", memory: "16Mi" } } }],
