@@ -42,6 +42,37 @@ const { values } = parseArgs({
 
 const say = (text: string): void => void process.stdout.write(`${text}\n`);
 
+const SAMPLE_MS = 50;
+
+interface Sample {
+  at: number;
+  /** Of each scheduler. */
+  seconds: number[];
+}
+
+function sampled(pids: readonly number[]): { stop(): Sample[] } {
+  const samples: Sample[] = [];
+  const sample = () => samples.push({ at: performance.now(), seconds: pids.map(cpuSeconds) });
+  const timer = setInterval(sample, SAMPLE_MS);
+  return {
+    stop() {
+      clearInterval(timer);
+      sample();
+      return samples;
+    },
+  };
+}
+
+/** CPU seconds of each scheduler in the span that the phase counts, which ends as it is printed: without starts and the reading of what waits. */
+function sinceFirst(samples: readonly Sample[], printed: string): number[] {
+  const phase = JSON.parse(printed.split("\n").at(-1) ?? "{}") as { ops: number; per_second: number };
+  const last = samples.at(-1);
+  if (!last) return [];
+  const from = last.at - (phase.ops / phase.per_second) * 1000;
+  const first = samples.findLast(({ at }) => at <= from) ?? last;
+  return last.seconds.map((seconds, i) => seconds - (first.seconds[i] ?? 0));
+}
+
 async function main(): Promise<void> {
   if (values.help) return say(help);
   const buildDir = values["build-dir"] ?? defaultBuildDir();
@@ -72,13 +103,18 @@ async function main(): Promise<void> {
     const before = side.cpu();
     const scheduled = must(load, [...common, "--phases", "scheduled"]);
     const schedulers = (await ours?.schedulers()) ?? [await startKubeScheduler(side, buildDir, dir)];
-    say((await scheduled).trim());
+    const used = sampled(schedulers.map(({ pid }) => pid));
+    const printed = (await scheduled).trim();
+    const samples = used.stop();
+    say(printed);
     const { server, database } = side.cpu();
-    const own = schedulers.map(({ pid }) => cpuSeconds(pid).toFixed(1)).join(" + ");
+    const seconds = (of: readonly number[]) => of.map((one) => one.toFixed(1)).join(" + ");
+    const own = seconds(schedulers.map(({ pid }) => cpuSeconds(pid)));
     const [servers, databases] = [server - before.server, database - before.database];
     say(
       `CPU seconds: schedulers, with their start, ${own}; API server ${servers.toFixed(1)}; database ${databases.toFixed(1)}`,
     );
+    say(`from the first binding to the last: schedulers ${seconds(sinceFirst(samples, printed))}`);
     for (const attempts of (await ours?.attempts()) ?? []) say(`attempts of a scheduler: ${attempts}`);
     for (const scheduler of schedulers) await scheduler.end();
   } finally {
