@@ -71,6 +71,11 @@ export interface Cycle {
   readonly attempts: Attempts;
 }
 
+const selecting = (pod: Pod, spec: NonNullable<Pod["spec"]>, labels: Readonly<Record<string, string>>): Pod => ({
+  ...pod,
+  spec: { ...spec, nodeSelector: { ...spec.nodeSelector, ...labels } },
+});
+
 export function createCycle(options: CycleOptions): Cycle {
   const { client, table, queue, recorder, log, reservations } = options;
   const bindings = new Set<Promise<void>>();
@@ -82,12 +87,14 @@ export function createCycle(options: CycleOptions): Cycle {
   const placer = createPlacer(table, options.traces, keeper);
   const attempts: Attempts = { scheduled: 0, unschedulable: 0, error: 0, conflict: 0 };
 
-  const candidateOf = (item: QueuedPod): Candidate | undefined => {
+  /** `within`: labels that its node must have, too. */
+  const candidateOf = (item: QueuedPod, within?: Readonly<Record<string, string>>): Candidate | undefined => {
     const pod = options.waiting(item.key);
     if (!pod) return undefined;
     const profile = options.profiles.get(schedulerOf(pod));
     if (!profile) return undefined;
-    const question = questionOf(options.facts(pod), options.demand(pod), profile.plugins, table);
+    const asked = within && pod.spec ? selecting(pod, pod.spec, within) : pod;
+    const question = questionOf(options.facts(asked), options.demand(asked), profile.plugins, table);
     return { item, pod, question, search: profile.search };
   };
 

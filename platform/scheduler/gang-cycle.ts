@@ -3,6 +3,7 @@ import { messageOf } from "#platform/base/log.ts";
 import type { Pod } from "#sdk/api/generated/types.ts";
 import type { CycleOptions } from "./cycle.ts";
 import type { Refusal } from "./decide.ts";
+import { createGangPlaces } from "./gang-places.ts";
 import { type Gang, isComplete } from "./gangs.ts";
 import { fitMessage } from "./messages.ts";
 import { type Candidate, cannotBeToldApart, type Placed, type Placer } from "./place.ts";
@@ -11,9 +12,9 @@ import { ALL_EVENTS, type QueuedPod, type SchedulingEvent } from "./queue.ts";
 /** Gangs that are decided about at once have so many pods together. */
 const GANG_PODS_MAX = 64;
 
-/** A gang with those of its pods that are to be decided about. */
 interface Gathered {
   gang: Gang;
+  /** Those of its pods that are to be decided about. */
   members: Candidate[];
   /** Nodes on which room was being made for some of them. */
   nominated: ReadonlyMap<Candidate, string>;
@@ -23,7 +24,7 @@ export interface GangParts {
   placer: Placer;
   /** As `placer`, for what is only tried: nobody is told of it. */
   trials: Placer;
-  candidateOf(item: QueuedPod): Candidate | undefined;
+  candidateOf(item: QueuedPod, within?: Readonly<Record<string, string>>): Candidate | undefined;
   /** The pod does not go to the node that it was given. */
   giveUp(key: string, pod: Pod): void;
   bind(item: QueuedPod, pod: Pod, node: string): Promise<void>;
@@ -43,6 +44,7 @@ export type ScheduleGang = (gang: Gang, first: Candidate) => Promise<void>;
 
 export function createGangCycle({ table, queue, gangs, preemptor, tellGang }: Options, parts: GangParts): ScheduleGang {
   const { placer, candidateOf, giveUp, bind, refuse } = parts;
+  const placeGang = createGangPlaces({ table, candidateOf, giveUp: ({ item, pod }) => giveUp(item.key, pod) });
 
   /** A gang's pods that wait, out of the queue; what is kept free for them does not stand in their way. */
   const gather = (gang: Gang, first: Candidate): Gathered => {
@@ -67,9 +69,11 @@ export function createGangCycle({ table, queue, gangs, preemptor, tellGang }: Op
   const hasNominees = ({ waiting }: Gang) => [...waiting].some((key) => table.nominatedNode(key) !== undefined);
 
   /** The gangs that come next in the queue, as long as their pods cannot be told apart from these. */
-  const gangsLike = ({ members, nominated }: Gathered): Gathered[] => {
+  const gangsLike = (gathered: Gathered): Gathered[] => {
+    const { members, nominated } = gathered;
     const found: Gathered[] = [];
     const [first] = members;
+    if (gathered.gang.topologyKey !== undefined) return found;
     const isLike = (other: Candidate) => cannotBeToldApart(other, first!);
     const most = Math.min(GANG_PODS_MAX, placer.size(first!.question));
     let count = members.length;
@@ -77,7 +81,14 @@ export function createGangCycle({ table, queue, gangs, preemptor, tellGang }: Op
       let like: Candidate | undefined;
       const item = queue.takeIf((next) => {
         const gang = gangs.of(next.key);
-        if (!gang || !isComplete(gang) || hasNominees(gang) || count + gang.waiting.size > most) return false;
+        if (
+          !gang ||
+          gang.topologyKey !== undefined ||
+          !isComplete(gang) ||
+          hasNominees(gang) ||
+          count + gang.waiting.size > most
+        )
+          return false;
         like = candidateOf({ ...next });
         return like !== undefined && isLike(like);
       });
@@ -122,30 +133,14 @@ export function createGangCycle({ table, queue, gangs, preemptor, tellGang }: Op
     if (rest[0] === all[0]) await scheduleOne(all[0]!);
   };
 
-  /** Puts those that got a place into `placed`. Answers who did not, and why. */
-  const placeAll = async (
-    by: Placer,
-    members: readonly Candidate[],
-    placed: Placed["placed"],
-  ): Promise<{ left: Candidate[]; refusal: Refusal | undefined }> => {
-    const left = members.toSorted((a, b) => (a.question.signature < b.question.signature ? -1 : 1));
-    let refusal: Refusal | undefined;
-    while (left.length > 0 && !refusal) {
-      const same = left.filter((other) => cannotBeToldApart(other, left[0]!));
-      const step = await by.place(same);
-      refusal = step.refusal;
-      placed.push(...step.placed);
-      for (const [candidate] of step.placed) left.splice(left.indexOf(candidate), 1);
-    }
-    return { left, refusal };
-  };
-
   /** All who wait, as many as the gang needs, or none. */
   const scheduleOne = async (gathered: Gathered): Promise<void> => {
     const { gang, members } = gathered;
-    const placed: Placed["placed"] = [];
+    let placed: Placed["placed"] = [];
     try {
-      const { left, refusal } = await placeAll(placer, members, placed);
+      const places = await placeGang(placer, gathered);
+      const { left, refusal } = places;
+      placed = places.placed;
       const why = refusal ? fitMessage(table.ids().length, refusal.failures.values()) : "";
       if (placed.length + gang.placed.size < gang.minCount) {
         for (const [{ item, pod }] of placed) giveUp(item.key, pod);
@@ -167,12 +162,13 @@ export function createGangCycle({ table, queue, gangs, preemptor, tellGang }: Op
   };
 
   /** True where room is being made, or was before and its pods are not gone yet. */
-  const makeRoom = async ({ gang, members, nominated }: Gathered, { failures }: Refusal): Promise<boolean> => {
+  const makeRoom = async (gathered: Gathered, { failures }: Refusal): Promise<boolean> => {
+    const { gang, members, nominated } = gathered;
     const tryWithout = async (gone: ReadonlySet<string>) => {
-      const placed: Placed["placed"] = [];
+      let placed: Placed["placed"] = [];
       table.hide(gone);
       try {
-        await placeAll(parts.trials, members, placed);
+        placed = (await placeGang(parts.trials, gathered)).placed;
         const fits = placed.length + gang.placed.size >= gang.minCount;
         return fits ? new Map(placed.map(([{ item }, node]) => [item.key, node])) : undefined;
       } finally {

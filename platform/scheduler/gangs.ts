@@ -1,12 +1,15 @@
 /**
  * Gangs: pods that are placed together or not at all. A pod names its gang by the Workload API (spec.schedulingGroup and the PodGroup's
- * gang policy, KEP-4671) where it is served, or by annotations: `scheduling.capstan.dev/gang` and `…/gang-min-count`.
+ * gang policy, KEP-4671) where it is served, or by annotations: `scheduling.capstan.dev/gang`, `…/gang-min-count` and `…/gang-topology-key`.
  */
 import type { Pod, PodGroup } from "#sdk/api/generated/types.ts";
 import { tenantOf } from "#sdk/client/port.ts";
 
 export const GANG_ANNOTATION = "scheduling.capstan.dev/gang";
 export const GANG_MIN_ANNOTATION = "scheduling.capstan.dev/gang-min-count";
+
+/** A label of nodes: all pods of the gang go to nodes with the same value of it. */
+export const GANG_TOPOLOGY_ANNOTATION = "scheduling.capstan.dev/gang-topology-key";
 
 export interface Gang {
   /** "tenant/namespace/name". */
@@ -20,6 +23,8 @@ export interface Gang {
   goesWhole: "always" | "tooFew" | "never";
   /** Of its own, beside those of its pods. */
   priority: number | undefined;
+  /** The label of nodes whose value is the same for all of its pods (KEP-5732). */
+  topologyKey: string | undefined;
   waiting: Set<string>;
   /** Decided about, or on a node. */
   placed: Set<string>;
@@ -37,7 +42,7 @@ export interface Gangs {
   wholeOf(key: string): readonly string[];
 }
 
-interface Membership extends Pick<Gang, "name" | "ofGroup" | "goesWhole" | "priority"> {
+interface Membership extends Pick<Gang, "name" | "ofGroup" | "goesWhole" | "priority" | "topologyKey"> {
   /** Undefined: its PodGroup is not there. */
   minCount: number | undefined;
 }
@@ -55,9 +60,10 @@ export function createGangs(groupOf: (key: string) => PodGroup | undefined = () 
     const group = pod.spec?.schedulingGroup?.podGroupName;
     if (group) {
       const found = groupOf(`${tenantOf(pod)}/${namespace}/${group}`);
-      const { disruptionMode, priority } = found?.spec ?? {};
+      const { disruptionMode, priority, schedulingConstraints } = found?.spec ?? {};
       const goesWhole = disruptionMode === "PodGroup" ? "always" : "never";
-      const of = { name: group, ofGroup: true, goesWhole, priority } as const;
+      const topologyKey = schedulingConstraints?.topology?.[0]?.key;
+      const of = { name: group, ofGroup: true, goesWhole, priority, topologyKey } as const;
       if (!found) return { ...of, minCount: undefined };
       // Another policy places pods one by one.
       const gang = found.spec?.schedulingPolicy?.gang;
@@ -67,7 +73,8 @@ export function createGangs(groupOf: (key: string) => PodGroup | undefined = () 
     if (!name) return undefined;
     const minCount = Number(annotations[GANG_MIN_ANNOTATION] ?? "1");
     const least = Number.isInteger(minCount) && minCount > 0 ? minCount : 1;
-    return { name, ofGroup: false, goesWhole: "tooFew", priority: undefined, minCount: least };
+    const topologyKey = annotations[GANG_TOPOLOGY_ANNOTATION];
+    return { name, ofGroup: false, goesWhole: "tooFew", priority: undefined, topologyKey, minCount: least };
   };
 
   const join = (key: string, pod: Pod): Gang | undefined => {
@@ -87,6 +94,7 @@ export function createGangs(groupOf: (key: string) => PodGroup | undefined = () 
         ofGroup: member.ofGroup,
         goesWhole: member.goesWhole,
         priority: member.priority,
+        topologyKey: member.topologyKey,
         waiting: new Set(),
         placed: new Set(),
       };
@@ -95,6 +103,7 @@ export function createGangs(groupOf: (key: string) => PodGroup | undefined = () 
     gang.minCount = member.minCount ?? UNKNOWN_MIN;
     gang.goesWhole = member.goesWhole;
     gang.priority = member.priority;
+    gang.topologyKey = member.topologyKey;
     byPod.set(key, gang);
     return gang;
   };

@@ -57,6 +57,8 @@ export interface SchedulerTable extends NodeTable {
   nominatedNode(key: string): string | undefined;
   /** On a node, or decided about; one that is only nominated is not. */
   isPlaced(key: string): boolean;
+  /** Of a pod that is placed. */
+  nodeOf(key: string): string | undefined;
   /** What is known about these pods beside their objects changed. */
   refresh(test: (pod: PodFacts) => boolean): void;
   podsOn(id: number): PlacedPod[];
@@ -233,6 +235,10 @@ export function createNodeTable(facts: (pod: Pod) => PodFacts = (pod) => factsOf
     forget(key) {
       const state = known(key)?.state;
       if (state === "assumed" || state === "nominated") remove(key);
+    },
+    nodeOf(key) {
+      const found = known(key);
+      return found && found.state !== "nominated" ? found.node : undefined;
     },
     isPlaced(key) {
       const state = known(key)?.state;

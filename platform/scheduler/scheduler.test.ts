@@ -1,15 +1,15 @@
 import { deepEqual, equal, ok } from "node:assert/strict";
-import test, { type TestContext } from "node:test";
+import test from "node:test";
 import { silentLog } from "#platform/base/log.ts";
 import type { Node, Pod } from "#sdk/api/generated/types.ts";
 import { conflict } from "#sdk/api/status.ts";
 import { type CoreEvent, EVENTS } from "#sdk/client/recorder.ts";
 import { createFakeApi, type FakeApi } from "#sdk/testing/fake-api.ts";
 import { until } from "#sdk/testing/until.ts";
-import { type FilterPlugin, type NodeDelta, noPlugins, type SchedulingPlugins } from "./framework.ts";
+import { type FilterPlugin, noPlugins, type SchedulingPlugins } from "./framework.ts";
 import type { OfferedRoom } from "./offers.ts";
 import { startScheduler } from "./scheduler.ts";
-import { filterOf } from "./testing.ts";
+import { cpuFilter, setUp } from "./testing.ts";
 
 const PODS = { group: "", version: "v1", resource: "pods" };
 const NODES = { group: "", version: "v1", resource: "nodes" };
@@ -30,42 +30,6 @@ const makePod = (api: FakeApi, name: string, cpu = "100m", more: Partial<Pod["sp
   });
 const getPod = (api: FakeApi, name: string) => api.client.get<Pod>(PODS, { namespace: "default", name });
 
-/** As the component node-resources: its own table of what is free, fed by deltas only. */
-function cpuFilter(): FilterPlugin & { deltas: NodeDelta[] } {
-  const nodes = new Map<number, { allocatable: number; requested: number }>();
-  const deltas: NodeDelta[] = [];
-  return filterOf({
-    name: "cpu",
-    scope: "node",
-    deltas,
-    async sync(delta: NodeDelta) {
-      deltas.push(delta);
-      if (delta.whole) nodes.clear();
-      for (const id of delta.removed) nodes.delete(id);
-      for (const n of delta.nodes)
-        nodes.set(n.id, { requested: 0, ...nodes.get(n.id), allocatable: n.allocatable.cpuMilli });
-      for (const u of delta.usage) nodes.get(u.id)!.requested = u.requested.cpuMilli;
-    },
-    async evaluate(pods, ids) {
-      const fits = (id: number, wanted: number) => nodes.get(id)!.allocatable - nodes.get(id)!.requested >= wanted;
-      return pods.map(({ requests }) => ({
-        codes: ids.map((id) => (fits(id, requests.cpuMilli) ? 0 : 1)),
-        outcomes: [{ reasons: ["Insufficient cpu"], unresolvable: false }],
-      }));
-    },
-  });
-}
-
-async function setUp(t: TestContext, api: FakeApi, plugins: SchedulingPlugins = noPlugins) {
-  const stop = new AbortController();
-  const queue = { firstBackoffMs: 1, lastBackoffMs: 20 };
-  const scheduler = startScheduler({ client: api.client, plugins, log: silentLog, signal: stop.signal, queue });
-  t.after(async () => {
-    stop.abort();
-    await scheduler.done;
-  });
-  await scheduler.ready;
-}
 const withFilter = (filter: FilterPlugin): SchedulingPlugins => ({ ...noPlugins, filters: () => [filter] });
 
 test("without plugins every pod is bound, however large, and an event says where", async (t) => {

@@ -1,5 +1,16 @@
 /** Plugins in memory, for tests of the scheduler. */
-import type { FilterPlugin, NodePlugin, ScorePlugin } from "./framework.ts";
+import type { TestContext } from "node:test";
+import { silentLog } from "#platform/base/log.ts";
+import type { FakeApi } from "#sdk/testing/fake-api.ts";
+import {
+  type FilterPlugin,
+  type NodeDelta,
+  type NodePlugin,
+  noPlugins,
+  type SchedulingPlugins,
+  type ScorePlugin,
+} from "./framework.ts";
+import { startScheduler } from "./scheduler.ts";
 
 const unused = () => Promise.reject(new Error("not asked for in this test"));
 /** Where nothing else is said, what a pod changes stays on its node, if answers hold at all. */
@@ -39,3 +50,41 @@ export const scoreOf = <S extends Score>(score: S): S & ScorePlugin => ({
   normalize: async (scores) => scores,
   ...score,
 });
+
+/** As the component node-resources: its own table of what is free, fed by deltas only. */
+export function cpuFilter(): FilterPlugin & { deltas: NodeDelta[] } {
+  const nodes = new Map<number, { allocatable: number; requested: number }>();
+  const deltas: NodeDelta[] = [];
+  return filterOf({
+    name: "cpu",
+    scope: "node",
+    deltas,
+    async sync(delta: NodeDelta) {
+      deltas.push(delta);
+      if (delta.whole) nodes.clear();
+      for (const id of delta.removed) nodes.delete(id);
+      for (const n of delta.nodes)
+        nodes.set(n.id, { requested: 0, ...nodes.get(n.id), allocatable: n.allocatable.cpuMilli });
+      for (const u of delta.usage) nodes.get(u.id)!.requested = u.requested.cpuMilli;
+    },
+    async evaluate(pods, ids) {
+      const fits = (id: number, wanted: number) => nodes.get(id)!.allocatable - nodes.get(id)!.requested >= wanted;
+      return pods.map(({ requests }) => ({
+        codes: ids.map((id) => (fits(id, requests.cpuMilli) ? 0 : 1)),
+        outcomes: [{ reasons: ["Insufficient cpu"], unresolvable: false }],
+      }));
+    },
+  });
+}
+
+/** Runs until the test is over. */
+export async function setUp(t: TestContext, api: FakeApi, plugins: SchedulingPlugins = noPlugins): Promise<void> {
+  const stop = new AbortController();
+  const queue = { firstBackoffMs: 1, lastBackoffMs: 20 };
+  const scheduler = startScheduler({ client: api.client, plugins, log: silentLog, signal: stop.signal, queue });
+  t.after(async () => {
+    stop.abort();
+    await scheduler.done;
+  });
+  await scheduler.ready;
+}

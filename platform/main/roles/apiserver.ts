@@ -270,6 +270,7 @@ export const start: StartRole = async ({ config, log }) => {
     groupFeatures: {
       preemption: features.enabled("WorkloadAwarePreemption"),
       claims: features.enabled("DRAWorkloadResourceClaims"),
+      topology: features.enabled("TopologyAwareWorkloadScheduling"),
     },
   });
   const builtIn = [...resources(), ...enabledResources(parseRuntimeConfig(serverOptions.runtimeConfig), features)];

@@ -28,7 +28,14 @@ import type { RunningRole } from "../role.ts";
 import { testConfig } from "../testing/config.ts";
 import { start as startApiserver } from "./apiserver.ts";
 
-const GATES = "GenericWorkload=true,WorkloadAwarePreemption=true,DRAWorkloadResourceClaims=true";
+const GATES = [
+  "GenericWorkload",
+  "WorkloadAwarePreemption",
+  "DRAWorkloadResourceClaims",
+  "TopologyAwareWorkloadScheduling",
+]
+  .map((gate) => `${gate}=true`)
+  .join();
 const core = (resource: string) => ({ group: "", version: "v1", resource });
 const PODS = core("pods");
 const DEPLOYMENTS = { group: "apps", version: "v1", resource: "deployments" };
@@ -121,9 +128,7 @@ describe("what is off until it is asked for", () => {
     const schedulingConstraints = { topology: [{ key: "zone" }] };
     const podGroupTemplates = [{ ...template, ...claims, schedulingConstraints }];
     const made = await create(WORKLOADS, "Workload", { metadata, spec: { podGroupTemplates } });
-    // Constraints are not there.
-    const templates = [{ ...template, ...claims, schedulingConstraints: null }];
-    assert.deepEqual((made as unknown as { spec: object }).spec, { podGroupTemplates: templates });
+    assert.deepEqual((made as unknown as { spec: object }).spec, { podGroupTemplates });
     const refused = (spec: object) =>
       create(GROUPS, "PodGroup", { metadata: { name: "x", namespace: "default" }, spec });
     await assert.rejects(refused({ schedulingPolicy: {} }), (error) => isReason(error, "Invalid"));
@@ -132,6 +137,11 @@ describe("what is off until it is asked for", () => {
     const both = { name: "c", resourceClaimName: "c", resourceClaimTemplateName: "t" };
     const twice = { schedulingPolicy: { basic: {} }, resourceClaims: [both] };
     await assert.rejects(refused(twice), (error) => isReason(error, "Invalid"));
+    const apart = {
+      schedulingPolicy: { basic: {} },
+      schedulingConstraints: { topology: [{ key: "a" }, { key: "b" }] },
+    };
+    await assert.rejects(refused(apart), (error) => isReason(error, "Invalid"));
     await assert.rejects(refused({ schedulingPolicy: { gang: { minCount: 0 } } }), (e) => isReason(e, "Invalid"));
     await assert.rejects(
       client.update(WORKLOADS, { ...made, spec: { podGroupTemplates: [] } } as KubeObject),

@@ -1,9 +1,9 @@
 /**
- * Workloads and PodGroups (scheduling.k8s.io/v1alpha2, KEP-4671), served where GenericWorkload is on. Fields of features that are not built (topology
- * constraints) are dropped, as those of features that are off are: preemption of groups (KEP-5710) and their claims.
+ * Workloads and PodGroups (scheduling.k8s.io/v1alpha2, KEP-4671), served where GenericWorkload is on. Fields of features that are off are dropped:
+ * preemption of groups (KEP-5710), their claims, and the domain that they stand in (KEP-5732).
  */
 import type { PodGroup, PodGroupSchedulingPolicy, PodGroupTemplate, Workload } from "#sdk/api/generated/types.ts";
-import { isDNS1123Label, isDNS1123Subdomain } from "#sdk/api/names.ts";
+import { isDNS1123Label, isDNS1123Subdomain, isQualifiedName } from "#sdk/api/names.ts";
 import type { ResourceFacts } from "#sdk/api/schema.ts";
 import { type Causes, duplicate, invalidValue, notSupported, required, tooMany } from "../../registry/causes.ts";
 import { genericStrategy, statusView } from "../../registry/generic.ts";
@@ -13,7 +13,9 @@ import { each, same } from "../checks.ts";
 import { validateConditions } from "../conditions.ts";
 
 const TEMPLATES_MAX = 8;
-const NOT_BUILT = ["schedulingConstraints"] as const satisfies readonly (keyof PodGroupTemplate)[];
+/** Of TopologyAwareWorkloadScheduling. */
+const TOPOLOGY = ["schedulingConstraints"] as const satisfies readonly (keyof PodGroupTemplate)[];
+const TOPOLOGY_MAX = 1;
 /** Of DRAWorkloadResourceClaims. */
 const CLAIMS = ["resourceClaims"] as const satisfies readonly (keyof PodGroupTemplate)[];
 const CLAIMS_MAX = 4;
@@ -33,13 +35,15 @@ export interface GroupFeatures {
   preemption: boolean;
   /** DRAWorkloadResourceClaims. */
   claims: boolean;
+  /** TopologyAwareWorkloadScheduling. */
+  topology: boolean;
 }
 
 const dropping =
-  ({ preemption, claims }: GroupFeatures) =>
+  ({ preemption, claims, topology }: GroupFeatures) =>
   (spec: Spec | undefined): void => {
     if (!spec) return;
-    const off = [...NOT_BUILT, ...(preemption ? [] : PREEMPTION), ...(claims ? [] : CLAIMS)];
+    const off = [...(topology ? [] : TOPOLOGY), ...(preemption ? [] : PREEMPTION), ...(claims ? [] : CLAIMS)];
     for (const field of off) delete spec[field];
     if (preemption) spec.disruptionMode ??= "Pod";
   };
@@ -69,6 +73,15 @@ function validateClaims({ resourceClaims = [] }: Spec, at: string): Causes {
       ...set.flatMap((one) => each(isDNS1123Subdomain(one), `${field}[${i}]`, one)),
     ];
   });
+}
+
+function validateTopology({ schedulingConstraints }: Spec, at: string): Causes {
+  const field = `${at}.schedulingConstraints.topology`;
+  const topology = schedulingConstraints?.topology ?? [];
+  if (topology.length > TOPOLOGY_MAX) return [tooMany(field, topology.length, TOPOLOGY_MAX)];
+  return topology.flatMap(({ key }, i) =>
+    key ? each(isQualifiedName(key), `${field}[${i}].key`, key) : [required(`${field}[${i}].key`)],
+  );
 }
 
 function validatePolicy(policy: PodGroupSchedulingPolicy | undefined, at: string): Causes {
@@ -109,6 +122,7 @@ function validateTemplates({ spec }: Workload): Causes {
     ...validatePolicy(schedulingPolicy, `${at}[${i}].schedulingPolicy`),
     ...validatePreemption(more, `${at}[${i}]`),
     ...validateClaims(more, `${at}[${i}]`),
+    ...validateTopology(more, `${at}[${i}]`),
   ]);
 }
 
@@ -152,6 +166,7 @@ function validateGroup({ spec }: PodGroup): Causes {
     ...validatePolicy(spec?.schedulingPolicy, "spec.schedulingPolicy"),
     ...validatePreemption(spec ?? {}, "spec"),
     ...validateClaims(spec ?? {}, "spec"),
+    ...validateTopology(spec ?? {}, "spec"),
   ];
 }
 
@@ -168,7 +183,9 @@ export const podGroupStrategy =
         return [
           ...immutable(after?.podGroupTemplateRef, before?.podGroupTemplateRef, "spec.podGroupTemplateRef"),
           ...immutable(after?.schedulingPolicy, before?.schedulingPolicy, "spec.schedulingPolicy"),
-          ...[...PREEMPTION, ...CLAIMS].flatMap((field) => immutable(after?.[field], before?.[field], `spec.${field}`)),
+          ...[...PREEMPTION, ...CLAIMS, ...TOPOLOGY].flatMap((field) =>
+            immutable(after?.[field], before?.[field], `spec.${field}`),
+          ),
         ];
       },
       views: {
