@@ -5,6 +5,7 @@ import { createServer, type Server } from "node:net";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { after, before, describe, it } from "node:test";
+import { freePort } from "#db/testing.ts";
 import { type Finished, run } from "#platform/main/run.ts";
 
 const cli = resolve(import.meta.dirname, "../../platform/main/cli.ts");
@@ -43,10 +44,11 @@ describe("a bad start", () => {
 
   it("with a database that does not answer says so and names the way out", async () => {
     const { server, port } = await taken();
+    const apiPort = await freePort();
     server.close();
     const { code, stderr } = await up(
       "--api-port",
-      String(port + 1),
+      String(apiPort),
       "--database-url",
       `postgres://nobody@127.0.0.1:${port}/none`,
     );

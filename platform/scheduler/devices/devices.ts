@@ -149,11 +149,14 @@ export function createDevices(options: DevicesOptions): Devices {
   };
 
   /** The claim with the pod among its users, and with its devices where they are new. */
-  const write = async (key: string, pod: Pod, claim: ResourceClaim): Promise<ResourceClaim> => {
+  const write = async (key: string, pod: Pod, claim: ResourceClaim, node: string): Promise<ResourceClaim> => {
     const api = apiOf(pod);
     const found = rule.pending.get(claim.metadata.uid ?? "");
     const promise = found?.users.has(key) && found.written === undefined ? found : undefined;
     let current = claim;
+    // It came after the node was chosen, in place of what was promised for there.
+    const given = promise ? undefined : current.status?.allocation;
+    if (given && !rule.reaches(node, given)) throw allocatedElsewhere(current);
     if (promise && !current.metadata.finalizers?.includes(FINALIZER)) {
       const metadata = { ...current.metadata, finalizers: [...(current.metadata.finalizers ?? []), FINALIZER] };
       current = await api.update<ResourceClaim>(CLAIMS, { ...current, metadata });
@@ -173,11 +176,11 @@ export function createDevices(options: DevicesOptions): Devices {
     return current;
   };
   /** Answers the claim as it is then. */
-  const writeAnew = async (key: string, pod: Pod, claim: ResourceClaim): Promise<ResourceClaim> => {
+  const writeAnew = async (key: string, pod: Pod, claim: ResourceClaim, node: string): Promise<ResourceClaim> => {
     const { namespace, name = "" } = claim.metadata;
     for (let attempt = 1, current = claim; ; attempt++) {
       try {
-        return isReservedFor(current, pod) ? current : await write(key, pod, current);
+        return isReservedFor(current, pod) ? current : await write(key, pod, current, node);
       } catch (error) {
         if (!isReason(error, "Conflict") || attempt >= ATTEMPTS_MAX) throw error;
         current = await apiOf(pod).get<ResourceClaim>(CLAIMS, { namespace, name });
@@ -186,14 +189,14 @@ export function createDevices(options: DevicesOptions): Devices {
   };
 
   /** Makes the claim in place of the pod's resources, and says on the pod which container has what of it. */
-  const writeResources = async (key: string, pod: Pod): Promise<ResourceClaim | undefined> => {
+  const writeResources = async (key: string, pod: Pod, node: string): Promise<ResourceClaim | undefined> => {
     const decided = rule.unmade(pod);
     if (!decided?.mappings) return undefined;
     const { uid: _, ...metadata } = decided.claim.metadata;
     const made = await apiOf(pod).create<ResourceClaim>(CLAIMS, { ...decided.claim, metadata });
     written.set(key, [...(written.get(key) ?? []), made]);
     rule.made(pod, made);
-    const current = await writeAnew(key, pod, made);
+    const current = await writeAnew(key, pod, made, node);
     const { namespace, name = "", uid } = pod.metadata;
     const extendedResourceClaimStatus = {
       resourceClaimName: made.metadata.name ?? "",
@@ -282,8 +285,8 @@ export function createDevices(options: DevicesOptions): Devices {
       const wait = (claim: ResourceClaim) => {
         waits ||= hasConditions(claim) && readiness(claim) !== "ready";
       };
-      for (const claim of found) wait(await inTurn(claim.metadata.uid ?? "", () => writeAnew(key, pod, claim)));
-      const made = await writeResources(key, pod);
+      for (const claim of found) wait(await inTurn(claim.metadata.uid ?? "", () => writeAnew(key, pod, claim, node)));
+      const made = await writeResources(key, pod, node);
       if (made) wait(made);
       if (waits) await untilReady(pod, node);
       written.delete(key);
@@ -334,6 +337,10 @@ const podOfResources = (claim: ResourceClaim): string[] => {
   return owner && isClaimOfResources(claim, owner.uid) ? [owner.uid] : [];
 };
 
+const fullName = ({ metadata }: ResourceClaim): string => `${metadata.namespace}/${metadata.name}`;
+const allocatedElsewhere = (claim: ResourceClaim): Error =>
+  new Error(`claim ${fullName(claim)} got allocated elsewhere in the meantime`);
+
 /** Throws where others were faster. */
 function statusWith(
   claim: ResourceClaim,
@@ -341,9 +348,9 @@ function statusWith(
   user: ResourceClaimConsumerReference,
 ): ResourceClaimStatus {
   const { metadata, status = {} } = claim;
-  const name = `${metadata.namespace}/${metadata.name}`;
+  const name = fullName(claim);
   if (metadata.deletionTimestamp) throw new Error(`claim ${name} got deleted in the meantime`);
-  if (allocation && status.allocation) throw new Error(`claim ${name} got allocated elsewhere in the meantime`);
+  if (allocation && status.allocation) throw allocatedElsewhere(claim);
   const present = allocation ? { ...allocation, allocationTimestamp: timeText(Date.now()) } : status.allocation;
   if (!present) throw new Error(`claim ${name} got deallocated elsewhere in the meantime`);
   return { ...status, allocation: present, reservedFor: [...(status.reservedFor ?? []), user] };

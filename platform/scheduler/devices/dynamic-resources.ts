@@ -68,6 +68,8 @@ export interface DynamicResources {
   pending: ReadonlyMap<string, Pending>;
   /** The pod goes to this node: its claims' devices are taken. Throws where they are not there any more. */
   reserve(key: string, pod: Pod, node: number): void;
+  /** What is allocated is to be had on this node. */
+  reaches(node: string, allocation: AllocationResult): boolean;
   /** The pod does not need them any more; whoever else of its gang does keeps them. */
   release(key: string): void;
   /** Devices have something to do with where it can run. */
@@ -316,6 +318,10 @@ export function createDynamicResources(facts: DeviceFacts): DynamicResources {
     pending,
     concerns,
     stoodFor,
+    reaches(name, { nodeSelector }) {
+      const node = nodes.values().find(({ metadata }) => metadata.name === name);
+      return !nodeSelector || (node !== undefined && matchesSelector(node, nodeSelector));
+    },
     reserve(key, pod, id) {
       if (!concerns(pod)) return;
       const session = sessionOf(key);
