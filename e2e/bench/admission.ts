@@ -7,6 +7,7 @@ import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { parseArgs } from "node:util";
 import type { Pod } from "#sdk/api/generated/types.ts";
+import type { JsonObject } from "#sdk/api/object.ts";
 import { createClient } from "#sdk/client/client.ts";
 import type { Client } from "#sdk/client/port.ts";
 import type { Plugin } from "#sdk/plugin/manifest.ts";
@@ -25,8 +26,9 @@ const { values } = parseArgs({
   },
 });
 
-/** Off by default; all of them look at each pod, and the first changes it. */
+/** Off by default; all of them look at each pod, and the first changes it. The load client's images have no tags. */
 const MORE = ["always-pull-images", "image-policy", "extended-resource-toleration"];
+const CONFIG: Record<string, JsonObject> = { "image-policy": { deniedTags: ["none"], mode: "enforce" } };
 const PLUGINS = { group: "capstan.dev", version: "v1", resource: "plugins" };
 const PODS = { group: "", version: "v1", resource: "pods" };
 const WAIT_MS = 60_000;
@@ -42,10 +44,12 @@ async function isOn(client: Client): Promise<boolean> {
   return made.spec?.containers[0]?.imagePullPolicy === "Always";
 }
 
+const configOf = (name: string): JsonObject => (CONFIG[name] ? { config: CONFIG[name] } : {});
+
 async function turn(client: Client, enabled: boolean): Promise<void> {
   // The one that shows goes last: what it shows is that all are there.
   for (const name of MORE.toReversed())
-    await client.patch<Plugin>(PLUGINS, { name }, { type: "merge", body: { spec: { enabled } } });
+    await client.patch<Plugin>(PLUGINS, { name }, { type: "merge", body: { spec: { enabled, ...configOf(name) } } });
   const until = performance.now() + WAIT_MS;
   while ((await isOn(client)) !== enabled) {
     if (performance.now() > until) throw new Error(`components are not ${enabled ? "on" : "off"} after a minute`);

@@ -40,7 +40,7 @@ const REPEATED = [
   "namespaces",
 ];
 /** Hundreds of heartbeats a second are read by loops that count in tens of seconds. Who watches one lease is told at once: it is rarely written. */
-const TURNS_MS = { "leases.coordination.k8s.io": 100 };
+const TURNS_MS = { "leases.coordination.k8s.io": 250 };
 /** As kube-apiserver's --event-ttl. */
 const AGES = { events: 3_600_000 };
 

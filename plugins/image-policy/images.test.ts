@@ -17,22 +17,23 @@ test("every kind of container is looked at, and what is wrong is said", () => {
   const policy: ImagePolicy = { allowed: ["registry.example/*"], deniedTags: ["latest"] };
   const of = (image: string) => [{ name: "c", image }];
   const pod = {
+    metadata: { namespace: "default" },
     spec: {
       initContainers: of("registry.example/app"),
       containers: of("registry.example/app:1"),
       ephemeralContainers: of("registry.examples/app:1"),
     },
   };
-  assert.deepEqual(violations(policy, "default", pod), [
+  assert.deepEqual(violations(policy, pod), [
     'container "c", image "registry.example/app": the tag latest is denied',
     'container "c", image "registry.examples/app:1": registry.examples/app is not among the allowed: registry.example/*',
   ]);
-  assert.deepEqual(violations({ ...policy, exemptNamespaces: ["default"] }, "default", pod), []);
+  assert.deepEqual(violations({ ...policy, exemptNamespaces: ["default"] }, pod), []);
 });
 
 test("where a digest is required, a tag does not do", () => {
   const pod = { spec: { containers: [{ name: "c", image: "nginx:1.29" }] } };
-  assert.match(violations({ requireDigest: true }, "n", pod)[0] ?? "", /a digest is required/);
+  assert.match(violations({ requireDigest: true }, pod)[0] ?? "", /a digest is required/);
   const pinned = { spec: { containers: [{ name: "c", image: "nginx:latest@sha256:00" }] } };
-  assert.deepEqual(violations({ requireDigest: true, deniedTags: ["latest"] }, "n", pinned), []);
+  assert.deepEqual(violations({ requireDigest: true, deniedTags: ["latest"] }, pinned), []);
 });

@@ -11,6 +11,7 @@ export interface ImagePolicy {
 }
 
 export interface ImagePod {
+  metadata?: { namespace?: string };
   spec?: Partial<Record<"containers" | "initContainers" | "ephemeralContainers", { name: string; image?: string }[]>>;
 }
 
@@ -48,8 +49,8 @@ function wrong(image: string, policy: ImagePolicy): string | undefined {
 }
 
 /** What is wrong with a pod's images, a sentence each. */
-export function violations(policy: ImagePolicy, namespace: string, { spec = {} }: ImagePod): string[] {
-  if (policy.exemptNamespaces?.includes(namespace)) return [];
+export function violations(policy: ImagePolicy, { metadata, spec = {} }: ImagePod): string[] {
+  if (policy.exemptNamespaces?.includes(metadata?.namespace ?? "")) return [];
   const lists = [spec.initContainers, spec.containers, spec.ephemeralContainers];
   return lists.flatMap((containers) =>
     (containers ?? []).flatMap(({ name, image = "" }) => {

@@ -4,9 +4,9 @@ import { failure } from "#sdk/plugin/failure.ts";
 import { type ImagePod, type ImagePolicy, violations } from "./images.ts";
 
 export const admission = defineAdmission({
-  validate({ namespace, object }) {
+  validate({ object }) {
     const policy = readConfig<ImagePolicy>();
-    const found = object === "" ? [] : violations(policy, namespace, JSON.parse(object) as ImagePod);
+    const found = object === "" ? [] : violations(policy, JSON.parse(object) as ImagePod);
     if (policy.mode === "warn") return found;
     if (found.length > 0) throw failure("Forbidden", found.join("; "), 403);
     return [];
