@@ -73,7 +73,7 @@ export function createGangs(groupOf: (key: string) => PodGroup | undefined = () 
     if (!name) return undefined;
     const minCount = Number(annotations[GANG_MIN_ANNOTATION] ?? "1");
     const least = Number.isInteger(minCount) && minCount > 0 ? minCount : 1;
-    const topologyKey = annotations[GANG_TOPOLOGY_ANNOTATION];
+    const topologyKey = annotations[GANG_TOPOLOGY_ANNOTATION] || undefined;
     return { name, ofGroup: false, goesWhole: "tooFew", priority: undefined, topologyKey, minCount: least };
   };
 

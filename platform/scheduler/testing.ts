@@ -1,4 +1,4 @@
-/** Plugins in memory, for tests of the scheduler. */
+/** For tests of the scheduler: plugins in memory, and a scheduler that runs as long as a test. */
 import type { TestContext } from "node:test";
 import { silentLog } from "#platform/base/log.ts";
 import type { FakeApi } from "#sdk/testing/fake-api.ts";

@@ -126,8 +126,8 @@ export class Watcher implements Served {
 
   /** Its reader reads no further. */
   abandon(): void {
-    this.end();
     this.#pending = [];
+    this.end();
   }
 
   /** Events that its reader has not taken. */
