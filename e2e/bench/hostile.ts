@@ -9,13 +9,16 @@ import { tmpdir } from "node:os";
 import { basename, join, resolve } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { paths } from "#platform/main/config.ts";
+import { capabilitiesDigest } from "#sdk/plugin/approval.ts";
 import { type BuiltPlugin, buildPlugin } from "#sdk/plugin/build.ts";
 import type { Plugin } from "#sdk/plugin/manifest.ts";
 import { eventually, type Instance, startInstance } from "../support/instance.ts";
 import { type RawApi, rawApi } from "../support/raw-api.ts";
 import { median } from "./webhook.ts";
 
-const BEHAVIOURS = ["trap", "loop", "memory", "garbage", "huge", "chatty", "verbose"];
+const BEHAVIOURS = ["trap", "loop", "memory", "garbage", "huge", "chatty", "verbose", "large", "lines", "calls"];
+/** Behaviours of another plugin than `hostile`. */
+const PLUGIN_OF: Record<string, string> = { calls: "flooding" };
 const ROUNDS = 10;
 const WINDOW_MS = 2_000;
 /** Of the hostile plugin's owner. */
@@ -28,7 +31,9 @@ type Subject = (typeof SUBJECTS)[number];
 type Times = Record<Subject, number[]>;
 
 let made = 0;
-const configMap = (): string => JSON.stringify({ metadata: { name: `made-${made++}` }, data: { of: "mine" } });
+const configMap = (of = "mine"): string => JSON.stringify({ metadata: { name: `made-${made++}` }, data: { of } });
+/** As much as the plugin makes of an object with the behaviour `large`: the owner writes that much without it. */
+const LARGE = "x".repeat(200 * 1024);
 
 async function create(api: RawApi, path: string, object: object): Promise<void> {
   const { code, text } = await api.send("POST", path, JSON.stringify(object));
@@ -49,13 +54,13 @@ const pluginOf = ({ manifest, digest }: BuiltPlugin, name: string, more: Partial
 };
 
 /** Until `ended`: so many requests a second, whatever becomes of them. */
-async function provoke(api: RawApi, ended: AbortSignal): Promise<void> {
+async function provoke(api: RawApi, of: string, ended: AbortSignal): Promise<void> {
   let outstanding = 0;
   while (!ended.aborted) {
     if (outstanding < OUTSTANDING_MAX) {
       outstanding++;
       const done = () => void outstanding--;
-      api.send("POST", CONFIGMAPS, configMap()).then(done, done);
+      api.send("POST", CONFIGMAPS, configMap(of)).then(done, done);
     }
     await delay(REQUEST_EVERY_MS);
   }
@@ -84,10 +89,15 @@ async function pairs(behaviour: string, hostile: RawApi, apis: Record<Subject, R
   const turn = async (enabled: boolean): Promise<Times> => {
     const body = JSON.stringify({ spec: { enabled, config: { behaviour } } });
     const headers = { "content-type": "application/merge-patch+json" };
-    const { code, text } = await hostile.send("PATCH", `${PLUGINS}/hostile`, body, headers);
+    const { code, text } = await hostile.send(
+      "PATCH",
+      `${PLUGINS}/${PLUGIN_OF[behaviour] ?? "hostile"}`,
+      body,
+      headers,
+    );
     if (code !== 200) throw new Error(text);
     const stop = new AbortController();
-    const provoking = provoke(hostile, stop.signal);
+    const provoking = provoke(hostile, behaviour === "large" && !enabled ? LARGE : "mine", stop.signal);
     // Whichever window it is, what the change itself costs is over.
     await delay(WINDOW_MS / 2);
     const times = await measure(apis);
@@ -103,6 +113,7 @@ async function pairs(behaviour: string, hostile: RawApi, apis: Record<Subject, R
       rounds[subject].push({ without, beside });
     }
   }
+  await turn(false);
   for (const subject of SUBJECTS) {
     const all = rounds[subject];
     const ratios = all.map(({ without, beside }) => p99(beside) / p99(without));
@@ -125,11 +136,13 @@ async function main(): Promise<void> {
       copyFileSync(built.path, join(paths(capstan.dataDir).components, basename(built.path)));
       return built;
     };
-    const [bad, good] = [await build("hostile"), await build("stamp")];
+    const [bad, flooding, good] = [await build("hostile"), await build("flooding"), await build("stamp")];
     const root = rawApi(capstan.kubeconfig);
     const [hostile, other] = [await tenant(capstan, "hostile"), await tenant(capstan, "other")];
     open.push(root, hostile, other);
     await create(hostile, PLUGINS, pluginOf(bad, "hostile", { enabled: false }));
+    const approved = [capabilitiesDigest(flooding.manifest.capabilities)];
+    await create(hostile, PLUGINS, pluginOf(flooding, "flooding", { enabled: false, approved }));
     await create(other, PLUGINS, pluginOf(good, "stamp", { match: bad.manifest.match }));
     await eventually("the other tenant's plugin", async () => {
       const { text } = await other.send("POST", CONFIGMAPS, configMap());

@@ -8,6 +8,7 @@ export type CallErrorKind =
   | "deadline"
   | "memory"
   | "fuel"
+  | "size"
   /** The hook answered with its own failure; `reason`, `code` and `details` are the plugin's. */
   | "failure"
   /** Not enabled, not yet loaded, backing off, quarantined, or the queue is full. */

@@ -1,7 +1,7 @@
 /** A component that does its worst, on both engines: it is stopped and named, and its neighbour's calls are answered meanwhile. */
 import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
-import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
@@ -138,6 +138,7 @@ for (const engine of ["jco", "wasmtime"] as const) {
     test("a flood of lines ends at the deadline, and what is kept of it is bounded", async () => {
       await stopped(/deadline/, act("logs"));
       const folder = join(logs, "root", "hostile");
+      while (!existsSync(folder)) await new Promise((next) => setTimeout(next, 20));
       const bytes = readdirSync(folder).reduce((sum, file) => sum + statSync(join(folder, file)).size, 0);
       assert.ok(bytes < 8 * 1024 * 1024, `${bytes} bytes`);
     });

@@ -114,14 +114,12 @@ export class Loader {
       client: this.#o.clientFor,
       grpc: this.#grpc,
       variables: this.#o.variables ?? {},
-      hostFacts,
       log,
       ...(logs ? { say: (level, message) => logs.write(tenant, name, level, message) } : {}),
       clock,
       onDenied: () => metrics.failed("denied"),
     });
     const isRoots = tenant === "root";
-    const pure = isRoots && onlyComputes(spec);
     let bytes: Uint8Array | undefined;
     const pool: Pool = new Pool({
       plugin: key,
@@ -139,7 +137,8 @@ export class Loader {
       host: (context: CallContext) => host(context),
       prepare: prepare ?? (async () => undefined),
       pureMsMax: this.#o.pureMsMax,
-      ...(pure ? { pure: { config: JSON.stringify(spec.config), facts: JSON.stringify(hostFacts) } } : {}),
+      own: { config: JSON.stringify(spec.config), facts: JSON.stringify(hostFacts) },
+      pure: isRoots && onlyComputes(spec),
       // A worker costs milliseconds and megabytes: one that nobody calls is not made.
       lazy: !isRoots && engine === "jco",
       kept: isRoots ? 1 : 0,

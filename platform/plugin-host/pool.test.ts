@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { systemClock } from "#platform/base/clock.ts";
 import { silentLog } from "#platform/base/log.ts";
-import { type Component, EngineError, type Instance } from "#sdk/engine/port.ts";
+import { type Component, EngineError, type HostCall, type Instance } from "#sdk/engine/port.ts";
 import { pluginSpecSchema } from "#sdk/plugin/manifest.ts";
 import { InstanceBudget } from "./budget.ts";
 import { PluginCallError } from "./errors.ts";
@@ -10,20 +10,25 @@ import { PluginMetrics } from "./metrics.ts";
 import { Pool } from "./pool.ts";
 import { DEFAULT_QUOTA, TenantUse } from "./quota.ts";
 
-type Behaviour = (functionName: string, args: unknown[], instance: number) => Promise<unknown> | unknown;
+type Behaviour = (
+  functionName: string,
+  args: unknown[],
+  instance: number,
+  host: HostCall,
+) => Promise<unknown> | unknown;
 
 /** A component whose instances do as the test says; `made` and `discarded` count them. */
-function fakeComponent(behave: Behaviour) {
+function fakeComponent(behave: Behaviour, micros: number) {
   const counts = { made: 0, discarded: 0 };
   const component: Component = {
     digest: "sha256:0",
     exports: new Set(),
-    async instantiate() {
+    async instantiate({ host }) {
       const number = ++counts.made;
       const instance: Instance = {
         pure: false,
-        cost: { micros: 1, memoryBytes: 1000 },
-        call: async (_interface, functionName, args) => behave(functionName, args, number),
+        cost: { micros, memoryBytes: 1000 },
+        call: async (_interface, functionName, args) => behave(functionName, args, number, host),
         async discard() {
           counts.discarded++;
         },
@@ -34,8 +39,12 @@ function fakeComponent(behave: Behaviour) {
   return { component, counts };
 }
 
-function makePool(behave: Behaviour, limits: { instances?: number; queue?: number; deadlineMs?: number } = {}) {
-  const { component, counts } = fakeComponent(behave);
+function makePool(
+  behave: Behaviour,
+  limits: { instances?: number; queue?: number; deadlineMs?: number } = {},
+  { use = new TenantUse("root", () => DEFAULT_QUOTA), micros = 1 } = {},
+) {
+  const { component, counts } = fakeComponent(behave, micros);
   const metrics = new PluginMetrics();
   const pool = new Pool({
     plugin: "p",
@@ -49,9 +58,11 @@ function makePool(behave: Behaviour, limits: { instances?: number; queue?: numbe
     fetch: async () => undefined,
     load: async () => component,
     host: () => () => undefined,
+    own: { config: "{}", facts: "{}" },
+    pure: false,
     prepare: async () => undefined,
     budget: new InstanceBudget(),
-    use: new TenantUse("root", () => DEFAULT_QUOTA),
+    use,
     metrics,
     log: silentLog,
     clock: systemClock,
@@ -121,6 +132,40 @@ test("P2: an instance serves one tenant until it is made anew", async () => {
     ["b", 2],
   ]);
   assert.equal(counts.discarded, 1);
+});
+
+/** Half a second of CPU; nothing comes back. */
+const meagre = () =>
+  new TenantUse(
+    "acme",
+    () => ({ ...DEFAULT_QUOTA, cpuMilliseconds: 250 }),
+    () => 0,
+  );
+
+test("calls that come together do not all find the CPU time that one of them takes", async () => {
+  const { open, passed } = gate();
+  const { pool, call } = makePool(() => passed, { instances: 3 }, { use: meagre(), micros: 300_000 });
+  await pool.settled();
+  open();
+  await call("f");
+  const [second, third] = [call("f"), call("f", [], "root", 20)];
+  await assert.rejects(third, rejectsWith("unavailable", /the CPU quota of tenant acme is used up/));
+  await second;
+  await assert.rejects(call("f", [], "root", 20), rejectsWith("unavailable", /used up/));
+});
+
+test("host calls take their time from the tenant's", async () => {
+  const use = meagre();
+  const { pool, call } = makePool(
+    async (_name, _args, _number, host) => {
+      for (let i = 0; i < 1001; i++) await host("capstan:plugin/api", "get", []);
+    },
+    {},
+    { use, micros: 0 },
+  );
+  await pool.settled();
+  await call("f");
+  await assert.rejects(call("f", [], "root", 1), rejectsWith("unavailable", /used up/));
 });
 
 test("P3: a stopped instance is discarded and another comes after a back-off; calls wait for it", async () => {
@@ -203,7 +248,7 @@ test("a pure call that takes too long is made again off the caller's thread, and
     exports: new Set(),
     async instantiate(o) {
       const instance: Instance = {
-        pure: o.pure !== undefined,
+        pure: o.pure === true,
         cost: { micros: 1, memoryBytes: 1000 },
         async call() {
           if (instance.pure) throw new EngineError("deadline", "the deadline is over");
@@ -227,7 +272,8 @@ test("a pure call that takes too long is made again off the caller's thread, and
     load: async () => component,
     host: () => () => undefined,
     prepare: async () => undefined,
-    pure: { config: "{}", facts: "{}" },
+    own: { config: "{}", facts: "{}" },
+    pure: true,
     budget: new InstanceBudget(),
     use: new TenantUse("root", () => DEFAULT_QUOTA),
     metrics,

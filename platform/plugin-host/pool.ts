@@ -7,7 +7,7 @@
  */
 import { type Clock, delay } from "#platform/base/clock.ts";
 import { type Log, messageOf } from "#platform/base/log.ts";
-import { type Component, EngineError, type HostCall } from "#sdk/engine/port.ts";
+import { type Component, EngineError, type HostCall, type OwnTexts } from "#sdk/engine/port.ts";
 import type { Failure } from "#sdk/plugin/failure.ts";
 import type { PluginSpec } from "#sdk/plugin/manifest.ts";
 import type { InstanceBudget } from "./budget.ts";
@@ -24,6 +24,8 @@ const STOPS_UNTIL_QUARANTINE = 8;
 /** Making an instance (with its first synchronization) may take so long at least. */
 const START_MS_MIN = 10_000;
 const REASON_CHARACTERS_MAX = 500;
+/** What a host call counts as, whatever it does: its way there and back, several times over. */
+const HOST_CALL_MICROS = 500;
 /** A pure call stands on the caller's thread: one that computes longer is stopped, and this plugin's calls go elsewhere from then on. */
 const PURE_MS = 50;
 
@@ -62,8 +64,9 @@ export interface PoolOptions {
   /** The capabilities, for the call that is under way. */
   host: (context: CallContext) => HostCall;
   prepare: Prepare;
-  /** What the imports `config` answer where the instances may be pure: root's plugins without capabilities. */
-  pure?: { config: string; facts: string };
+  own: OwnTexts;
+  /** The instances may be entered on the caller's thread: root's plugins without capabilities. */
+  pure: boolean;
   /** How long a pure call may take. */
   pureMsMax?: number | undefined;
   /** The first instance is made when it is called for. */
@@ -99,12 +102,14 @@ export class Pool {
   #component: Component | undefined;
   #timer: NodeJS.Timeout | undefined;
   #memoryBytes = 0;
+  /** What the last call cost. */
+  #lastMicros = 0;
   readonly #settled: (() => void)[] = [];
 
   constructor(options: PoolOptions) {
     this.#o = options;
     this.spec = options.spec;
-    this.#pure = options.pure !== undefined;
+    this.#pure = options.pure;
     const { instances: max, memoryMiB } = options.spec.limits;
     const { budget, use, kept = 1 } = options;
     this.#instances = new Instances({ max, memoryMiB, kept, budget, use, feed: () => this.#feed() });
@@ -148,8 +153,20 @@ export class Pool {
   async call(call: Call, started = performance.now()): Promise<unknown> {
     const hook = call.functionName;
     const deadlineMs = this.deadlineMs(hook, call.deadlineMs);
-    const wait = this.#o.use.cpuWaitMs();
-    if (wait > 0) await this.#waitForCpu(wait, deadlineMs, hook);
+    const { use } = this.#o;
+    if (use.cpuWaitMs() > 0) await this.#waitForCpu(started + deadlineMs, hook);
+    // Charged as the last one was, so that those who waited together do not all find the time that one of them takes.
+    const expected = this.#lastMicros;
+    use.spent(expected);
+    try {
+      return await this.#enter(call, deadlineMs, started);
+    } finally {
+      use.spent(-expected);
+    }
+  }
+
+  async #enter(call: Call, deadlineMs: number, started: number): Promise<unknown> {
+    const hook = call.functionName;
     const taken = this.#acquire(call.tenant, deadlineMs - (performance.now() - started), hook);
     const slot = taken instanceof Promise ? await taken : taken;
     const queuedMilliseconds = performance.now() - started;
@@ -178,6 +195,7 @@ export class Pool {
       const { micros: costMicros, memoryBytes } = slot.instance.cost;
       this.#memoryBytes = memoryBytes || this.#memoryBytes;
       this.#o.use.spent(costMicros);
+      this.#lastMicros = costMicros;
       const milliseconds = performance.now() - started;
       if (!isMoved) this.#o.metrics.called({ hook, tenant: call.tenant, milliseconds, queuedMilliseconds, costMicros });
       this.#o.changed();
@@ -193,10 +211,14 @@ export class Pool {
     return await this.call(call, started);
   }
 
-  async #waitForCpu(wait: number, deadlineMs: number, hook: string): Promise<void> {
-    const why = `the CPU quota of tenant ${this.#o.use.tenant} is used up`;
-    if (wait >= deadlineMs) throw this.#unavailable(hook, why);
-    await delay(wait);
+  /** `until`: of performance.now(). */
+  async #waitForCpu(until: number, hook: string): Promise<void> {
+    const { use } = this.#o;
+    for (let wait = use.cpuWaitMs(); wait > 0; wait = use.cpuWaitMs()) {
+      if (performance.now() + wait >= until)
+        throw this.#unavailable(hook, `the CPU quota of tenant ${use.tenant} is used up`);
+      await delay(wait);
+    }
   }
 
   /** The manifest's for this hook; a caller may ask for less. */
@@ -304,8 +326,10 @@ export class Pool {
       memoryBytesMax: this.spec.limits.memoryMiB * 1024 * 1024,
       deadlineMs,
       ...(this.spec.limits.fuel === undefined ? {} : { fuelMax: this.spec.limits.fuel }),
-      host: (interfaceName, functionName, args) => this.#o.host(slot.context)(interfaceName, functionName, args),
-      ...(this.#pure && this.#o.pure ? { pure: this.#o.pure } : {}),
+      crossingBytesMax: this.#o.use.crossingBytesMax,
+      own: this.#o.own,
+      pure: this.#pure,
+      host: (interfaceName, functionName, args) => this.#hostCall(slot, interfaceName, functionName, args),
     });
     try {
       await this.#o.prepare(async (interfaceName, functionName, args) => {
@@ -318,6 +342,16 @@ export class Pool {
     }
     this.#memoryBytes = slot.instance.cost.memoryBytes || this.#memoryBytes;
     return slot;
+  }
+
+  /** What crosses takes the time of the thread that everybody shares: it is the tenant's, and who has used that up waits. */
+  async #hostCall(slot: Slot, interfaceName: string, functionName: string, args: unknown[]): Promise<unknown> {
+    const host = this.#o.host(slot.context);
+    const { use } = this.#o;
+    use.spent(HOST_CALL_MICROS);
+    const wait = use.cpuWaitMs();
+    if (wait > 0) await delay(wait);
+    return await host(interfaceName, functionName, args);
   }
 
   #startContext(deadlineMs: number): CallContext {

@@ -4,6 +4,7 @@
  * two seconds of it: who has emptied it waits, and nobody else does.
  */
 import type { TenantPlugins } from "#sdk/api/generated/types.ts";
+import { CROSSING_BYTES_MAX } from "#sdk/engine/port.ts";
 
 export interface Quota {
   /** Plugins that are loaded. */
@@ -11,13 +12,16 @@ export interface Quota {
   memoryMiB: number;
   /** Milliseconds of CPU in a second, in each process that runs the tenant's plugins. */
   cpuMilliseconds: number;
+  /** Of an answer, and of what a host call is given. */
+  crossingKiB: number;
 }
 
-export const DEFAULT_QUOTA: Quota = { count: 20, memoryMiB: 512, cpuMilliseconds: 250 };
+export const DEFAULT_QUOTA: Quota = { count: 20, memoryMiB: 512, cpuMilliseconds: 100, crossingKiB: 256 };
 const NO_QUOTA: Quota = {
   count: Number.POSITIVE_INFINITY,
   memoryMiB: Number.POSITIVE_INFINITY,
   cpuMilliseconds: Number.POSITIVE_INFINITY,
+  crossingKiB: CROSSING_BYTES_MAX / 1024,
 };
 const BUCKET_SECONDS = 2;
 
@@ -43,6 +47,10 @@ export class TenantUse {
 
   get count(): number {
     return this.#quota().count;
+  }
+
+  get crossingBytesMax(): number {
+    return this.#quota().crossingKiB * 1024;
   }
 
   /** Takes the memory of one more instance; false where that is more than the quota. */

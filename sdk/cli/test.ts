@@ -67,7 +67,7 @@ export async function startCase(
     ...(manifest.limits.fuel === undefined ? {} : { fuelMax: manifest.limits.fuel }),
     deadlineMs: Math.max(manifest.limits.deadlineMs, START_MS_MIN),
     host: host.call,
-    ...(pure && onlyComputes(manifest) ? { pure: textsOf(manifest, given) } : {}),
+    ...(pure && onlyComputes(manifest) ? { pure, own: textsOf(manifest, given) } : {}),
   });
   return { instance, host };
 }

@@ -9,10 +9,26 @@ const crate = join(import.meta.dirname, "wasmtime");
 const addonPath = join(crate, "capstan-wasmtime.node");
 const sourcePath = join(crate, "target/capstan-wasmtime.source");
 
-/** A call's answer: ["ok" | "err" | "invalid" | "trap" | "deadline" | "memory" | "fuel", value, microseconds, memory bytes, fuel]. */
-export type NativeAnswer = [tag: string, value: unknown, micros: number, memoryBytes: number, fuel: number];
+export type Line = [level: string, message: string];
 
-export const PURE_TAGS = ["ok", "err", "invalid", "trap", "deadline", "memory", "fuel"] as const;
+/** A call's answer: ["ok" | "err" | "invalid" | "trap" | "deadline" | "memory" | "fuel" | "size", value, microseconds, memory bytes, fuel, lines]. */
+export type NativeAnswer = [
+  tag: string,
+  value: unknown,
+  micros: number,
+  memoryBytes: number,
+  fuel: number,
+  lines: Line[] | undefined,
+];
+
+export interface NativeOptions {
+  memoryBytesMax: number;
+  crossingBytesMax: number;
+  deadlineMs: number;
+  own?: { config: string; facts: string };
+}
+
+export const PURE_TAGS = ["ok", "err", "invalid", "trap", "deadline", "memory", "fuel", "size"] as const;
 
 export interface NativeInstance {
   call(
@@ -32,7 +48,7 @@ export interface NativePureInstance {
   /** The value, or the message of what went wrong: the shared `outcome` tells which. */
   call(exported: number, args: unknown[], deadlineMs: number, runningMsMax?: number, fuelMax?: number): unknown;
   /** What the guest logged since this was asked last. */
-  lines(): [level: string, message: string][];
+  lines(): Line[] | undefined;
   discard(): void;
 }
 
@@ -42,18 +58,11 @@ export interface NativeComponent {
   /** The interfaces it exports. */
   readonly exports: string[];
   instantiate(
-    memoryBytesMax: number,
-    deadlineMs: number,
+    options: NativeOptions,
     host: (interfaceName: string, functionName: string, args: unknown[]) => Promise<{ tag: string; val?: unknown }>,
   ): Promise<NativeInstance>;
   /** Each call writes to `outcome`: the number of its tag in PURE_TAGS, microseconds, memory bytes, how many lines it logged, fuel. */
-  instantiatePure(
-    memoryBytesMax: number,
-    deadlineMs: number,
-    config: string,
-    facts: string,
-    outcome: Float64Array,
-  ): NativePureInstance;
+  instantiatePure(options: NativeOptions, outcome: Float64Array): NativePureInstance;
 }
 
 export interface Addon {

@@ -15,6 +15,7 @@ const fixture = buildPlugin(join(import.meta.dirname, "fixture"), join(scratch, 
 const RUNTIME = "capstan:plugin/runtime-hooks@1.0.0";
 const MiB = 1024 * 1024;
 const amounts = { cpuMilli: 100, memory: 2 ** 40, ephemeralStorage: 0, others: [["example.com/gpu", 2]] };
+const OWN = { config: '{"a":1}', facts: "{}" };
 const podClass = { requests: amounts, nonzeroCpuMilli: 100, nonzeroMemory: 1, object: "{}" };
 
 const said: string[] = [];
@@ -174,8 +175,8 @@ for (const name of ["jco", "wasmtime"] as const) {
       }));
 
     test("a pure instance answers as any, and is stopped as any", async () => {
-      const pure = { config: '{"a":1}', facts: "{}" };
-      const make = () => component.instantiate({ memoryBytesMax: 64 * MiB, deadlineMs: 10_000, host, pure });
+      const make = () =>
+        component.instantiate({ memoryBytesMax: 64 * MiB, deadlineMs: 10_000, host, own: OWN, pure: true });
       const status = (instance: Instance, request: object, deadlineMs = 10_000) =>
         instance.call(RUNTIME, "status", [JSON.stringify(request)], deadlineMs);
       const instance = await make();
@@ -196,6 +197,52 @@ for (const name of ["jco", "wasmtime"] as const) {
       if (third.pure)
         await assert.rejects(status(third, { do: "get", name: "x" }), kindOf("trap", /api get is not granted/));
       await Promise.all([instance, other, third, fourth].map((each) => each.discard()));
+    });
+
+    test("what every component may have is answered where it runs, and its lines are told when the call is over", async () => {
+      const told: string[] = [];
+      const onlyLines: HostCall = (interfaceName, functionName, args) => {
+        assert.equal(`${interfaceName} ${functionName}`, "capstan:plugin/log write");
+        told.push(args.join(" "));
+      };
+      for (const pure of [false, true]) {
+        const how = { memoryBytesMax: 64 * MiB, deadlineMs: 10_000, host: onlyLines, own: OWN, pure };
+        const instance = await component.instantiate(how);
+        const act = async (request: object) =>
+          JSON.parse(String(await instance.call(RUNTIME, "status", [JSON.stringify(request)], 10_000)));
+        const { now } = await act({ do: "time" });
+        assert.ok(Math.abs(now - Date.now()) < 60_000, `${now}`);
+        await act({ do: "lines", count: 150 });
+        assert.deepEqual(told.splice(0).slice(98), [
+          "info line 98",
+          "info line 99",
+          "warn 50 lines were left out: too much for one call",
+        ]);
+        await assert.rejects(instance.call(RUNTIME, "status", ['{"do":"throws"}'], 10_000), kindOf("failure"));
+        assert.match(told.splice(0).join(), /^error a mistake/, "once, and none of the lines before");
+        await instance.discard();
+      }
+    });
+
+    test("who answers, or gives a host call, more than may cross is stopped", async () => {
+      for (const [pure, behaviour] of [
+        [false, "large"],
+        [true, "large"],
+        [false, "large failure"],
+        [false, "large call"],
+      ] as const) {
+        const how = { memoryBytesMax: 64 * MiB, deadlineMs: 10_000, host, own: OWN, crossingBytesMax: 1000, pure };
+        const instance = await component.instantiate(how);
+        const act = (size: number) =>
+          instance.call(RUNTIME, "status", [JSON.stringify({ do: behaviour, size })], 10_000);
+        await act(700).catch(kindOf("failure"));
+        await assert.rejects(
+          act(1000),
+          kindOf("size", /(its answer|what .*api.* get is given) has 1\d\d\d bytes, and may/),
+        );
+        await assert.rejects(act(1), kindOf("trap", /ended/));
+        await instance.discard();
+      }
     });
 
     test("a call's cost is counted", () =>
@@ -220,8 +267,8 @@ for (const name of ["jco", "wasmtime"] as const) {
       const load = () => engine.load(readFileSync(path), digest, { fuel: true });
       if (name === "jco") return await assert.rejects(load(), /V8 counts nothing/);
       const counted = await load();
-      const burn = async (fuelMax: number, pure?: { config: string; facts: string }) => {
-        const how = { memoryBytesMax: 64 * MiB, deadlineMs: 10_000, host, fuelMax, ...(pure ? { pure } : {}) };
+      const burn = async (fuelMax: number, pure: boolean) => {
+        const how = { memoryBytesMax: 64 * MiB, deadlineMs: 10_000, host, fuelMax, own: OWN, pure };
         const instance = await counted.instantiate(how);
         await instance.call(RUNTIME, "runPodSandbox", [JSON.stringify({ do: "count" })], 10_000);
         const { fuel = 0 } = instance.cost;
@@ -230,7 +277,7 @@ for (const name of ["jco", "wasmtime"] as const) {
         await instance.discard();
         return fuel;
       };
-      const [one, two] = [await burn(5_000_000), await burn(9_000_000, { config: "{}", facts: "{}" })];
+      const [one, two] = [await burn(5_000_000, false), await burn(9_000_000, true)];
       assert.ok(one > 0);
       assert.equal(two, one);
     });

@@ -4,6 +4,8 @@
  */
 import { parentPort, receiveMessageOnPort, workerData } from "node:worker_threads";
 import type { WorkerCall, WorkerReply, WorkerStart } from "./jco.ts";
+import { cross, Own, TooMuch } from "./jco-own.ts";
+import type { EngineError } from "./port.ts";
 
 type GuestFunction = (...args: unknown[]) => unknown;
 type Exports = Record<string, Record<string, GuestFunction> | GuestFunction | undefined>;
@@ -20,8 +22,10 @@ const reply = (message: WorkerReply): void => parentPort?.postMessage(message);
 const memories = new Set<WebAssembly.Memory>();
 const memoryBytes = () => [...memories].reduce((sum, memory) => sum + memory.buffer.byteLength, 0);
 let waitedMs = 0;
+const own = start.own && new Own(start.own, (level, message) => reply({ type: "line", level, message }));
 
 function hostCall(interfaceName: string, functionName: string, args: unknown[]): unknown {
+  cross(`what ${interfaceName} ${functionName} is given`, args, start.crossingBytesMax);
   const started = performance.now();
   Atomics.store(start.hostFlag, 0, 0);
   reply({ type: "host", interfaceName, functionName, args });
@@ -35,7 +39,10 @@ function hostCall(interfaceName: string, functionName: string, args: unknown[]):
 }
 
 function linked(interfaceName: string): unknown {
-  const granted = start.importPrefixes.some((prefix) => interfaceName.startsWith(prefix));
+  const prefix = start.importPrefixes.find((one) => interfaceName.startsWith(one));
+  const granted = prefix !== undefined;
+  const mine = own?.functions[interfaceName.slice(prefix?.length).replace(/@.*/, "")];
+  if (granted && mine) return mine;
   return new Proxy(
     {},
     {
@@ -71,22 +78,39 @@ function find(interfaceName: string, functionName: string): GuestFunction | unde
 const hasPayload = (error: unknown): error is Error & { payload: unknown } =>
   error instanceof Error && error.constructor.name === "ComponentError" && "payload" in error;
 
+/** Throws TooMuch, and what the guest throws. */
+function answerOf(guest: GuestFunction, args: unknown[]): unknown {
+  let value: unknown;
+  try {
+    value = guest(...args);
+  } catch (error) {
+    if (hasPayload(error)) cross("its answer", error.payload, start.crossingBytesMax);
+    throw error;
+  }
+  cross("its answer", value, start.crossingBytesMax);
+  return value;
+}
+
 parentPort?.on("message", ({ interfaceName, functionName, args }: WorkerCall) => {
   const guest = find(interfaceName, functionName);
   const started = performance.now();
   waitedMs = 0;
-  const cost = () => ({ micros: (performance.now() - started - waitedMs) * 1000, memoryBytes: memoryBytes() });
-  const failed = (kind: "failure" | "invalid" | "trap" | "memory", message: string, payload?: unknown) =>
+  const cost = () => {
+    own?.end();
+    return { micros: (performance.now() - started - waitedMs) * 1000, memoryBytes: memoryBytes() };
+  };
+  const failed = (kind: EngineError["kind"], message: string, payload?: unknown) =>
     reply({ type: "error", kind, message, payload, cost: cost() });
   if (!guest) return failed("invalid", `the component has no ${interfaceName} ${functionName}`);
   const tooLarge = () => memoryBytes() > start.memoryBytesMax;
   const cap = `the memory cap of ${start.memoryBytesMax} bytes is reached`;
   try {
-    const value = guest(...args);
+    const value = answerOf(guest, args);
     if (tooLarge()) return failed("memory", cap);
     reply({ type: "done", value, cost: cost() });
   } catch (error) {
     if (tooLarge()) return failed("memory", cap);
+    if (error instanceof TooMuch) return failed("size", error.message);
     if (hasPayload(error)) return failed("failure", `${functionName} failed`, error.payload);
     failed("trap", error instanceof Error ? error.message : String(error));
   }

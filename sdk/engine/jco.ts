@@ -11,6 +11,7 @@ import { limitMemory } from "./memory-limit.ts";
 import {
   type Component,
   type Cost,
+  CROSSING_BYTES_MAX,
   type Engine,
   EngineError,
   type EngineOptions,
@@ -18,6 +19,7 @@ import {
   HostFailure,
   type Instance,
   type InstanceOptions,
+  type OwnTexts,
 } from "./port.ts";
 import { transpileInThread } from "./transpiler.ts";
 
@@ -31,11 +33,14 @@ export interface WorkerStart {
   /** Set to 1 when an answer stands in hostPort. */
   hostFlag: Int32Array;
   memoryBytesMax: number;
+  crossingBytesMax: number;
+  own: OwnTexts | undefined;
 }
 
 export type WorkerReply =
   | { type: "ready" }
   | { type: "host"; interfaceName: string; functionName: string; args: unknown[] }
+  | { type: "line"; level: string; message: string }
   | { type: "done"; value: unknown; cost: Cost }
   | { type: "error"; kind: EngineError["kind"]; message: string; payload?: unknown; cost: Cost };
 
@@ -124,6 +129,8 @@ class JcoComponent implements Component {
       hostPort: port2,
       hostFlag: new Int32Array(new SharedArrayBuffer(4)),
       memoryBytesMax: o.memoryBytesMax,
+      crossingBytesMax: o.crossingBytesMax ?? CROSSING_BYTES_MAX,
+      own: o.own,
     };
     const worker = new Worker(workerUrl, { workerData: start, transferList: [port2], env: {}, execArgv: [] });
     const instance = new JcoInstance(worker, port1, start.hostFlag, o.host);
@@ -219,6 +226,9 @@ class JcoInstance implements Instance {
     switch (reply.type) {
       case "ready":
         this.#settle()?.resolve(undefined);
+        return;
+      case "line":
+        void this.#host("capstan:plugin/log", "write", [reply.level, reply.message]);
         return;
       case "done":
         this.cost = reply.cost;

@@ -24,7 +24,7 @@ export class HostFailure extends Error {
 }
 
 /** What ended an instance: it is never entered again. */
-export type StopKind = "trap" | "deadline" | "memory" | "fuel";
+export type StopKind = "trap" | "deadline" | "memory" | "fuel" | "size";
 
 export class EngineError extends Error {
   /** "failure": the export's own error value (in `payload`); "invalid": wrong names or arguments. Both leave the instance usable. */
@@ -42,18 +42,34 @@ export class EngineError extends Error {
   }
 }
 
+/** What the imports `config` answer. */
+export interface OwnTexts {
+  config: string;
+  facts: string;
+}
+
 export interface InstanceOptions {
   memoryBytesMax: number;
+  /**
+   * Of an answer, and of what a host call is given: it takes the time of the caller's thread. More ends the instance ("size").
+   * CROSSING_BYTES_MAX where it is left out.
+   */
+  crossingBytesMax?: number;
   /** For the instantiation itself. */
   deadlineMs: number;
   host: HostCall;
   /** What a call may burn, of a component that was loaded to be counted; undefined: as much as it wants. */
   fuelMax?: number;
   /**
-   * The component makes no host calls beside `log`, `config` (answered with these texts) and `clock`: an engine that can may enter the instance
-   * on the caller's thread, which stands still until the call is over. Other host calls trap there.
+   * Calls of `config` (answered with these texts), `clock` and `log` are answered where the guest runs. The host is told the lines when the call
+   * is over at the latest, a hundred at most. Left out: they are host calls as all others.
    */
-  pure?: { config: string; facts: string };
+  own?: OwnTexts;
+  /**
+   * The component makes no host calls beside those that `own` answers: an engine that can may enter the instance on the caller's thread, which
+   * stands still until the call is over. Other host calls trap there.
+   */
+  pure?: boolean;
 }
 
 export interface Cost {
@@ -115,6 +131,13 @@ export interface EngineOptions {
 
 /** "capstan:plugin/api@1.0.0" → "capstan:plugin/api". */
 export const withoutVersion = (interfaceName: string): string => interfaceName.replace(/@[^@]*$/, "");
+
+export const CROSSING_BYTES_MAX = 16 * 1024 * 1024;
+
+/** Of one call, and of one line; what is beyond is counted and left out. */
+export const LINES_MAX = 100;
+export const LINES_CHARACTERS_MAX = 65_536;
+export const LINE_CHARACTERS_MAX = 4096;
 
 /** The imports that reach the host; all others are functions that trap. */
 export const CONTRACT_PREFIX = "capstan:plugin/";

@@ -1,9 +1,17 @@
 /** The engine port over the wasmtime addon. */
 import { mkdirSync } from "node:fs";
-import { loadAddon, type NativeComponent, type NativeInstance, type NativePureInstance, PURE_TAGS } from "./addon.ts";
+import {
+  type Line,
+  loadAddon,
+  type NativeComponent,
+  type NativeInstance,
+  type NativePureInstance,
+  PURE_TAGS,
+} from "./addon.ts";
 import {
   type Component,
   type Cost,
+  CROSSING_BYTES_MAX,
   type Engine,
   EngineError,
   type EngineOptions,
@@ -41,14 +49,15 @@ class WasmtimeComponent implements Component {
     this.#counted = counted;
   }
   async instantiate(o: InstanceOptions): Promise<Instance> {
+    const { memoryBytesMax, crossingBytesMax = CROSSING_BYTES_MAX, deadlineMs, own } = o;
+    const options = { memoryBytesMax, crossingBytesMax, deadlineMs, ...(own ? { own } : {}) };
     try {
       if (o.pure) {
         const outcome = new Float64Array(5);
-        const { config, facts } = o.pure;
-        const native = this.#native.instantiatePure(o.memoryBytesMax, o.deadlineMs, config, facts, outcome);
+        const native = this.#native.instantiatePure(options, outcome);
         return new PureInstance(native, outcome, o, this.#counted);
       }
-      const native = await this.#native.instantiate(o.memoryBytesMax, o.deadlineMs, answering(o.host));
+      const native = await this.#native.instantiate(options, answering(o.host));
       return new WasmtimeInstance(native, o, this.#counted);
     } catch (error) {
       throw new EngineError("trap", error instanceof Error ? error.message : String(error));
@@ -83,10 +92,15 @@ function answerOf(functionName: string, tag: string | undefined, value: unknown)
     case "deadline":
     case "memory":
     case "fuel":
+    case "size":
       throw new EngineError(tag, String(value));
     default:
       throw new EngineError("trap", withoutBacktrace(String(value)));
   }
+}
+
+function tell(host: HostCall, lines: readonly Line[] | undefined): void {
+  for (const line of lines ?? []) void host("capstan:plugin/log", "write", line);
 }
 
 const wholeMs = (deadlineMs: number): number => Math.max(1, Math.ceil(deadlineMs));
@@ -95,18 +109,21 @@ class WasmtimeInstance implements Instance {
   readonly pure = false;
   cost: Cost = { micros: 0, memoryBytes: 0 };
   readonly #native: NativeInstance;
+  readonly #host: HostCall;
   readonly #fuelMax: number | undefined;
   readonly #counted: boolean;
-  constructor(native: NativeInstance, { fuelMax }: InstanceOptions, counted: boolean) {
+  constructor(native: NativeInstance, { host, fuelMax }: InstanceOptions, counted: boolean) {
     this.#native = native;
+    this.#host = host;
     this.#fuelMax = fuelMax;
     this.#counted = counted;
   }
   async call(interfaceName: string, functionName: string, args: unknown[], deadlineMs: number): Promise<unknown> {
     const exported = kebab(functionName);
     const answer = await this.#native.call(interfaceName, exported, args, wholeMs(deadlineMs), this.#fuelMax);
-    const [tag, value, micros, memoryBytes, fuel] = answer;
+    const [tag, value, micros, memoryBytes, fuel, lines] = answer;
     this.cost = { micros, memoryBytes, ...(this.#counted ? { fuel } : {}) };
+    tell(this.#host, lines);
     return answerOf(functionName, tag, value);
   }
   discard(): Promise<void> {
@@ -145,7 +162,7 @@ class PureInstance implements Instance {
     const exported = this.#find(interfaceName, functionName);
     const value = this.#native.call(exported, args, wholeMs(deadlineMs), runningMsMax, this.#fuelMax);
     const [tag = 3, , , lines = 0] = this.#outcome;
-    if (lines > 0) for (const line of this.#native.lines()) void this.#host("capstan:plugin/log", "write", line);
+    if (lines > 0) tell(this.#host, this.#native.lines());
     return answerOf(functionName, PURE_TAGS[tag], value);
   }
 

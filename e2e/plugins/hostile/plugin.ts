@@ -6,6 +6,14 @@ import type { Mutation, Review } from "#sdk/plugin/types.ts";
 
 const kept: unknown[] = [];
 
+/** Well within its deadline: nothing stops it. */
+const FLOOD_MS = 300;
+
+function flood(once: () => void): Mutation {
+  for (const end = Date.now() + FLOOD_MS; Date.now() < end; ) once();
+  return { patch: "", warnings: [] };
+}
+
 const patchOf = (...operations: object[]): Mutation => ({ patch: JSON.stringify(operations), warnings: [] });
 
 const behaviours: Record<string, (review: Review) => Mutation> = {
@@ -20,6 +28,8 @@ const behaviours: Record<string, (review: Review) => Mutation> = {
   misfit: () => patchOf({ op: "remove", path: "/spec/nothing/here" }),
   mistyped: () => patchOf({ op: "add", path: "/data", value: 5 }),
   huge: () => patchOf({ op: "add", path: "/data", value: { huge: "x".repeat(4 * 1024 * 1024) } }),
+  large: () => patchOf({ op: "add", path: "/data", value: { large: "x".repeat(200 * 1024) } }),
+  lines: () => flood(() => console.log("x".repeat(1000))),
   elsewhere: () => patchOf({ op: "replace", path: "/metadata/namespace", value: "kube-system" }),
   chatty: () => ({ patch: "", warnings: Array.from({ length: 2000 }, (_, i) => `${i} ${"w".repeat(1000)}`) }),
   verbose: () => {

@@ -1,5 +1,5 @@
 /**
- * The one place where it is decided what a component may do. Default: nothing but log, config and clock. What the manifest asks for and
+ * The one place where it is decided what a component may do. Default: nothing but log, and config and clock, which the engine answers itself (sdk/engine/port.ts, `own`). What the manifest asks for and
  * the Plugin object (root's to write) carries is granted by name; every other call fails with the reason "Denied".
  */
 import type { Clock } from "#platform/base/clock.ts";
@@ -30,7 +30,6 @@ export interface CapabilityOptions {
   grpc: GrpcCaller;
   /** What {names} in granted paths stand for. */
   variables: Record<string, string>;
-  hostFacts: Record<string, unknown>;
   log: Log;
   /** Where what the plugin says is kept for its owner. */
   say?: (level: string, message: string) => void;
@@ -94,8 +93,6 @@ function handlersOf(o: CapabilityOptions): Record<string, Handler> {
     if (path === undefined) throw refuse(`${capability} ${JSON.stringify(name)}`);
     return expandPath(path, o.variables);
   };
-  const config = JSON.stringify(o.spec.config);
-  const facts = JSON.stringify(o.hostFacts);
   const levels = { debug: o.log.debug, info: o.log.info, warn: o.log.warn, error: o.log.error };
   const handlers: Record<string, Handler> = {
     "log.write": ([level, message]: [keyof typeof levels, string], context) => {
@@ -104,10 +101,6 @@ function handlersOf(o: CapabilityOptions): Record<string, Handler> {
       // A tenant's plugin is its owner's to read; the role's log is the operator's.
       if (!o.say || o.tenant === "root") levels[level](text, { hook: context.hook, tenant: context.tenant });
     },
-    "config.get": () => config,
-    "config.host": () => facts,
-    "clock.now": () => o.clock.now(),
-    "clock.monotonic": () => performance.now(),
   };
   const api = grant("api");
   for (const verb of ["get", "list", "create", "update", "patch", "apply", "delete"] as const) {

@@ -224,6 +224,8 @@ export const CAPSTAN_TYPES: Record<string, Schema> = {
     memoryMiB: integer,
     /** Milliseconds of CPU in a second. */
     cpuMilliseconds: integer,
+    /** Of an answer, and of what a host call is given. */
+    crossingKiB: integer,
   }),
   [`${PREFIX}TenantStatus`]: object({ phase: string, id: integer, conditions }),
 };

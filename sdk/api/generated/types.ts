@@ -138,6 +138,7 @@ export interface TenantPlugins {
   count?: number;
   memoryMiB?: number;
   cpuMilliseconds?: number;
+  crossingKiB?: number;
 }
 export interface TenantSpec {
   exceptions?: string[];

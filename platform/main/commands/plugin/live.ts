@@ -23,7 +23,6 @@ export function liveCalls(options: PluginOptions, dir: string): { call: HostCall
     client: () => client,
     grpc,
     variables: { dataDir: options.dataDir },
-    hostFacts: {},
     log: createLog("warn"),
     clock: systemClock,
     onDenied: () => undefined,

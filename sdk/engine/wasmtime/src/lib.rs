@@ -1,20 +1,27 @@
 //! Capstan's components in wasmtime, for Node. The JavaScript side (sdk/engine/wasmtime.ts) implements the engine port over these
 //! two classes. No method throws for what a guest does: calls answer [tag, value, microseconds, memory bytes].
 mod functions;
+mod metered;
+mod own;
 mod pure;
 mod runtime;
+mod size;
 mod value;
 
 use napi::bindgen_prelude::*;
 use napi::threadsafe_function::ThreadsafeFunction;
+use metered::metered;
 use napi_derive::napi;
+use own::{Own, Texts};
 use runtime::{Runtime, TICK, runtime};
 use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 use tokio::sync::Mutex;
+use size::bytes;
 use value::{Js, fail, lift, lower};
+
 use wasmtime::component::types::{ComponentItem, Type};
 use wasmtime::component::{Component, Func, Instance, InstancePre, Linker, Val};
 use wasmtime::{ResourceLimiter, Store, Trap, UpdateDeadline};
@@ -25,6 +32,18 @@ type HostCall = ThreadsafeFunction<FnArgs<(String, String, Js)>, Promise<Js>, Fn
 /// Epochs between two looks at the clock; other guests on the thread get their turn then.
 const EPOCHS_BETWEEN_CHECKS: u64 = 2;
 
+/// What holds for an instance.
+#[napi(object)]
+pub struct InstanceOptions {
+    pub memory_bytes_max: f64,
+    /// Of an answer, and of what a host call is given.
+    pub crossing_bytes_max: f64,
+    /// For the instantiation itself.
+    pub deadline_ms: u32,
+    /// Left out: calls of `log`, `config` and `clock` go to the host as all others.
+    pub own: Option<Texts>,
+}
+
 /// What holds for one call, and which of it ended the call.
 struct Limits {
     deadline: Instant,
@@ -32,13 +51,21 @@ struct Limits {
     looks_left: u32,
     memory_bytes: usize,
     memory_bytes_max: usize,
+    crossing_bytes_max: usize,
     /// Which limit ended the call, when one did.
     stopped: Option<&'static str>,
 }
 
 impl Limits {
-    fn new(memory_bytes_max: usize, within: Duration) -> Limits {
-        Limits { deadline: Instant::now() + within, looks_left: u32::MAX, memory_bytes: 0, memory_bytes_max, stopped: None }
+    fn new(options: &InstanceOptions) -> Limits {
+        Limits {
+            deadline: Instant::now() + Duration::from_millis(options.deadline_ms.into()),
+            looks_left: u32::MAX,
+            memory_bytes: 0,
+            memory_bytes_max: options.memory_bytes_max as usize,
+            crossing_bytes_max: options.crossing_bytes_max as usize,
+            stopped: None,
+        }
     }
 
     /// `running`: so long it may compute, however much of the time until the deadline it has the processor.
@@ -46,6 +73,16 @@ impl Limits {
         (self.deadline, self.stopped) = (deadline, None);
         let looks = running.map(|time| time.as_millis() / (TICK.as_millis() * u128::from(EPOCHS_BETWEEN_CHECKS)));
         self.looks_left = looks.and_then(|looks| u32::try_from(looks).ok()).unwrap_or(u32::MAX);
+    }
+
+    /// Fails where it is too much: it takes the time of the thread that everybody shares.
+    fn cross<'a>(&mut self, what: &str, values: impl Iterator<Item = &'a Val>) -> wasmtime::Result<()> {
+        let (size, max) = (values.map(bytes).sum::<usize>(), self.crossing_bytes_max);
+        if size <= max {
+            return Ok(());
+        }
+        self.stopped = Some("size");
+        Err(wasmtime::Error::msg(format!("{what} has {size} bytes, and may have {max}")))
     }
 
     fn check(&mut self) -> wasmtime::Result<()> {
@@ -77,8 +114,7 @@ impl ResourceLimiter for Limits {
 struct State {
     host: Arc<HostCall>,
     limits: Limits,
-    /// Time that host calls took, which is not the guest's cost.
-    waited: Duration,
+    own: Option<Own>,
 }
 
 struct Export {
@@ -143,9 +179,10 @@ impl NativeComponent {
     }
 
     #[napi]
-    pub async fn instantiate(&self, memory_bytes_max: f64, deadline_ms: u32, host: HostCall) -> Result<NativeInstance> {
-        let limits = Limits::new(memory_bytes_max as usize, Duration::from_millis(deadline_ms.into()));
-        let state = State { host: Arc::new(host), limits, waited: Duration::ZERO };
+    pub async fn instantiate(&self, options: InstanceOptions, host: HostCall) -> Result<NativeInstance> {
+        let limits = Limits::new(&options);
+        let own = options.own.map(Own::new);
+        let state = State { host: Arc::new(host), limits, own };
         let mut store = Store::new(&self.runtime.engine, state);
         store.limiter(|state| &mut state.limits);
         refuel(self.runtime, &mut store, None)?;
@@ -188,24 +225,28 @@ fn link(runtime: &Runtime, component: &Component, prefixes: &[String]) -> wasmti
     let ty = component.component_type();
     for (interface, import) in ty.imports(&runtime.engine) {
         let ComponentItem::ComponentInstance(instance) = import.ty else { continue };
-        if !prefixes.iter().any(|prefix| interface.starts_with(prefix.as_str())) {
-            continue;
-        }
+        let Some(short) = short_of(interface, prefixes) else { continue };
         let mut linked = linker.instance(interface)?;
         for (name, export) in instance.exports(&runtime.engine) {
             let ComponentItem::ComponentFunc(func) = export.ty else { continue };
-            let (interface, function) = (interface.to_owned(), name.to_owned());
+            let (short, interface, function) = (short.to_owned(), interface.to_owned(), name.to_owned());
             let params: Arc<Vec<Type>> = Arc::new(func.params().map(|(_, ty)| ty).collect());
             let result: Arc<Option<Type>> = Arc::new(func.results().next());
             linked.func_new_async(name, move |mut store, _ty, args, results| {
+                let own = store.data_mut().own.as_mut().and_then(|own| own.answered(&short, &function, args));
                 let (interface, function) = (interface.clone(), function.clone());
                 let (params, result) = (params.clone(), result.clone());
                 Box::new(async move {
+                    if let Some(value) = own {
+                        if let (Some(slot), Some(value)) = (results.first_mut(), value) {
+                            *slot = value;
+                        }
+                        return Ok(());
+                    }
+                    store.data_mut().limits.cross(&format!("what {interface} {function} is given"), args.iter())?;
                     let args = args.iter().zip(params.iter()).map(|(v, ty)| lift(v.clone(), ty)).collect();
                     let host = store.data().host.clone();
-                    let started = Instant::now();
                     let answer = call_host(&host, &interface, &function, args).await;
-                    store.data_mut().waited += started.elapsed();
                     if let (Some(slot), Some(ty)) = (results.first_mut(), result.as_ref()) {
                         *slot = answered(answer?, ty).map_err(|e| {
                             wasmtime::Error::msg(format!("{interface} {function} answered wrongly: {}", e.reason))
@@ -220,6 +261,12 @@ fn link(runtime: &Runtime, component: &Component, prefixes: &[String]) -> wasmti
     }
     linker.define_unknown_imports_as_traps(component)?;
     linker.instantiate_pre(component)
+}
+
+/// "api" of "capstan:plugin/api@1.0.0"; None for an interface of another package.
+fn short_of<'a>(interface: &'a str, prefixes: &[String]) -> Option<&'a str> {
+    let name = prefixes.iter().find_map(|prefix| interface.strip_prefix(prefix.as_str()))?;
+    name.split('@').next()
 }
 
 async fn call_host(host: &HostCall, interface: &str, function: &str, args: Vec<Js>) -> wasmtime::Result<(String, Js)> {
@@ -260,8 +307,9 @@ pub struct NativeInstance {
 
 #[napi]
 impl NativeInstance {
-    /// Answers [tag, value, microseconds of the guest, memory bytes, fuel]. Tags: "ok", "err" (the function's own error), and what ended the
-    /// instance: "trap", "deadline", "memory", "fuel" (the value is then the message). "invalid": arguments or names are wrong.
+    /// Answers [tag, value, microseconds of the guest, memory bytes, fuel, lines logged]. Tags: "ok", "err" (the function's own error), and what
+    /// ended the instance: "trap", "deadline", "memory", "size", "fuel" (the value is then the message). "invalid": arguments or names are
+    /// wrong.
     #[napi]
     pub async fn call(
         &self,
@@ -272,7 +320,7 @@ impl NativeInstance {
         fuel: Option<f64>,
     ) -> Result<Js> {
         let mut guard = self.live.lock().await;
-        let nothing = |tag: &str, message: String| Ok(answer(tag, Js::Text(message), Duration::ZERO, 0, 0));
+        let nothing = |tag: &str, message: String| Ok(answer(tag, Js::Text(message), Duration::ZERO, 0, 0, Js::Undefined));
         let Some(live) = guard.as_mut() else {
             return nothing("trap", "the instance has ended".into());
         };
@@ -285,34 +333,31 @@ impl NativeInstance {
             Ok(params) => params,
             Err(error) => return nothing("invalid", error.reason.clone()),
         };
-        let started = Instant::now();
-        let deadline = started + Duration::from_millis(deadline_ms.into());
-        let state = live.store.data_mut();
-        state.limits.begin(deadline, None);
-        state.waited = Duration::ZERO;
+        let deadline = Instant::now() + Duration::from_millis(deadline_ms.into());
+        live.store.data_mut().limits.begin(deadline, None);
         live.store.set_epoch_deadline(EPOCHS_BETWEEN_CHECKS);
         let filled = refuel(self.runtime, &mut live.store, fuel)?;
         let mut results = vec![Val::Bool(false); export.result.iter().count()];
-        let outcome = {
+        let (outcome, cost) = {
             let _running = self.runtime.running();
             let call = export.func.call_async(&mut live.store, &params, &mut results);
-            tokio::time::timeout_at(deadline.into(), call).await
+            metered(tokio::time::timeout_at(deadline.into(), call)).await
         };
-        let state = live.store.data();
-        let (cost, memory) = (started.elapsed().saturating_sub(state.waited), state.limits.memory_bytes);
         let burnt = filled.saturating_sub(live.store.get_fuel().unwrap_or(0));
-        let state = live.store.data();
+        let state = live.store.data_mut();
+        let (memory, lines) = (state.limits.memory_bytes, state.own.as_mut().map_or(Js::Undefined, Own::lines));
+        let outcome = outcome.map(|called| called.and_then(|()| state.limits.cross("its answer", results.iter())));
         let (tag, value) = match outcome {
             Ok(Ok(())) => {
                 let (tag, value) = split(results.pop(), export.result.as_ref());
-                return Ok(answer(tag, value, cost, memory, burnt));
+                return Ok(answer(tag, value, cost, memory, burnt, lines));
             }
             Ok(Err(error)) => (stopped_by(state.limits.stopped, &error), format!("{error:#}")),
             Err(_) => ("deadline", "the deadline is over".to_owned()),
         };
         // What was stopped half way is never entered again.
         *guard = None;
-        Ok(answer(tag, Js::Text(value), cost, memory, burnt))
+        Ok(answer(tag, Js::Text(value), cost, memory, burnt, lines))
     }
 
     /// Frees the instance's memory now; calls after this answer "trap".
@@ -322,7 +367,7 @@ impl NativeInstance {
     }
 }
 
-fn answer(tag: &str, value: Js, cost: Duration, memory: usize, fuel: u64) -> Js {
+fn answer(tag: &str, value: Js, cost: Duration, memory: usize, fuel: u64, lines: Js) -> Js {
     let micros = cost.as_nanos() as f64 / 1000.0;
     Js::List(vec![
         Js::Text(tag.to_owned()),
@@ -330,6 +375,7 @@ fn answer(tag: &str, value: Js, cost: Duration, memory: usize, fuel: u64) -> Js 
         Js::Number(micros),
         Js::Number(memory as f64),
         Js::Number(fuel as f64),
+        lines,
     ])
 }
 

@@ -1,26 +1,19 @@
-//! Instances whose hooks make no host calls: they are entered on the caller's own thread, without a promise. What every component may
-//! have (`log`, `config`, `clock`) is answered here; any other import ends the call.
+//! Instances whose hooks make no host calls: they are entered on the caller's own thread, without a promise. Any import
+//! beside those that every component may have (own.rs) ends the call.
+use crate::own::Own;
 use crate::value::{Js, fail};
-use crate::{EPOCHS_BETWEEN_CHECKS, Export, Limits, arguments, js_error, refuel, split, stopped_by};
-use crate::{NativeComponent, find_function};
+use crate::{EPOCHS_BETWEEN_CHECKS, Export, InstanceOptions, Limits, arguments, js_error, refuel, split, stopped_by};
+use crate::{NativeComponent, find_function, short_of};
 use napi::bindgen_prelude::*;
 use napi_derive::napi;
-use std::sync::OnceLock;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 use wasmtime::component::types::ComponentItem;
 use wasmtime::component::{Component, Instance, InstancePre, Linker, Val};
 use wasmtime::{Engine, Store, UpdateDeadline};
 
-/// Lines kept of one call.
-const LINES_MAX: usize = 100;
-const LINE_BYTES_MAX: usize = 4096;
-
 pub struct PureState {
     limits: Limits,
-    config: String,
-    facts: String,
-    /// (level, message)
-    lines: Vec<(String, String)>,
+    own: Own,
 }
 
 struct PureLive {
@@ -29,52 +22,18 @@ struct PureLive {
     exports: Vec<Export>,
 }
 
-fn clipped(text: &str) -> String {
-    let mut end = text.len().min(LINE_BYTES_MAX);
-    while !text.is_char_boundary(end) {
-        end -= 1;
-    }
-    text[..end].to_owned()
-}
-
-fn monotonic() -> f64 {
-    static START: OnceLock<Instant> = OnceLock::new();
-    START.get_or_init(Instant::now).elapsed().as_secs_f64() * 1000.0
-}
-
-/// The value of an import that needs nobody: None for what is not granted to a pure instance.
-fn answered(state: &mut PureState, interface: &str, function: &str, args: &[Val]) -> Option<Option<Val>> {
-    match (interface, function) {
-        ("log", "write") => {
-            if let ([Val::Enum(level), Val::String(text)], true) = (args, state.lines.len() < LINES_MAX) {
-                state.lines.push((level.clone(), clipped(text)));
-            }
-            Some(None)
-        }
-        ("config", "get") => Some(Some(Val::String(state.config.clone()))),
-        ("config", "host") => Some(Some(Val::String(state.facts.clone()))),
-        ("clock", "now") => {
-            let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO);
-            Some(Some(Val::Float64(now.as_secs_f64() * 1000.0)))
-        }
-        ("clock", "monotonic") => Some(Some(Val::Float64(monotonic()))),
-        _ => None,
-    }
-}
-
 pub fn link(engine: &Engine, component: &Component, prefixes: &[String]) -> wasmtime::Result<InstancePre<PureState>> {
     let mut linker: Linker<PureState> = Linker::new(engine);
     let ty = component.component_type();
     for (interface, import) in ty.imports(engine) {
         let ComponentItem::ComponentInstance(instance) = import.ty else { continue };
-        let Some(prefix) = prefixes.iter().find(|prefix| interface.starts_with(prefix.as_str())) else { continue };
-        let short = interface[prefix.len()..].split('@').next().unwrap_or_default().to_owned();
+        let Some(short) = short_of(interface, prefixes) else { continue };
         let mut linked = linker.instance(interface)?;
         for (name, export) in instance.exports(engine) {
             let ComponentItem::ComponentFunc(_) = export.ty else { continue };
-            let (interface, function) = (short.clone(), name.to_owned());
+            let (interface, function) = (short.to_owned(), name.to_owned());
             linked.func_new(name, move |mut store, _ty, args, results| {
-                let value = answered(store.data_mut(), &interface, &function, args).ok_or_else(|| {
+                let value = store.data_mut().own.answered(&interface, &function, args).ok_or_else(|| {
                     wasmtime::Error::msg(format!("{interface} {function} is not granted to this plugin"))
                 })?;
                 if let (Some(slot), Some(value)) = (results.first_mut(), value) {
@@ -104,7 +63,7 @@ impl Entered {
 }
 
 /// Tags of a call, as numbers.
-const TAGS: [&str; 7] = ["ok", "err", "invalid", "trap", "deadline", "memory", "fuel"];
+const TAGS: [&str; 8] = ["ok", "err", "invalid", "trap", "deadline", "memory", "fuel", "size"];
 /// How many numbers a call writes.
 const OUTCOMES: usize = 5;
 
@@ -115,26 +74,21 @@ pub struct PureInstance {
     live: Option<PureLive>,
     /// Shared with JavaScript: the tag's number, microseconds, memory bytes, lines logged, fuel.
     outcome: Float64Array,
-    lines: Vec<(String, String)>,
+    /// Of a call that ended the instance.
+    last: Option<Own>,
 }
 
 #[napi]
 impl NativeComponent {
-    /// `config` and `facts`: what the imports of those names answer. `outcome` (five numbers) is written by each call.
+    /// Of the options, `own` must be there. `outcome` (five numbers) is written by each call.
     #[napi]
-    pub fn instantiate_pure(
-        &self,
-        memory_bytes_max: f64,
-        deadline_ms: u32,
-        config: String,
-        facts: String,
-        outcome: Float64Array,
-    ) -> Result<PureInstance> {
+    pub fn instantiate_pure(&self, options: InstanceOptions, outcome: Float64Array) -> Result<PureInstance> {
         if outcome.len() < OUTCOMES {
             return Err(fail("five numbers are expected"));
         }
-        let limits = Limits::new(memory_bytes_max as usize, Duration::from_millis(deadline_ms.into()));
-        let state = PureState { limits, config, facts, lines: Vec::new() };
+        let limits = Limits::new(&options);
+        let own = options.own.map(Own::new).ok_or_else(|| fail("what the instance is told of itself is missing"))?;
+        let state = PureState { limits, own };
         let mut store = Store::new(&self.runtime.engine, state);
         store.limiter(|state| &mut state.limits);
         refuel(self.runtime, &mut store, None)?;
@@ -147,7 +101,7 @@ impl NativeComponent {
         let _running = self.runtime.running();
         let instance = pre.instantiate(&mut store).map_err(js_error)?;
         let live = Some(PureLive { store, instance, exports: Vec::new() });
-        Ok(PureInstance { runtime: self.runtime, live, outcome, lines: Vec::new() })
+        Ok(PureInstance { runtime: self.runtime, live, outcome, last: None })
     }
 }
 
@@ -178,7 +132,7 @@ impl PureInstance {
         let Entered { tag, value, memory, burnt } = self.enter(number, args, (deadline, running), fuel);
         let micros = started.elapsed().as_nanos() as f64 / 1000.0;
         let code = TAGS.iter().position(|name| *name == tag).unwrap_or(3);
-        let lines = self.lines.len();
+        let lines = self.own().map_or(0, |own| own.lines_kept());
         // Safety: JavaScript is on this very thread, and reads it after this function has returned.
         let outcome = unsafe { self.outcome.as_mut() };
         outcome[..OUTCOMES].copy_from_slice(&[code as f64, micros, memory as f64, lines as f64, burnt as f64]);
@@ -210,9 +164,9 @@ impl PureInstance {
         };
         let [result] = results;
         let burnt = filled.saturating_sub(live.store.get_fuel().unwrap_or(0));
-        let state = live.store.data_mut();
-        let (memory, stopped) = (state.limits.memory_bytes, state.limits.stopped);
-        self.lines.append(&mut state.lines);
+        let limits = &mut live.store.data_mut().limits;
+        let outcome = outcome.and_then(|()| limits.cross("its answer", std::iter::once(&result)));
+        let (memory, stopped) = (limits.memory_bytes, limits.stopped);
         match outcome {
             Ok(()) => {
                 let (tag, value) = split((count > 0).then_some(result), export.result.as_ref());
@@ -220,7 +174,7 @@ impl PureInstance {
             }
             Err(error) => {
                 // What was stopped half way is never entered again.
-                self.live = None;
+                self.last = self.live.take().map(|live| live.store.into_data().own);
                 Entered { tag: stopped_by(stopped, &error), value: Js::Text(format!("{error:#}")), memory, burnt }
             }
         }
@@ -229,8 +183,14 @@ impl PureInstance {
     /// [level, message] of each line that the last calls logged, once.
     #[napi]
     pub fn lines(&mut self) -> Js {
-        let texts = self.lines.drain(..).map(|(level, text)| Js::List(vec![Js::Text(level), Js::Text(text)]));
-        Js::List(texts.collect())
+        self.own().map_or(Js::Undefined, Own::lines)
+    }
+
+    fn own(&mut self) -> Option<&mut Own> {
+        match self.live.as_mut() {
+            Some(live) => Some(&mut live.store.data_mut().own),
+            None => self.last.as_mut(),
+        }
     }
 
     /// Frees the instance's memory now.
