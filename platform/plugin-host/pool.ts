@@ -329,6 +329,7 @@ export class Pool {
       crossingBytesMax: this.#o.use.crossingBytesMax,
       own: this.#o.own,
       pure: this.#pure,
+      rests: this.#o.use.isTenants,
       host: (interfaceName, functionName, args) => this.#hostCall(slot, interfaceName, functionName, args),
     });
     try {

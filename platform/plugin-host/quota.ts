@@ -16,7 +16,7 @@ export interface Quota {
   crossingKiB: number;
 }
 
-export const DEFAULT_QUOTA: Quota = { count: 20, memoryMiB: 512, cpuMilliseconds: 100, crossingKiB: 256 };
+export const DEFAULT_QUOTA: Quota = { count: 20, memoryMiB: 512, cpuMilliseconds: 50, crossingKiB: 256 };
 const NO_QUOTA: Quota = {
   count: Number.POSITIVE_INFINITY,
   memoryMiB: Number.POSITIVE_INFINITY,
@@ -40,9 +40,14 @@ export class TenantUse {
   /** `now`: milliseconds, never going back. */
   constructor(tenant: string, quota: () => Quota, now: () => number = () => performance.now()) {
     this.tenant = tenant;
-    this.#quota = tenant === "root" ? () => NO_QUOTA : quota;
+    this.#quota = this.isTenants ? quota : () => NO_QUOTA;
     this.#now = now;
     this.#at = now();
+  }
+
+  /** Not root's. */
+  get isTenants(): boolean {
+    return this.tenant !== "root";
   }
 
   get count(): number {

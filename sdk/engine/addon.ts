@@ -25,6 +25,7 @@ export interface NativeOptions {
   memoryBytesMax: number;
   crossingBytesMax: number;
   deadlineMs: number;
+  rests: boolean;
   own?: { config: string; facts: string };
 }
 

@@ -58,6 +58,8 @@ export interface InstanceOptions {
   /** For the instantiation itself. */
   deadlineMs: number;
   host: HostCall;
+  /** A call that computes for more than some milliseconds rests about half of the time from then on, where the engine can: others go before it. */
+  rests?: boolean;
   /** What a call may burn, of a component that was loaded to be counted; undefined: as much as it wants. */
   fuelMax?: number;
   /**

@@ -49,8 +49,8 @@ class WasmtimeComponent implements Component {
     this.#counted = counted;
   }
   async instantiate(o: InstanceOptions): Promise<Instance> {
-    const { memoryBytesMax, crossingBytesMax = CROSSING_BYTES_MAX, deadlineMs, own } = o;
-    const options = { memoryBytesMax, crossingBytesMax, deadlineMs, ...(own ? { own } : {}) };
+    const { memoryBytesMax, crossingBytesMax = CROSSING_BYTES_MAX, deadlineMs, rests = false, own } = o;
+    const options = { memoryBytesMax, crossingBytesMax, deadlineMs, rests, ...(own ? { own } : {}) };
     try {
       if (o.pure) {
         const outcome = new Float64Array(5);

@@ -31,6 +31,9 @@ type HostCall = ThreadsafeFunction<FnArgs<(String, String, Js)>, Promise<Js>, Fn
 
 /// Epochs between two looks at the clock; other guests on the thread get their turn then.
 const EPOCHS_BETWEEN_CHECKS: u64 = 2;
+/// A call that computes for more than so many looks rests after each, where it is to: about as long as it computed.
+const LOOKS_WITHOUT_REST: u32 = 3;
+const REST: Duration = Duration::from_millis(2);
 
 /// What holds for an instance.
 #[napi(object)]
@@ -40,6 +43,8 @@ pub struct InstanceOptions {
     pub crossing_bytes_max: f64,
     /// For the instantiation itself.
     pub deadline_ms: u32,
+    /// Its long calls let others go before them.
+    pub rests: bool,
     /// Left out: calls of `log`, `config` and `clock` go to the host as all others.
     pub own: Option<Texts>,
 }
@@ -49,6 +54,7 @@ struct Limits {
     deadline: Instant,
     /// How often the guest may yet be looked at. A guest that did not run in between, since others had the processor, is not looked at.
     looks_left: u32,
+    looked: u32,
     memory_bytes: usize,
     memory_bytes_max: usize,
     crossing_bytes_max: usize,
@@ -61,6 +67,7 @@ impl Limits {
         Limits {
             deadline: Instant::now() + Duration::from_millis(options.deadline_ms.into()),
             looks_left: u32::MAX,
+            looked: 0,
             memory_bytes: 0,
             memory_bytes_max: options.memory_bytes_max as usize,
             crossing_bytes_max: options.crossing_bytes_max as usize,
@@ -70,7 +77,7 @@ impl Limits {
 
     /// `running`: so long it may compute, however much of the time until the deadline it has the processor.
     fn begin(&mut self, deadline: Instant, running: Option<Duration>) {
-        (self.deadline, self.stopped) = (deadline, None);
+        (self.deadline, self.stopped, self.looked) = (deadline, None, 0);
         let looks = running.map(|time| time.as_millis() / (TICK.as_millis() * u128::from(EPOCHS_BETWEEN_CHECKS)));
         self.looks_left = looks.and_then(|looks| u32::try_from(looks).ok()).unwrap_or(u32::MAX);
     }
@@ -88,6 +95,7 @@ impl Limits {
     fn check(&mut self) -> wasmtime::Result<()> {
         if Instant::now() < self.deadline && self.looks_left > 0 {
             self.looks_left -= 1;
+            self.looked = self.looked.saturating_add(1);
             return Ok(());
         }
         self.stopped = Some("deadline");
@@ -114,6 +122,7 @@ impl ResourceLimiter for Limits {
 struct State {
     host: Arc<HostCall>,
     limits: Limits,
+    rests: bool,
     own: Option<Own>,
 }
 
@@ -182,13 +191,17 @@ impl NativeComponent {
     pub async fn instantiate(&self, options: InstanceOptions, host: HostCall) -> Result<NativeInstance> {
         let limits = Limits::new(&options);
         let own = options.own.map(Own::new);
-        let state = State { host: Arc::new(host), limits, own };
+        let state = State { host: Arc::new(host), limits, rests: options.rests, own };
         let mut store = Store::new(&self.runtime.engine, state);
         store.limiter(|state| &mut state.limits);
         refuel(self.runtime, &mut store, None)?;
         store.set_epoch_deadline(EPOCHS_BETWEEN_CHECKS);
         store.epoch_deadline_callback(|mut context| {
-            context.data_mut().limits.check()?;
+            let State { limits, rests, .. } = context.data_mut();
+            limits.check()?;
+            if *rests && limits.looked >= LOOKS_WITHOUT_REST {
+                return Ok(UpdateDeadline::YieldCustom(EPOCHS_BETWEEN_CHECKS, Box::pin(tokio::time::sleep(REST))));
+            }
             Ok(UpdateDeadline::Yield(EPOCHS_BETWEEN_CHECKS))
         });
         let _running = self.runtime.running();
