@@ -1,26 +1,16 @@
 /** Mirrors Endpoints that somebody else keeps, of services without a selector, to EndpointSlices (upstream: pkg/controller/endpointslicemirroring). */
 import type { EndpointSlice, Service } from "#sdk/api/generated/types.ts";
-import { isReason } from "#sdk/api/status.ts";
-import { runController } from "#sdk/client/controller.ts";
-import { type Client, keyOf, tenantOf } from "#sdk/client/port.ts";
+import { runController, splitKey } from "#sdk/client/controller.ts";
+import { keyOf, tenantOf } from "#sdk/client/port.ts";
 import { createWorkQueue } from "#sdk/client/workqueue.ts";
 import { type Controller, synced } from "../context.ts";
+import { MadeSlices, remove } from "../endpointslice/made.ts";
 import { MANAGED_BY, SERVICE_NAME } from "../endpointslice/reconcile.ts";
 import { isTerminating, namespaceKey } from "../objects.ts";
-import { ENDPOINT_SLICES } from "../resources.ts";
 import { isMirrored, MIRROR_MANAGER, MIRRORED_MAX, planMirror } from "./reconcile.ts";
 
 const WORKERS = 5;
 const isMirror = (slice: EndpointSlice): boolean => slice.metadata.labels?.[MANAGED_BY] === MIRROR_MANAGER;
-
-async function remove(client: Client, { metadata }: EndpointSlice): Promise<void> {
-  const { namespace, name = "", uid } = metadata;
-  try {
-    await client.delete(ENDPOINT_SLICES, { namespace, name }, { preconditions: { uid } });
-  } catch (error) {
-    if (!isReason(error, "NotFound")) throw error;
-  }
-}
 
 export const endpointSliceMirroringController: Controller = {
   name: "endpointslice-mirroring",
@@ -35,7 +25,8 @@ export const endpointSliceMirroringController: Controller = {
     };
     endpoints.on({ added: add, updated: add, deleted: add });
     services.on({ added: add, updated: add, deleted: add });
-    slices.on({ updated: ofSlice, deleted: ofSlice });
+    slices.on({ added: ofSlice, updated: ofSlice, deleted: ofSlice });
+    const made = new MadeSlices();
     if (!(await synced(context.signal, endpoints, services, slices))) return;
 
     await runController({
@@ -45,11 +36,12 @@ export const endpointSliceMirroringController: Controller = {
       log: context.log,
       signal: context.signal,
       async reconcile(key) {
-        const mirrors = slices.byIndex("service", key).filter(isMirror);
+        const shown = () => slices.byIndex("service", key).filter(isMirror);
+        const mirrors = made.with(key, shown());
         const source = endpoints.get(key);
         if (!source || isTerminating(source) || !isMirrored(source, services.get(key))) {
-          for (const slice of mirrors) await remove(context.client.tenant(tenantOf(slice)), slice);
-          return;
+          for (const slice of mirrors) await remove(context.client.tenant(splitKey(key).tenant), slice);
+          return made.forget(key);
         }
         const client = context.client.tenant(tenantOf(source));
         const plan = planMirror(source, mirrors);
@@ -61,9 +53,7 @@ export const endpointSliceMirroringController: Controller = {
           const message = `A max of ${MIRRORED_MAX} addresses can be mirrored to EndpointSlices per Endpoints subset. ${plan.skipped + plan.invalid} addresses were skipped`;
           recorder.event(source, "Warning", "TooManyAddressesToMirror", message);
         }
-        for (const slice of plan.create) await client.create(ENDPOINT_SLICES, slice);
-        for (const slice of plan.update) await client.update(ENDPOINT_SLICES, slice);
-        for (const slice of plan.delete) await remove(client, slice);
+        await made.apply(client, key, plan, shown);
       },
     });
   },
