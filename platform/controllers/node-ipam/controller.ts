@@ -42,7 +42,10 @@ export const nodeIPAMController: Controller = {
     const lose = (node: Node) => {
       const had = given.delete(keyOf(node)) || node.spec?.podCIDR;
       refused.delete(keyOf(node));
-      if (!had) return;
+      if (had) becomesFree();
+    };
+    /** Somebody's range, for whoever was refused first. */
+    const becomesFree = () => {
       full = false;
       const [next] = refused;
       if (next === undefined) return;
@@ -88,8 +91,10 @@ export const nodeIPAMController: Controller = {
         try {
           await clientFor(context, node).patch(NODES, { name }, { type: "merge", body });
         } catch (error) {
-          given.delete(key);
+          const had = given.delete(key);
           if (!isReason(error, "NotFound")) throw error;
+          // The node is gone, and its range with it: when that is told, nothing shows that it had one.
+          if (had) becomesFree();
         }
       },
     });

@@ -1,9 +1,14 @@
 import { equal } from "node:assert/strict";
 import { test } from "node:test";
+import { silentLog } from "#platform/base/log.ts";
 import type { Node } from "#sdk/api/generated/types.ts";
+import { StatusError } from "#sdk/api/status.ts";
 import type { Client } from "#sdk/client/port.ts";
+import { EVENTS } from "#sdk/client/recorder.ts";
+import { createFakeApi } from "#sdk/testing/fake-api.ts";
 import { until } from "#sdk/testing/until.ts";
 import { NODES } from "../resources.ts";
+import { runControllers } from "../run.ts";
 import { converges } from "../testing/converge.ts";
 import { nodeIPAMController } from "./controller.ts";
 import { freeNodeRange } from "./ranges.ts";
@@ -71,4 +76,27 @@ test("a node for which there was no range gets that of one that is gone", async 
     view: async (client) => (await rangesOf(client)).map(({ range }) => range).sort(),
     expected: ["10.244.0.0/24", "10.244.1.0/24"],
   });
+});
+
+test("the range of a node that is gone before it was written is that of the next one that had none", async (t) => {
+  const { client, intercept } = createFakeApi();
+  const ends = new AbortController();
+  t.after(() => ends.abort());
+  const podCIDRs = ["10.244.0.0/24"];
+  void runControllers([nodeIPAMController], { client, log: silentLog, signal: ends.signal, rootCA: "", podCIDRs });
+  const rangeOf = async (name: string) => (await client.get<Node>(NODES, { name })).spec?.podCIDR;
+  const refusals = async () => (await client.list(EVENTS)).items.length;
+  const make = (name: string) => client.create(NODES, { apiVersion: "v1", kind: "Node", metadata: { name }, spec: {} });
+  await make("first");
+  await until(async () => (await rangeOf("first")) !== undefined);
+  for (const [i, name] of ["second", "third"].entries()) {
+    await make(name);
+    await until(async () => (await refusals()) === i + 1);
+  }
+  intercept((verb, resource, { metadata }) => {
+    if (verb !== "patch" || resource !== "nodes" || metadata.name !== "second") return;
+    throw new StatusError(404, "NotFound", 'nodes "second" not found');
+  });
+  await client.delete(NODES, { name: "first" });
+  await until(async () => (await rangeOf("third")) === "10.244.0.0/24");
 });
