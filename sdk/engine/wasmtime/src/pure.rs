@@ -1,9 +1,9 @@
 //! Instances whose hooks make no host calls: they are entered on the caller's own thread, without a promise. Any import
 //! beside those that every component may have (own.rs) ends the call.
+use crate::limits::{EPOCHS_BETWEEN_CHECKS, InstanceOptions, Limits};
 use crate::own::Own;
 use crate::value::{Js, fail};
-use crate::{EPOCHS_BETWEEN_CHECKS, Export, InstanceOptions, Limits, arguments, js_error, refuel, split, stopped_by};
-use crate::{NativeComponent, find_function, short_of};
+use crate::{Export, NativeComponent, arguments, find_function, js_error, refuel, short_of, split, stopped_by};
 use napi::bindgen_prelude::*;
 use napi_derive::napi;
 use std::time::{Duration, Instant};
