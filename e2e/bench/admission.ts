@@ -22,6 +22,8 @@ const { values } = parseArgs({
     rounds: { type: "string", default: "5" },
     seconds: { type: "string", default: "6" },
     clients: { type: "string", default: "50" },
+    /** Asked each time, as for pods of which no two look alike; otherwise their answers are kept as their manifests say. */
+    uncached: { type: "boolean", default: false },
     "build-dir": { type: "string" },
   },
 });
@@ -44,12 +46,16 @@ async function isOn(client: Client): Promise<boolean> {
   return made.spec?.containers[0]?.imagePullPolicy === "Always";
 }
 
-const configOf = (name: string): JsonObject => (CONFIG[name] ? { config: CONFIG[name] } : {});
+const specOf = (name: string, enabled: boolean): JsonObject => ({
+  enabled,
+  ...(CONFIG[name] ? { config: CONFIG[name] } : {}),
+  ...(values.uncached ? { scope: "call" } : {}),
+});
 
 async function turn(client: Client, enabled: boolean): Promise<void> {
   // The one that shows goes last: what it shows is that all are there.
   for (const name of MORE.toReversed())
-    await client.patch<Plugin>(PLUGINS, { name }, { type: "merge", body: { spec: { enabled, ...configOf(name) } } });
+    await client.patch<Plugin>(PLUGINS, { name }, { type: "merge", body: { spec: specOf(name, enabled) } });
   const until = performance.now() + WAIT_MS;
   while ((await isOn(client)) !== enabled) {
     if (performance.now() > until) throw new Error(`components are not ${enabled ? "on" : "off"} after a minute`);

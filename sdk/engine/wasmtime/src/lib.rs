@@ -1,5 +1,5 @@
 //! Capstan's components in wasmtime, for Node. The JavaScript side (sdk/engine/wasmtime.ts) implements the engine port over these
-//! two classes. No method throws for what a guest does: calls answer [tag, value, microseconds, memory bytes].
+//! two classes. No method throws for what a guest does: calls answer a tag and a value.
 mod functions;
 mod limits;
 mod metered;
@@ -9,10 +9,10 @@ mod runtime;
 mod size;
 mod value;
 
-use napi::bindgen_prelude::*;
-use napi::threadsafe_function::ThreadsafeFunction;
 use limits::{EPOCHS_BETWEEN_CHECKS, InstanceOptions, Limits, REST};
 use metered::metered;
+use napi::bindgen_prelude::*;
+use napi::threadsafe_function::ThreadsafeFunction;
 use napi_derive::napi;
 use own::Own;
 use runtime::{Runtime, runtime};
@@ -22,7 +22,6 @@ use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 use tokio::sync::Mutex;
 use value::{Js, fail, lift, lower};
-
 use wasmtime::component::types::{ComponentItem, Type};
 use wasmtime::component::{Component, Func, Instance, InstancePre, Linker, Val};
 use wasmtime::{Store, Trap, UpdateDeadline};
