@@ -39,8 +39,13 @@ const REPEATED = [
   "priorityclasses.scheduling.k8s.io",
   "namespaces",
 ];
-/** Hundreds of heartbeats a second are read by loops that count in tens of seconds. Who watches one lease is told at once: it is rarely written. */
-const TURNS_MS = { "leases.coordination.k8s.io": 250 };
+const TURNS_MS = {
+  /** Hundreds of heartbeats a second are read by loops that count in tens of seconds. Who watches one lease is told at once: it is rarely written. */
+  "leases.coordination.k8s.io": 250,
+  /** What a server serves by them is there as soon as their conditions say so: nobody may read those before the server itself does. */
+  "customresourcedefinitions.apiextensions.k8s.io": 0,
+  "apiservices.apiregistration.k8s.io": 0,
+};
 /** As kube-apiserver's --event-ttl. */
 const AGES = { events: 3_600_000 };
 
