@@ -168,6 +168,18 @@ test("host calls take their time from the tenant's", async () => {
   await assert.rejects(call("f", [], "root", 1), rejectsWith("unavailable", /used up/));
 });
 
+test("lines take nothing of it", async () => {
+  const use = meagre();
+  const lines = async (_name: string, _args: unknown[], _number: number, host: HostCall) => {
+    for (let i = 0; i < 2000; i++) await host("capstan:plugin/log", "write", ["info", "line"]);
+  };
+  const { pool, call } = makePool(lines, {}, { use, micros: 0 });
+  await pool.settled();
+  await call("f");
+  await call("f", [], "root", 1000);
+  assert.equal(use.cpuWaitMs(), 0);
+});
+
 test("P3: a stopped instance is discarded and another comes after a back-off; calls wait for it", async () => {
   let stops = 1;
   const { pool, call, counts, metrics } = makePool(() => {

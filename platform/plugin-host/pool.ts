@@ -5,7 +5,7 @@
  * instance serves one tenant until it is made anew (P2). An instance that was stopped (trap, deadline, memory) is discarded and
  * the next one comes after a back-off that doubles while nothing succeeds (P3).
  */
-import { type Clock, delay } from "#platform/base/clock.ts";
+import type { Clock } from "#platform/base/clock.ts";
 import { type Log, messageOf } from "#platform/base/log.ts";
 import { type Component, EngineError, type HostCall, type OwnTexts } from "#sdk/engine/port.ts";
 import type { Failure } from "#sdk/plugin/failure.ts";
@@ -24,8 +24,6 @@ const STOPS_UNTIL_QUARANTINE = 8;
 /** Making an instance (with its first synchronization) may take so long at least. */
 const START_MS_MIN = 10_000;
 const REASON_CHARACTERS_MAX = 500;
-/** What a host call counts as, whatever it does: its way there and back, several times over. */
-const HOST_CALL_MICROS = 500;
 /** A pure call stands on the caller's thread: one that computes longer is stopped, and this plugin's calls go elsewhere from then on. */
 const PURE_MS = 50;
 
@@ -154,7 +152,8 @@ export class Pool {
     const hook = call.functionName;
     const deadlineMs = this.deadlineMs(hook, call.deadlineMs);
     const { use } = this.#o;
-    if (use.cpuWaitMs() > 0) await this.#waitForCpu(started + deadlineMs, hook);
+    if (use.cpuWaitMs() > 0 && !(await use.cpuBy(started + deadlineMs)))
+      throw this.#unavailable(hook, `the CPU quota of tenant ${use.tenant} is used up`);
     // Charged as the last one was, so that those who waited together do not all find the time that one of them takes.
     const expected = this.#lastMicros;
     use.spent(expected);
@@ -209,16 +208,6 @@ export class Pool {
     log.warn("a plugin is too slow to be called on the caller's thread", { plugin, hook: call.functionName });
     await this.#instances.discard(slot);
     return await this.call(call, started);
-  }
-
-  /** `until`: of performance.now(). */
-  async #waitForCpu(until: number, hook: string): Promise<void> {
-    const { use } = this.#o;
-    for (let wait = use.cpuWaitMs(); wait > 0; wait = use.cpuWaitMs()) {
-      if (performance.now() + wait >= until)
-        throw this.#unavailable(hook, `the CPU quota of tenant ${use.tenant} is used up`);
-      await delay(wait);
-    }
   }
 
   /** The manifest's for this hook; a caller may ask for less. */
@@ -345,13 +334,10 @@ export class Pool {
     return slot;
   }
 
-  /** What crosses takes the time of the thread that everybody shares: it is the tenant's, and who has used that up waits. */
   async #hostCall(slot: Slot, interfaceName: string, functionName: string, args: unknown[]): Promise<unknown> {
     const host = this.#o.host(slot.context);
-    const { use } = this.#o;
-    use.spent(HOST_CALL_MICROS);
-    const wait = use.cpuWaitMs();
-    if (wait > 0) await delay(wait);
+    // The engine tells lines when it pleases, and so many of them: the guest does not wait for that.
+    if (interfaceName !== "capstan:plugin/log") await this.#o.use.crosses();
     return await host(interfaceName, functionName, args);
   }
 

@@ -3,6 +3,7 @@
  * Root's own are bounded by their limits alone. CPU is a bucket that fills by the quota's milliseconds in a second, and holds
  * two seconds of it: who has emptied it waits, and nobody else does.
  */
+import { delay } from "#platform/base/clock.ts";
 import type { TenantPlugins } from "#sdk/api/generated/types.ts";
 import { CROSSING_BYTES_MAX } from "#sdk/engine/port.ts";
 
@@ -24,6 +25,8 @@ const NO_QUOTA: Quota = {
   crossingKiB: CROSSING_BYTES_MAX / 1024,
 };
 const BUCKET_SECONDS = 2;
+/** What a host call counts as, whatever it does: its way there and back, several times over. */
+const HOST_CALL_MICROS = 500;
 
 /** The quota in a Tenant's spec.plugins, completed by the defaults. */
 export const quotaOf = (spec: TenantPlugins | undefined): Quota => ({ ...DEFAULT_QUOTA, ...spec });
@@ -76,6 +79,22 @@ export class TenantUse {
     this.#refill(cpuMilliseconds);
     const over = this.#spentMs - cpuMilliseconds * BUCKET_SECONDS;
     return over > 0 ? Math.ceil((over * 1000) / Math.max(1, cpuMilliseconds)) : 0;
+  }
+
+  /** Waits for CPU time; false: there is none until `until`, of performance.now(). */
+  async cpuBy(until: number): Promise<boolean> {
+    for (let wait = this.cpuWaitMs(); wait > 0; wait = this.cpuWaitMs()) {
+      if (performance.now() + wait >= until) return false;
+      await delay(wait);
+    }
+    return true;
+  }
+
+  /** A host call takes the time of the thread that everybody shares: it is the tenant's, and who has used that up waits. */
+  async crosses(): Promise<void> {
+    this.spent(HOST_CALL_MICROS);
+    const wait = this.cpuWaitMs();
+    if (wait > 0) await delay(wait);
   }
 
   spent(micros: number): void {
